@@ -1,0 +1,211 @@
+//! Events as the probes write them into the ring buffer: a [`Header`], then the body of its kind, then, for
+//! some kinds, up to a bounded number of copied bytes.
+
+/// First in every event.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// `CLOCK_MONOTONIC`, by `bpf_ktime_get_ns`.
+    pub ts_ns: u64,
+    /// Process, as in the root pid namespace.
+    pub tgid: u32,
+    /// Thread, as in the root pid namespace. For [`kind::ARRIVAL`] and [`kind::ESTABLISHED`] meaningless:
+    /// these happen in whatever task the interrupt hit.
+    pub tid: u32,
+    /// One of [`kind`].
+    pub kind: u32,
+    pub reserved: u32,
+}
+
+/// What an event is. Blocks of ten for each subject leave room.
+pub mod kind {
+    pub const FORK: u32 = 1;
+    pub const EXEC: u32 = 2;
+    pub const EXIT: u32 = 3;
+    pub const SWITCH_OUT: u32 = 10;
+    pub const SWITCH_IN: u32 = 11;
+    pub const CONNECTION: u32 = 20;
+    pub const CONNECT: u32 = 21;
+    pub const ESTABLISHED: u32 = 22;
+    pub const ARRIVAL: u32 = 23;
+    pub const TRANSFER: u32 = 24;
+    pub const CLOSE: u32 = 25;
+    pub const CONTEXT_ENTER: u32 = 30;
+    pub const CONTEXT_EXIT: u32 = 31;
+    pub const CONTEXT_COPY: u32 = 32;
+    pub const CONTEXT_END: u32 = 33;
+    pub const GC_START: u32 = 40;
+    pub const GC_DONE: u32 = 41;
+    pub const IMPORT_START: u32 = 42;
+    pub const IMPORT_DONE: u32 = 43;
+    /// Kinds are below this; the size of the table of drop counters.
+    pub const LIMIT: u32 = 64;
+}
+
+/// [`kind::FORK`]: a task was made by the header's thread.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fork {
+    pub child_tgid: u32,
+    pub child_tid: u32,
+}
+
+/// [`kind::SWITCH_OUT`]: the header's thread left the CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SwitchOut {
+    /// 0 still runnable (preempted), else the kernel's task state bits (include/linux/sched.h).
+    pub state: u32,
+    /// One of [`wait`]: the syscall it is in.
+    pub wait: u32,
+    /// The connection waited for; 0 where there is none.
+    pub connection: u64,
+    /// [`wait::FUTEX`]: the address. [`wait::POLL`], [`wait::EPOLL`]: the time-out in ns, `u64::MAX` for none.
+    /// [`wait::OTHER`]: the syscall number.
+    pub argument: u64,
+}
+
+/// Syscalls by what a thread waits for in them.
+pub mod wait {
+    /// Not in a syscall.
+    pub const NONE: u32 = 0;
+    pub const FUTEX: u32 = 1;
+    /// nanosleep, clock_nanosleep, select or poll without descriptors.
+    pub const SLEEP: u32 = 2;
+    pub const POLL: u32 = 3;
+    pub const EPOLL: u32 = 4;
+    pub const RECEIVE: u32 = 5;
+    pub const SEND: u32 = 6;
+    pub const CONNECT: u32 = 7;
+    pub const ACCEPT: u32 = 8;
+    /// read, write and their kin on something that is no socket; fsync.
+    pub const FILE: u32 = 9;
+    /// wait4, waitid.
+    pub const CHILD: u32 = 10;
+    pub const OTHER: u32 = 11;
+}
+
+/// [`kind::SWITCH_IN`]: the header's thread got a CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SwitchIn {
+    /// When it was woken; 0 when it was not (it was preempted).
+    pub wake_ns: u64,
+    /// Thread that woke it; 0 when unknown or an interrupt.
+    pub waker_tid: u32,
+    pub reserved: u32,
+}
+
+/// [`kind::CONNECTION`]: a socket of a traced process was seen first. Its generation number is `connection`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    pub connection: u64,
+    /// When the first byte arrived, for an accepted connection that held data by then; else 0.
+    pub first_data_ns: u64,
+    /// IPv4 addresses are in the first four bytes.
+    pub local: [u8; 16],
+    pub remote: [u8; 16],
+    pub local_port: u16,
+    pub remote_port: u16,
+    /// `AF_INET` (2), `AF_INET6` (10), `AF_UNIX` (1).
+    pub family: u16,
+    /// `IPPROTO_TCP` (6), `IPPROTO_UDP` (17).
+    pub protocol: u16,
+    /// One of [`role`].
+    pub role: u32,
+    /// TCP sequence number of the next byte to be read (`tcp_sock.copied_seq`).
+    pub copied_seq: u32,
+}
+
+/// How a connection came about.
+pub mod role {
+    /// It was there before the tracer, or inherited.
+    pub const UNKNOWN: u32 = 0;
+    pub const CONNECTED: u32 = 1;
+    pub const ACCEPTED: u32 = 2;
+}
+
+/// [`kind::CONNECT`]: connect(2) returned.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connect {
+    pub connection: u64,
+    pub enter_ns: u64,
+    /// 0 or a negative errno.
+    pub result: i64,
+}
+
+/// [`kind::ESTABLISHED`], [`kind::CLOSE`]: only which connection.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Of {
+    pub connection: u64,
+}
+
+/// [`kind::ARRIVAL`]: data of a connection became readable in the kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    pub connection: u64,
+    /// TCP sequence number after the last byte that arrived (`tcp_sock.rcv_nxt`); 0 for UDP.
+    pub rcv_nxt: u32,
+    /// Smoothed round trip in microseconds, times 8 as the kernel keeps it (`tcp_sock.srtt_us`).
+    pub srtt_us_x8: u32,
+}
+
+/// [`kind::TRANSFER`]: a send or receive syscall on a socket returned. Followed by `copied` bytes from the
+/// start of what was transferred.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transfer {
+    pub connection: u64,
+    pub enter_ns: u64,
+    /// Bytes transferred, or a negative errno.
+    pub result: i64,
+    pub copied: u32,
+    /// 0 received, 1 sent.
+    pub sent: u32,
+}
+
+/// [`kind::CONTEXT_ENTER`], [`kind::CONTEXT_EXIT`], [`kind::CONTEXT_COPY`], [`kind::CONTEXT_END`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// Address of the `PyContext`; for [`kind::CONTEXT_COPY`] that of the copy. 0 where it could not be read.
+    pub address: u64,
+    /// [`kind::CONTEXT_ENTER`]: the callable that is run; 0 where there is none to see.
+    pub callable: u64,
+}
+
+/// [`kind::IMPORT_START`]: followed by `copied` bytes of the module's name.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Import {
+    pub copied: u32,
+    pub reserved: u32,
+}
+
+const _: () = {
+    assert!(size_of::<Header>() == 24);
+    assert!(size_of::<Fork>() == 8);
+    assert!(size_of::<SwitchOut>() == 24);
+    assert!(size_of::<SwitchIn>() == 16);
+    assert!(size_of::<Connection>() == 64);
+    assert!(size_of::<Connect>() == 24);
+    assert!(size_of::<Arrival>() == 16);
+    assert!(size_of::<Transfer>() == 32);
+    assert!(size_of::<Context>() == 16);
+    assert!(size_of::<Import>() == 8);
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_keeps_eight_byte_alignment() {
+        assert_eq!(size_of::<Header>() % 8, 0);
+        assert_eq!(align_of::<Transfer>(), 8);
+    }
+}

@@ -1,0 +1,9 @@
+//! The contract between the probes and user space: the events they write, and the limits both keep.
+//!
+//! Everything here is `#[repr(C)]` with explicit padding and without `Option`, `bool` or `enum`
+//! fields, so that the BPF target and the host agree on every byte.
+#![no_std]
+
+pub mod event;
+pub mod limits;
+pub mod settings;

@@ -1,0 +1,32 @@
+//! Sizes of maps and copies. Every map has a limit, and what happens when it is reached.
+
+/// Bytes of the ring buffer; a power of two and a multiple of the page size. When it is full, events are
+/// dropped and counted by kind.
+pub const RING_BYTES: u32 = 8 << 20;
+
+/// Traced processes at once; one more is not traced.
+pub const PROCESSES: u32 = 16_384;
+
+/// Threads of traced processes that are inside a syscall or off CPU; the least recently used is evicted.
+pub const THREADS: u32 = 32_768;
+
+/// Sockets of traced processes; the least recently used is evicted, and gets a new generation when seen again.
+pub const SOCKETS: u32 = 32_768;
+
+/// Sockets that hold data but were not yet accepted; the least recently used is evicted.
+pub const EARLY_SOCKETS: u32 = 8_192;
+
+/// Ports on which traced processes accept.
+pub const LISTEN_PORTS: u32 = 1_024;
+
+/// Bytes copied from the start of a transfer that may hold a head: an HTTP head, a ClientHello, a DNS message.
+pub const HEAD_BYTES: usize = 2_048;
+
+/// Bytes copied from the start of any other transfer: enough for an HTTP chunk size or a TLS record header.
+pub const FRAME_BYTES: usize = 64;
+
+/// Bytes of each direction of a connection that count as its beginning, where whole TLS flights are copied.
+pub const BEGINNING_BYTES: u64 = 8_192;
+
+/// Bytes copied from a module name at `import__find__load__start`.
+pub const MODULE_BYTES: usize = 64;

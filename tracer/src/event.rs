@@ -1,0 +1,257 @@
+//! Ordered events as the model reads them and as a capture stores them.
+//!
+//! They differ from what the probes write ([`tracer_ebpf::event`]) in one thing: the copied bytes of a
+//! transfer are reduced to [`Mark`]s, so nothing after [`crate::wire`] ever holds plaintext.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// A socket with its generation number: a new one for every socket, never reused within a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ConnectionId(pub u64);
+
+/// Something that happened in a traced process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// `CLOCK_MONOTONIC`.
+    pub ts_ns: u64,
+    pub tgid: u32,
+    pub tid: u32,
+    pub body: Body,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Body {
+    /// Facts about a process, read when it was found to run Python.
+    Process(ProcessFacts),
+    Fork {
+        child_tgid: u32,
+        child_tid: u32,
+    },
+    Exec,
+    /// The thread ended.
+    Exit,
+    SwitchOut {
+        state: OffState,
+        wait: Wait,
+    },
+    SwitchIn {
+        /// 0 when it was not woken (it had been preempted).
+        wake_ns: u64,
+        /// 0 when unknown, or an interrupt.
+        waker_tid: u32,
+    },
+    Connection(Connection),
+    Connect {
+        connection: ConnectionId,
+        enter_ns: u64,
+        /// 0 or a negative errno.
+        result: i64,
+    },
+    Established {
+        connection: ConnectionId,
+    },
+    /// Data became readable in the kernel.
+    Arrival {
+        connection: ConnectionId,
+        /// TCP sequence number after the last byte that arrived; 0 for UDP.
+        rcv_nxt: u32,
+        /// Smoothed round trip; 0 when unknown.
+        rtt_ns: u64,
+    },
+    Transfer {
+        connection: ConnectionId,
+        direction: Direction,
+        enter_ns: u64,
+        /// Bytes transferred, or a negative errno.
+        result: i64,
+        marks: Vec<Mark>,
+    },
+    Close {
+        connection: ConnectionId,
+    },
+    ContextEnter {
+        context: u64,
+    },
+    ContextExit {
+        context: u64,
+    },
+    /// The running context was copied to this one.
+    ContextCopy {
+        context: u64,
+    },
+    ContextEnd {
+        context: u64,
+    },
+    GcStart,
+    GcDone,
+    ImportStart {
+        module: String,
+    },
+    ImportDone,
+    /// `count` events of this kind were lost before this point.
+    Loss {
+        kind: String,
+        count: u64,
+    },
+}
+
+/// Why a thread is off CPU, by the kernel's task state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OffState {
+    Runnable,
+    Sleeping,
+    /// Uninterruptible: block devices, page faults.
+    Blocked,
+}
+
+/// The syscall that a thread left the CPU in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wait {
+    None,
+    Futex { address: u64 },
+    Sleep,
+    Poll { connection: Option<ConnectionId>, timeout_ns: Option<u64> },
+    Epoll { timeout_ns: Option<u64> },
+    Receive { connection: ConnectionId },
+    Send { connection: ConnectionId },
+    Connect { connection: ConnectionId },
+    Accept,
+    File,
+    Child,
+    Other { syscall: u64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Direction {
+    Received,
+    Sent,
+}
+
+/// A socket of a traced process, when it was seen first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Connection {
+    pub id: ConnectionId,
+    pub role: Role,
+    pub transport: Transport,
+    /// `None` for Unix sockets.
+    pub local: Option<(IpAddr, u16)>,
+    pub remote: Option<(IpAddr, u16)>,
+    /// When the first byte arrived, if that was before the connection was accepted.
+    pub first_data_ns: Option<u64>,
+    /// TCP sequence number of the next byte to be read.
+    pub copied_seq: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// It was there before the tracer, or inherited.
+    Unknown,
+    Connected,
+    Accepted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transport {
+    Tcp,
+    Udp,
+    Unix,
+    Other,
+}
+
+/// What a transfer meant on the wire. `at` is the offset of its first byte within the transfer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Mark {
+    /// A TLS ClientHello is complete.
+    ClientHello {
+        sni: Option<String>,
+        alpn: Option<String>,
+    },
+    /// The client's last handshake flight went out: what follows is application data.
+    HandshakeDone,
+    /// TLS application data of the application's own, session tickets left out.
+    Ciphertext {
+        at: u64,
+    },
+    /// A proxy was asked for a tunnel.
+    Tunnel {
+        host: String,
+        port: u16,
+    },
+    RequestHead {
+        at: u64,
+        head: RequestHead,
+    },
+    /// The request that was open is whole: its last byte is in this transfer.
+    RequestEnd,
+    ResponseHead {
+        at: u64,
+        head: ResponseHead,
+    },
+    /// The response that was open is whole.
+    ResponseEnd,
+    /// Body bytes of the open request or response.
+    Body {
+        at: u64,
+    },
+    /// The connection changed protocol (101): it is one request until it is closed.
+    Upgraded,
+    DnsQuery {
+        id: u16,
+        name: String,
+    },
+    DnsAnswer {
+        id: u16,
+        name: String,
+        addresses: Vec<IpAddr>,
+    },
+    /// The bytes are no protocol we know, or we lost the thread of it.
+    Unparsed,
+}
+
+/// Metadata of an HTTP request head: all that is ever kept of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RequestHead {
+    pub method: String,
+    /// Without query string.
+    pub path: String,
+    pub host: Option<String>,
+    pub traceparent: Option<String>,
+}
+
+/// Metadata of an HTTP response head.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResponseHead {
+    pub status: u16,
+    /// `text/event-stream` or another streaming type.
+    pub stream: bool,
+    /// The vendor's own name for the request, from the headers that the vendor table lists.
+    pub vendor_request_id: Option<String>,
+    /// The vendor's own figure of its time.
+    pub vendor_reported_ns: Option<u64>,
+}
+
+/// What is known of a process that runs Python.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessFacts {
+    /// Since the epoch.
+    pub start_unix_ns: u64,
+    pub exe: String,
+    /// Arguments, shortened; values that look like secrets are not kept.
+    pub cmdline: String,
+    /// `3.11.2`, or `3.11` where only that is known.
+    pub python: Option<String>,
+    pub container_id: Option<String>,
+    /// Addresses of `_PyRuntime` in the process: a futex inside is the GIL.
+    pub runtime: Option<(u64, u64)>,
+    /// Buckets that no probe can see in this process, with the reason.
+    pub unknown: Vec<Unknown>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unknown {
+    /// A bucket's name, as in the report.
+    pub bucket: String,
+    pub reason: String,
+}

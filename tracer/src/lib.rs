@@ -1,0 +1,10 @@
+//! Where the time of every request of a Python LLM application went.
+//!
+//! The modules stand in the order in which data passes through them. Everything after [`ingest`] and
+//! [`wire`] is pure: no I/O, no clock, no aya; live and replayed events run the same code.
+
+pub mod event;
+pub mod python;
+pub mod report;
+pub mod vendor;
+pub mod wire;

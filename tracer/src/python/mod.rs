@@ -1,0 +1,3 @@
+//! Finding Python in processes and ELF files: what is probed, and where.
+
+pub mod binary;

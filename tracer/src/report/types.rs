@@ -1,0 +1,241 @@
+//! The report as data; its JSON form is schema 1. Times in ns, absolute times since the epoch; keys never
+//! vanish, absent is `null`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
+
+use super::bucket::Bucket;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// Always 1.
+    pub schema: u32,
+    pub capture: Capture,
+    pub processes: Vec<Process>,
+    pub requests: Vec<Request>,
+    pub findings: Vec<Finding>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Capture {
+    pub start_unix_ns: u64,
+    pub duration_ns: u64,
+    pub kernel: String,
+    pub lost_events: BTreeMap<String, u64>,
+    pub unknown: Vec<UnknownBucket>,
+}
+
+/// A bucket that could not be seen in a process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnknownBucket {
+    pub pid: u32,
+    pub bucket: String,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Process {
+    pub pid: u32,
+    pub start_unix_ns: u64,
+    pub exe: String,
+    pub cmdline: String,
+    pub python: Option<String>,
+    pub container_id: Option<String>,
+    pub pod: Option<Pod>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Pod {
+    pub namespace: String,
+    pub name: String,
+    pub container: String,
+    pub node: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request {
+    pub id: String,
+    pub pid: u32,
+    pub kind: Kind,
+    pub method: Option<String>,
+    /// Without query string.
+    pub path: Option<String>,
+    /// Template of the path, for grouping.
+    pub route: Option<String>,
+    pub status: Option<u16>,
+    pub start_unix_ns: u64,
+    pub wall_ns: u64,
+    /// From the start to the hand-over of the answer's first byte.
+    pub first_byte_ns: Option<u64>,
+    /// No event that could belong to it was lost, and its beginning and end were seen.
+    pub complete: bool,
+    pub traceparent: Option<String>,
+    pub buckets: Buckets,
+    /// CPU of all its contexts, parallel ones added up.
+    pub cpu_ns: u64,
+    pub contexts: u32,
+    pub calls: Vec<Call>,
+    pub functions: Vec<Function>,
+    /// The wall time in order, each piece in its bucket, without gaps: what the waterfall draws.
+    #[serde(skip)]
+    pub timeline: Vec<Segment>,
+    /// Runs of the request's contexts on threads, in order of start.
+    #[serde(skip)]
+    pub steps: Vec<Step>,
+}
+
+/// A piece of a request's wall time; from the request's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    pub start_ns: u64,
+    pub end_ns: u64,
+    pub bucket: Bucket,
+}
+
+/// One uninterrupted run of a context on a thread; from the request's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub start_ns: u64,
+    pub end_ns: u64,
+    /// Number of the context within the request, from 0.
+    pub context: u32,
+    pub tid: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Http,
+    Run,
+}
+
+/// One outbound HTTP exchange. Times are inclusive, from the call's own start.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Call {
+    pub id: String,
+    pub vendor: Option<String>,
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub operation: Option<String>,
+    pub model: Option<String>,
+    pub stream: Option<bool>,
+    pub status: Option<u16>,
+    /// 1 for the first.
+    pub attempt: u32,
+    pub start_unix_ns: u64,
+    pub wall_ns: u64,
+    pub dns_ns: Option<u64>,
+    pub connect_ns: Option<u64>,
+    pub tls_ns: Option<u64>,
+    pub send_ns: Option<u64>,
+    /// From the request's last byte out to the first response byte's arrival in the kernel.
+    pub first_byte_ns: Option<u64>,
+    pub first_content_ns: Option<u64>,
+    /// From the first to the last arrival of response bytes.
+    pub stream_ns: Option<u64>,
+    /// Sum of the delays between arrivals and the reads that took them.
+    pub read_delay_ns: Option<u64>,
+    pub rtt_ns: Option<u64>,
+    /// Arrivals of response bytes.
+    pub chunks: u32,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub input_tokens: Option<u64>,
+    pub output_tokens: Option<u64>,
+    pub connection_reused: bool,
+    pub vendor_request_id: Option<String>,
+    pub vendor_reported_ns: Option<u64>,
+    pub stack: Vec<Frame>,
+    /// Number of the context that made it, as in [`Step::context`].
+    #[serde(skip)]
+    pub context: u32,
+    /// From the request's start.
+    #[serde(skip)]
+    pub start_ns: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    pub function: String,
+    pub file: String,
+    pub line: u32,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Function {
+    pub function: String,
+    pub file: String,
+    pub line: u32,
+    pub self_ns: u64,
+    pub total_ns: u64,
+    pub samples: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Finding {
+    pub kind: String,
+    pub title: String,
+    /// How many requests it touches.
+    pub requests: u64,
+    pub cost_ns: u64,
+    pub evidence: serde_json::Map<String, serde_json::Value>,
+    pub advice: String,
+}
+
+/// Nanoseconds by bucket; `None` where no probe could see the bucket. The known ones sum to the wall time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Buckets {
+    ns: [Option<u64>; Bucket::ALL.len()],
+}
+
+impl Buckets {
+    pub fn zero() -> Self {
+        Buckets { ns: [Some(0); Bucket::ALL.len()] }
+    }
+
+    pub fn get(&self, bucket: Bucket) -> Option<u64> {
+        self.ns[bucket as usize]
+    }
+
+    pub fn set(&mut self, bucket: Bucket, ns: Option<u64>) {
+        self.ns[bucket as usize] = ns;
+    }
+
+    /// Adds to a bucket; one that was unknown becomes known.
+    pub fn add(&mut self, bucket: Bucket, ns: u64) {
+        let slot = &mut self.ns[bucket as usize];
+        *slot = Some(slot.unwrap_or(0) + ns);
+    }
+
+    pub fn sum(&self) -> u64 {
+        self.ns.iter().flatten().sum()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Bucket, Option<u64>)> + '_ {
+        Bucket::ALL.into_iter().map(|bucket| (bucket, self.get(bucket)))
+    }
+}
+
+impl Serialize for Buckets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(Bucket::ALL.len()))?;
+        for (bucket, ns) in self.iter() {
+            map.serialize_entry(bucket.name(), &ns)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Buckets {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let by_name = BTreeMap::<String, Option<u64>>::deserialize(deserializer)?;
+        let mut buckets = Buckets::default();
+        for (name, ns) in by_name {
+            let bucket = Bucket::from_name(&name)
+                .ok_or_else(|| serde::de::Error::custom(format!("unknown bucket `{name}`")))?;
+            buckets.set(bucket, ns);
+        }
+        Ok(buckets)
+    }
+}

@@ -1,0 +1,1 @@
+//! From copied bytes to marks.
