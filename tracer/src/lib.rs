@@ -4,6 +4,7 @@
 //! [`wire`] is pure: no I/O, no clock, no aya; live and replayed events run the same code.
 
 pub mod event;
+pub mod finding;
 pub mod python;
 pub mod report;
 pub mod vendor;

@@ -1,4 +1,10 @@
 //! The report: what every output format is made from. Schema 1.
 
 pub mod bucket;
+pub mod filter;
+pub mod group;
+pub mod json;
+pub mod route;
+pub mod stats;
+pub mod text;
 pub mod types;

@@ -1,0 +1,59 @@
+//! A route whose threads queue for the GIL.
+
+use serde_json::json;
+
+use super::evidence;
+use crate::report::{
+    bucket::Bucket,
+    group::{self, Group},
+    stats,
+    types::{Finding, Report},
+};
+
+/// Below this share of the wall time it is the ordinary cost of threads.
+const LEAST_SHARE: f64 = 0.05;
+
+/// The cost of a route is its `wait.gil`.
+pub fn check(report: &Report) -> Vec<Finding> {
+    group::by_route(&report.requests).iter().filter_map(of_route).collect()
+}
+
+fn of_route(group: &Group) -> Option<Finding> {
+    let wait_ns = group.bucket_ns(Bucket::WaitGil)?;
+    let share = stats::ratio(wait_ns, group.wall_ns());
+    if share < LEAST_SHARE {
+        return None;
+    }
+    Some(Finding {
+        kind: "gil_contention".to_owned(),
+        title: format!("{} waits for the GIL, which other threads of the process hold", group.label),
+        requests: group.requests.len() as u64,
+        cost_ns: wait_ns,
+        evidence: evidence([("route", json!(group.label)), ("share", json!(share))]),
+        advice:
+            "Run fewer threads and more worker processes, and move computing out of the process; the route \
+                 with the most python.cpu holds the GIL."
+                .to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::cases::{MS, report, request};
+
+    #[test]
+    fn queueing_is_found() {
+        let findings = check(&report([request("/a", 0, &[(Bucket::WaitGil, 20), (Bucket::PythonCpu, 80)])]));
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].cost_ns, 20 * MS);
+    }
+
+    #[test]
+    fn little_of_it_or_an_unknown_is_not() {
+        let little = request("/a", 0, &[(Bucket::WaitGil, 4), (Bucket::PythonCpu, 96)]);
+        let mut unknown = request("/b", 0, &[(Bucket::PythonCpu, 80)]);
+        unknown.buckets.set(Bucket::WaitGil, None);
+        assert!(check(&report([little, unknown])).is_empty());
+    }
+}

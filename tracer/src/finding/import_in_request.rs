@@ -1,0 +1,70 @@
+//! Modules that are imported while a caller waits.
+
+use serde_json::json;
+
+use super::evidence;
+use crate::report::{
+    bucket::Bucket,
+    group, stats,
+    types::{Finding, Kind, Report, Request},
+};
+
+/// Less than this is a look into `sys.modules`, or nearly.
+const SLOW_NS: u64 = 1_000_000;
+
+/// The cost of a route is the `python.import` of its requests. A run without a server imports as it starts,
+/// as it must, so it is left out.
+pub fn check(report: &Report) -> Vec<Finding> {
+    let served = report.requests.iter().filter(|request| request.kind == Kind::Http);
+    let slow = served.filter(|request| import_ns(request) >= SLOW_NS);
+    group::by_route(slow)
+        .into_iter()
+        .map(|group| {
+            let cost_ns = group.requests.iter().map(|request| import_ns(request)).sum();
+            let longest_ns = group.requests.iter().map(|request| import_ns(request)).max();
+            Finding {
+                kind: "import_in_request".to_owned(),
+                title: format!("{} imports modules while the caller waits", group.label),
+                requests: group.requests.len() as u64,
+                cost_ns,
+                evidence: evidence([
+                    ("route", json!(group.label)),
+                    ("longest_ns", json!(longest_ns)),
+                    ("share", json!(stats::ratio(cost_ns, group.wall_ns()))),
+                ]),
+                advice:
+                    "Move the import to the top of the module, or import once at start-up; under gunicorn, \
+                         use --preload."
+                        .to_owned(),
+            }
+        })
+        .collect()
+}
+
+fn import_ns(request: &Request) -> u64 {
+    request.buckets.get(Bucket::PythonImport).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::cases::{MS, report, request};
+
+    #[test]
+    fn an_import_in_a_request_is_found() {
+        let first = request("/chat", 0, &[(Bucket::PythonImport, 300), (Bucket::LlmFirstByte, 100)]);
+        let second = request("/chat", 500, &[(Bucket::LlmFirstByte, 100)]);
+        let findings = check(&report([first, second]));
+        assert_eq!(findings.len(), 1);
+        assert_eq!((findings[0].cost_ns, findings[0].requests), (300 * MS, 1));
+    }
+
+    #[test]
+    fn imports_of_a_run_and_unknown_ones_are_not() {
+        let mut run = request("/", 0, &[(Bucket::PythonImport, 300)]);
+        run.kind = Kind::Run;
+        let mut unknown = request("/chat", 0, &[(Bucket::LlmFirstByte, 100)]);
+        unknown.buckets.set(Bucket::PythonImport, None);
+        assert!(check(&report([run, unknown])).is_empty());
+    }
+}

@@ -1,0 +1,51 @@
+//! Findings: named bottlenecks, each with its cost, its evidence and the next step. Each check is a function
+//! of the report alone, in a file of its own.
+
+mod connection_not_reused;
+mod cpu_bound;
+mod gil_contention;
+mod import_in_request;
+mod loop_blocked;
+mod retry_backoff;
+mod serial_calls;
+mod slow_dns;
+mod vendor_dominates;
+
+#[cfg(test)]
+mod cases;
+
+use serde_json::Value;
+
+use crate::report::types::{Finding, Report};
+
+/// Looks for one bottleneck.
+type Check = fn(&Report) -> Vec<Finding>;
+
+const CHECKS: [Check; 9] = [
+    loop_blocked::check,
+    cpu_bound::check,
+    serial_calls::check,
+    connection_not_reused::check,
+    vendor_dominates::check,
+    gil_contention::check,
+    retry_backoff::check,
+    slow_dns::check,
+    import_in_request::check,
+];
+
+/// Costs below this are noise, whatever share they are.
+const LEAST_COST_NS: u64 = 1_000_000;
+
+/// All findings of a report, the most costly first. The report must be one that was just made from events:
+/// `timeline`, `steps` and the place of calls are not in its JSON form. `report.findings` is not looked at.
+pub fn find(report: &Report) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = CHECKS.iter().flat_map(|check| check(report)).collect();
+    findings.retain(|finding| finding.cost_ns >= LEAST_COST_NS);
+    findings.sort_by(|a, b| b.cost_ns.cmp(&a.cost_ns).then_with(|| a.title.cmp(&b.title)));
+    findings
+}
+
+/// Evidence from pairs; keys of durations end in `_ns`, those of shares (0 to 1) in `share`.
+fn evidence<const N: usize>(pairs: [(&str, Value); N]) -> serde_json::Map<String, Value> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}

@@ -1,0 +1,71 @@
+//! What the report cannot vouch for: buckets that no probe could see, and lost events.
+
+use std::collections::BTreeMap;
+
+use tracer_ebpf::limits;
+
+use super::{format, paint::Paint, wrap};
+use crate::report::types::Report;
+
+/// Pids that are named in a line; of more, only the number is given.
+const PIDS: usize = 4;
+
+pub fn render(report: &Report, width: usize, paint: Paint) -> String {
+    unknown(report, width, paint) + &lost(report, width, paint)
+}
+
+/// One line for each reason, with the buckets and processes it is about.
+fn unknown(report: &Report, width: usize, paint: Paint) -> String {
+    let mut pids_by_cause = BTreeMap::<(&str, &str), Vec<u32>>::new();
+    for unknown in &report.capture.unknown {
+        pids_by_cause.entry((&unknown.reason, &unknown.bucket)).or_default().push(unknown.pid);
+    }
+    let mut buckets_by_reason = BTreeMap::<(&str, Vec<u32>), Vec<&str>>::new();
+    for ((reason, bucket), pids) in pids_by_cause {
+        buckets_by_reason.entry((reason, pids)).or_default().push(bucket);
+    }
+    if buckets_by_reason.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("{}\n", paint.title("not seen (?)"));
+    for ((reason, pids), buckets) in buckets_by_reason {
+        let line = format!("{} in {}: {}", buckets.join(", "), processes(&pids), reason);
+        text.push_str(&wrap::words(&format::printable(&line), "  ", 4, width));
+    }
+    text
+}
+
+fn processes(pids: &[u32]) -> String {
+    let named: Vec<String> = pids.iter().map(u32::to_string).collect();
+    match named.as_slice() {
+        [pid] => format!("process {pid}"),
+        pids if pids.len() <= PIDS => format!("processes {}", pids.join(", ")),
+        pids => format!("{} processes", pids.len()),
+    }
+}
+
+/// How many events were lost, which requests that touched, and what to raise.
+fn lost(report: &Report, width: usize, paint: Paint) -> String {
+    let total: u64 = report.capture.lost_events.values().sum();
+    if total == 0 {
+        return String::new();
+    }
+    let kinds: Vec<String> = report
+        .capture
+        .lost_events
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(kind, number)| format!("{kind} {}", format::count(*number)))
+        .collect();
+    let incomplete = report.requests.iter().filter(|request| !request.complete).count() as u64;
+    let line = format!(
+        "lost {} ({}); {} marked incomplete. Give the ring buffer more room: tracer record --ring-bytes {} \
+         (default {})",
+        format::plural(total, "event"),
+        kinds.join(", "),
+        format::plural(incomplete, "request"),
+        limits::RING_BYTES * 4,
+        limits::RING_BYTES,
+    );
+    paint.warning(&wrap::words(&format::printable(&line), "", 2, width))
+}

@@ -1,0 +1,87 @@
+//! The summary by route: how slow, and because of whom.
+
+use super::{
+    format,
+    paint::{Paint, glyph},
+    wrap,
+};
+use crate::report::{
+    bucket::Bucket,
+    group::{self, Group, Side},
+    types::Request,
+};
+
+/// Width of the columns after the route: requests, p50, p95, vendor, own, other, calls.
+const COLUMNS: [usize; 7] = [9, 9, 9, 7, 6, 6, 6];
+
+/// Buckets below this share of their route's time are left out of the second line.
+const LEAST_SHARE: f64 = 0.005;
+
+pub fn render(requests: &[&Request], width: usize, paint: Paint) -> String {
+    let groups = group::by_route(requests.iter().copied());
+    if groups.is_empty() {
+        return "no requests\n".to_owned();
+    }
+    let longest = groups.iter().map(|group| group.label.chars().count()).max().unwrap_or_default();
+    let room = width.saturating_sub(COLUMNS.iter().sum());
+    let route_width = longest.max("route".len()).min(room);
+    let headings = ["requests", "p50", "p95", "vendor", "own", "other", "calls"].map(str::to_owned);
+    let mut text = format!("{}\n", paint.title(&row("route", &headings, route_width)));
+    for group in &groups {
+        let label = format::fit(&format::printable(&group.label), route_width);
+        text.push_str(&format!("{}\n", row(&label, &figures(group), route_width)));
+        text.push_str(&wrap::items(&shares(group, paint), 2, width));
+    }
+    let key = "vendor: llm.*; own: python.* and wait.*; other: net.other, client, unattributed";
+    text.push_str(&paint.dim(&wrap::words(key, "", 0, width)));
+    text
+}
+
+fn row(label: &str, figures: &[String; 7], route_width: usize) -> String {
+    let mut row = format!("{label:route_width$}");
+    for (figure, width) in figures.iter().zip(COLUMNS) {
+        row.push_str(&format!("{figure:>width$}"));
+    }
+    row
+}
+
+fn figures(group: &Group) -> [String; 7] {
+    let wall_ns = group.wall_ns();
+    let side = |side| format::share(group.side_ns(side), wall_ns);
+    [
+        format::count(group.requests.len() as u64),
+        format::duration(group.wall_percentile_ns(50.0)),
+        format::duration(group.wall_percentile_ns(95.0)),
+        side(Side::Vendor),
+        side(Side::Own),
+        side(Side::Other),
+        format::count(group.calls() as u64),
+    ]
+}
+
+/// The buckets that matter, the largest first, then those that could not be seen, with a `?`.
+fn shares(group: &Group, paint: Paint) -> Vec<(String, usize)> {
+    let wall_ns = group.wall_ns();
+    let mut seen: Vec<(Bucket, u64)> = Bucket::ALL
+        .into_iter()
+        .filter_map(|bucket| Some((bucket, group.bucket_ns(bucket)?)))
+        .filter(|(_, ns)| *ns as f64 >= LEAST_SHARE * wall_ns as f64 && *ns > 0)
+        .collect();
+    seen.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
+    let seen = seen.into_iter().map(|(bucket, ns)| {
+        let doubt = if group.is_unknown(bucket) { " ?" } else { "" };
+        (bucket, format!("{} {}{doubt}", bucket.name(), format::share(ns, wall_ns)))
+    });
+    let unseen = Bucket::ALL
+        .into_iter()
+        .filter(|bucket| group.bucket_ns(*bucket).is_none())
+        .map(|bucket| (bucket, format!("{} ?", bucket.name())));
+    seen.chain(unseen)
+        .map(|(bucket, text)| {
+            let glyph = glyph(bucket);
+            let mark = paint.apply(glyph.style, &glyph.character.to_string());
+            let columns = 2 + text.chars().count();
+            (format!("{mark} {text}"), columns)
+        })
+        .collect()
+}
