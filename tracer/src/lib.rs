@@ -4,8 +4,17 @@
 //! [`wire`] is pure: no I/O, no clock, no aya; live and replayed events run the same code.
 
 pub mod event;
-pub mod finding;
 pub mod python;
-pub mod report;
 pub mod vendor;
 pub mod wire;
+
+pub mod report;
+
+pub mod finding;
+
+pub mod check;
+pub mod cli;
+pub mod hint;
+pub mod output;
+pub mod record;
+pub mod replay;

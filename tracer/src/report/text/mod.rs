@@ -9,7 +9,7 @@ mod notes;
 mod paint;
 mod summary;
 mod waterfall;
-mod wrap;
+pub mod wrap;
 
 use super::{filter::Filter, types::Report};
 use paint::Paint;

@@ -4,7 +4,7 @@
 use super::{
     chart::Chart,
     format,
-    paint::{self, CALL, Glyph, Paint, STEP, glyph},
+    paint::{CALL, Glyph, Paint, STEP, glyph},
     wrap,
 };
 use crate::report::{
@@ -132,7 +132,7 @@ fn phases(call: &Call) -> Vec<(u64, u64, Glyph)> {
     for (ns, bucket) in phases {
         let phase_end_ns = at_ns.saturating_add(ns.unwrap_or_default()).min(end_ns);
         if phase_end_ns > at_ns {
-            pieces.push((at_ns, phase_end_ns, paint::glyph(bucket)));
+            pieces.push((at_ns, phase_end_ns, glyph(bucket)));
         }
         at_ns = phase_end_ns;
     }

@@ -1,0 +1,213 @@
+//! The command line. Each command's options are handed on as they are declared here.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracer_ebpf::limits;
+
+use crate::report::{filter::Filter, text};
+
+/// Where the time of every request of a Python LLM application went.
+#[derive(Debug, Parser)]
+#[command(name = "tracer", version, disable_help_subcommand = true, after_long_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Record(RecordOptions),
+    Report(ReportOptions),
+    Check(CheckOptions),
+}
+
+/// Trace a command, processes, or the whole host, and print the report
+///
+/// With neither a command nor `-p`, every Python process of the host is traced, those that start later too.
+/// Tracing ends when the command does, after `-d`, or with Ctrl-C; then the report is printed. Needs root.
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = RECORD_EXAMPLES)]
+pub struct RecordOptions {
+    /// Trace this process and those it starts; may be given several times
+    #[arg(short, long = "pid", value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pids: Vec<u32>,
+
+    /// Stop after so long: seconds, or with a unit as in `500ms` or `2m`
+    #[arg(short, long, value_name = "SECS", value_parser = duration)]
+    pub duration: Option<Duration>,
+
+    /// Also write a capture, for `tracer report`
+    #[arg(short, long = "output", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Form of the report
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+
+    /// Vendors to know beside the built-in ones, in the form of that table
+    #[arg(long, value_name = "FILE")]
+    pub vendors: Option<PathBuf>,
+
+    /// Bytes of the ring buffer between kernel and tracer: a power of two
+    #[arg(long, value_name = "BYTES", hide = true, default_value_t = limits::RING_BYTES, value_parser = ring_bytes)]
+    pub ring_bytes: u32,
+
+    /// Command to start and trace, with its arguments
+    #[arg(last = true, value_name = "CMD", conflicts_with = "pids")]
+    pub command: Vec<OsString>,
+}
+
+/// Print the report of a capture
+///
+/// Needs no root, and gives the same report as the recording did.
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = REPORT_EXAMPLES)]
+pub struct ReportOptions {
+    /// Capture that `tracer record -o` wrote
+    pub file: PathBuf,
+
+    /// Form of the report
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+
+    /// Show only this request
+    #[arg(long, value_name = "ID")]
+    pub request: Option<String>,
+
+    /// Show only the N slowest requests; as text the default is 3, as JSON all
+    #[arg(long, value_name = "N")]
+    pub slowest: Option<usize>,
+
+    /// Show only requests of this route, given as `/chat` or `POST /chat`
+    #[arg(long, value_name = "ROUTE")]
+    pub route: Option<String>,
+
+    /// Write to a file instead of standard output
+    #[arg(short, long = "output", value_name = "OUT")]
+    pub output: Option<PathBuf>,
+
+    /// Vendors to know beside the built-in ones, in the form of that table
+    #[arg(long, value_name = "FILE")]
+    pub vendors: Option<PathBuf>,
+}
+
+impl ReportOptions {
+    pub fn filter(&self) -> Filter {
+        Filter { request: self.request.clone(), route: self.route.clone(), slowest: self.slowest }
+    }
+}
+
+/// Say what tracing needs, what is missing, and which buckets that costs
+///
+/// First the host's prerequisites, each failure with the command that fixes it; then, for each Python
+/// process, which probes and buckets are available and why others are not. Exits with 2 when tracing is not
+/// possible.
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = CHECK_EXAMPLES)]
+pub struct CheckOptions {
+    /// Form of the answer
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people, on a terminal
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// A duration of seconds or with a unit; not zero.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()),
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string()),
+    };
+    match parsed? {
+        Duration::ZERO => Err("must be more than 0".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// The kernel takes a power of two that is a multiple of the page size.
+fn ring_bytes(text: &str) -> Result<u32, String> {
+    const LEAST: u32 = 4096;
+    const MOST: u32 = 1 << 30;
+    let bytes: u32 = text.parse().map_err(|error| format!("{error}"))?;
+    if bytes.is_power_of_two() && (LEAST..=MOST).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(format!("must be a power of two from {LEAST} to {MOST}"))
+    }
+}
+
+const _: () = assert!(text::SLOWEST == 3, "the help of --slowest says 3");
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  sudo tracer record -- python app.py      trace a command
+  sudo tracer record -d 30 -o run.capture  trace the host for 30 seconds, keep a capture
+  tracer report run.capture --slowest 10   look again, without root
+  tracer check                             what is missing, and how to get it
+
+Exit status: 0 all went well, 1 a threshold that was asked for is exceeded, 2 an error.";
+
+const RECORD_EXAMPLES: &str = "\
+EXAMPLES
+  sudo tracer record -- python app.py
+  sudo tracer record -p 4711 -p 4712 -d 10
+  sudo tracer record -d 2m -o run.capture
+  sudo tracer record --format json -- python app.py > report.json";
+
+const REPORT_EXAMPLES: &str = "\
+EXAMPLES
+  tracer report run.capture
+  tracer report run.capture --route 'POST /chat' --slowest 1
+  tracer report run.capture --format json | jq '.findings[].title'";
+
+const CHECK_EXAMPLES: &str = "\
+EXAMPLES
+  sudo tracer check
+  sudo tracer check --format json | jq '.prerequisites[] | select(.status != \"ok\")'";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_seconds_unless_they_say_otherwise() {
+        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for bad in ["0", "-1", "nan", "soon", ""] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ring_sizes_are_what_the_kernel_takes() {
+        assert_eq!(ring_bytes("65536"), Ok(65_536));
+        for bad in ["0", "5000", "2048", "4294967295", "many"] {
+            assert!(ring_bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_command_and_pids_exclude_each_other() {
+        assert!(Cli::try_parse_from(["tracer", "record", "-p", "1", "--", "true"]).is_err());
+        let cli = Cli::try_parse_from(["tracer", "record", "-p", "1", "-p", "2", "-d", "3"]).unwrap();
+        let Command::Record(options) = cli.command else { panic!("not record") };
+        assert_eq!((options.pids, options.duration), (vec![1, 2], Some(Duration::from_secs(3))));
+    }
+}
