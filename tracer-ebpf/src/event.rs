@@ -136,14 +136,15 @@ pub struct Connect {
     pub result: i64,
 }
 
-/// [`kind::ESTABLISHED`], [`kind::CLOSE`]: only which connection.
+/// [`kind::CLOSE`]: only which connection.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Of {
     pub connection: u64,
 }
 
-/// [`kind::ARRIVAL`]: data of a connection became readable in the kernel.
+/// [`kind::ARRIVAL`]: data of a connection became readable in the kernel. [`kind::ESTABLISHED`]: the peer
+/// accepted, and `rcv_nxt` numbers the first byte that will arrive.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arrival {

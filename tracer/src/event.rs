@@ -51,6 +51,8 @@ pub enum Body {
     },
     Established {
         connection: ConnectionId,
+        /// TCP sequence number of the first byte that will arrive.
+        rcv_nxt: u32,
     },
     /// Data became readable in the kernel.
     Arrival {

@@ -1,0 +1,88 @@
+//! Contexts of a process: addresses are reused at once, so every use gets a generation number.
+
+use std::collections::HashMap;
+
+use crate::request::RequestId;
+
+/// A contextvars Context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Unique within the process.
+    pub generation: u64,
+    /// The request that the step worked for which copied it.
+    pub owner: Option<RequestId>,
+    /// When and by which thread it was copied; `None` for one that was there before, or was made anew.
+    pub copied: Option<(u64, u32)>,
+    pub has_run: bool,
+}
+
+/// Contexts kept per process. The oldest go first: they were never seen to end.
+const LIMIT: usize = 65_536;
+
+#[derive(Clone, Debug, Default)]
+pub struct Contexts {
+    by_address: HashMap<u64, Context>,
+    generations: u64,
+}
+
+impl Contexts {
+    /// A copy was made: whatever was at this address before is gone.
+    pub fn copied(&mut self, address: u64, owner: Option<RequestId>, at_ns: u64, tid: u32) {
+        self.insert(address, owner, Some((at_ns, tid)));
+    }
+
+    /// The context at this address as it was before this run; an unknown one is taken in without owner.
+    pub fn run(&mut self, address: u64) -> Context {
+        if !self.by_address.contains_key(&address) {
+            self.insert(address, None, None);
+        }
+        match self.by_address.get_mut(&address) {
+            Some(context) => {
+                let before = *context;
+                context.has_run = true;
+                before
+            }
+            None => Context { generation: 0, owner: None, copied: None, has_run: false },
+        }
+    }
+
+    pub fn ended(&mut self, address: u64) {
+        self.by_address.remove(&address);
+    }
+
+    fn insert(&mut self, address: u64, owner: Option<RequestId>, copied: Option<(u64, u32)>) {
+        self.generations += 1;
+        if self.by_address.len() >= LIMIT {
+            let oldest = self.generations.saturating_sub(LIMIT as u64 / 2);
+            self.by_address.retain(|_, context| context.generation >= oldest);
+        }
+        self.by_address.insert(address, Context { generation: self.generations, owner, copied, has_run: false });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reused_address_is_a_new_context() {
+        let mut contexts = Contexts::default();
+        contexts.copied(0x10, Some(RequestId(1)), 5, 7);
+        let first = contexts.run(0x10);
+        contexts.ended(0x10);
+        contexts.copied(0x10, Some(RequestId(2)), 9, 7);
+        let second = contexts.run(0x10);
+        assert_ne!(first.generation, second.generation);
+        assert_eq!((second.owner, second.has_run), (Some(RequestId(2)), false));
+        assert!(contexts.run(0x10).has_run);
+    }
+
+    #[test]
+    fn contexts_never_seen_to_end_are_bounded() {
+        let mut contexts = Contexts::default();
+        for address in 0..3 * LIMIT as u64 {
+            contexts.copied(address, None, address, 1);
+        }
+        assert!(contexts.by_address.len() <= LIMIT);
+    }
+}

@@ -1,0 +1,37 @@
+//! A traced process.
+
+use std::collections::HashMap;
+
+use crate::{
+    event::ProcessFacts,
+    model::{context::Contexts, lookup::Lookups},
+    request::RequestId,
+};
+
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    /// `None` until the process is known to run Python.
+    pub facts: Option<ProcessFacts>,
+    pub contexts: Contexts,
+    pub lookups: Lookups,
+    /// The request that is the run of this process; `None` once it, or a child of it, accepts.
+    pub run: Option<RequestId>,
+    /// The request that a parent process worked for when it started this one.
+    pub inherited: Option<RequestId>,
+    pub parent: Option<u32>,
+    /// It accepts connections, or a child of it does.
+    pub is_server: bool,
+    pub n_threads: usize,
+    /// Child processes that have not ended.
+    pub n_children: usize,
+}
+
+pub type Processes = HashMap<u32, Process>;
+
+impl Process {
+    /// Whether a futex at this address is the GIL: on glibc its condition and mutex lie inside `_PyRuntime`.
+    pub fn is_gil(&self, address: u64) -> bool {
+        let runtime = self.facts.as_ref().and_then(|facts| facts.runtime);
+        runtime.is_some_and(|(start, size)| (start..start + size).contains(&address))
+    }
+}

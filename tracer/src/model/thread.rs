@@ -1,0 +1,82 @@
+//! A thread of a traced process: on or off CPU, and the steps it is in.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::{
+    event::{OffState, Wait},
+    request::RequestId,
+};
+
+/// Stretches off CPU that are remembered: as far back as a wait for the event loop is explained.
+const HISTORY: usize = 1_024;
+
+#[derive(Clone, Debug, Default)]
+pub struct Thread {
+    pub tgid: u32,
+    /// Since when it is on CPU and that time is not yet claimed; `None` when it is off CPU or that is unknown.
+    pub on_cpu_since_ns: Option<u64>,
+    pub off: Option<Off>,
+    /// Contexts it runs in, innermost last.
+    pub frames: Vec<Frame>,
+    /// What it works for outside of any context.
+    pub request: Option<RequestId>,
+    /// Since when it works for that.
+    pub bound_ns: u64,
+    pub in_gc: bool,
+    pub imports: u32,
+    /// The last sleep in epoll: when it began, when it ended, and whether by its time-out.
+    pub last_epoll: Option<Epoll>,
+    /// When it last woke from a futex that is not the GIL: a pool thread then has something to do.
+    pub work_since_ns: u64,
+    pub history: VecDeque<Off>,
+}
+
+/// A context that a thread runs in.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    pub address: u64,
+    pub generation: u64,
+    pub request: Option<RequestId>,
+    pub start_ns: u64,
+    /// The request was found by the connection that the step read, not by the context.
+    pub adopted: bool,
+}
+
+/// A stretch off CPU.
+#[derive(Clone, Copy, Debug)]
+pub struct Off {
+    pub out_ns: u64,
+    /// When it was woken: from here on it was runnable. Equal to `out_ns` when it was preempted.
+    pub wake_ns: u64,
+    pub in_ns: u64,
+    pub state: OffState,
+    pub wait: Wait,
+    pub is_gil: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Epoll {
+    pub out_ns: u64,
+    pub in_ns: u64,
+    pub timed_out: bool,
+}
+
+pub type Threads = HashMap<u32, Thread>;
+
+impl Thread {
+    pub fn new(tgid: u32) -> Self {
+        Thread { tgid, ..Thread::default() }
+    }
+
+    pub fn remember(&mut self, off: Off) {
+        if self.history.len() >= HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(off);
+    }
+
+    /// Whether the thread slept in epoll, with nothing to do, at some time after `since_ns`.
+    pub fn was_idle_since(&self, since_ns: u64) -> bool {
+        self.last_epoll.is_some_and(|epoll| epoll.out_ns >= since_ns)
+    }
+}

@@ -1,0 +1,180 @@
+//! One outbound exchange while it is being followed.
+
+use crate::{
+    event::{ConnectionId, RequestHead, ResponseHead},
+    request::claim::{Claim, Rank},
+};
+
+/// A stretch of time, in `CLOCK_MONOTONIC` ns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub start_ns: u64,
+    pub end_ns: u64,
+}
+
+impl Span {
+    pub fn length_ns(self) -> u64 {
+        self.end_ns.saturating_sub(self.start_ns)
+    }
+}
+
+/// One outbound exchange on a connection: what was sent until the first byte of the answer, and the answer.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub connection: ConnectionId,
+    /// Context that sent it, numbered within the request.
+    pub context: u32,
+    /// Name of the peer: SNI, tunnel or `Host`; an address where there is none.
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    /// It speaks HTTP, as seen or (TLS) as assumed.
+    pub is_http: bool,
+    /// The peer is an LLM vendor.
+    pub to_llm: bool,
+    pub request: Option<RequestHead>,
+    pub response: Option<ResponseHead>,
+    pub connection_reused: bool,
+    pub dns: Option<Span>,
+    pub connect: Option<Span>,
+    pub tls: Option<Span>,
+    pub send: Span,
+    /// Arrival of the first and of the last byte of the answer.
+    pub first_byte_ns: Option<u64>,
+    pub last_byte_ns: Option<u64>,
+    /// When the application had read the last byte it read.
+    pub last_read_ns: Option<u64>,
+    /// Arrival of bytes that look like TLS session tickets: the answer, if nothing else follows.
+    pub ticket_ns: Option<u64>,
+    /// The answer is known to be whole.
+    pub answered: bool,
+    /// Waits for bytes of the answer.
+    pub waits: Vec<Span>,
+    pub read_delay_ns: u64,
+    pub rtt_ns: Option<u64>,
+    pub chunks: u32,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+}
+
+impl Call {
+    /// A call whose first request bytes went out in `send`.
+    pub fn new(connection: ConnectionId, context: u32, send: Span) -> Self {
+        Call {
+            connection,
+            context,
+            host: None,
+            port: None,
+            is_http: false,
+            to_llm: false,
+            request: None,
+            response: None,
+            connection_reused: true,
+            dns: None,
+            connect: None,
+            tls: None,
+            send,
+            first_byte_ns: None,
+            last_byte_ns: None,
+            last_read_ns: None,
+            ticket_ns: None,
+            answered: false,
+            waits: Vec::new(),
+            read_delay_ns: 0,
+            rtt_ns: None,
+            chunks: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+
+    /// The beginning: name lookup, connect or the first request byte, whichever was first.
+    pub fn start_ns(&self) -> u64 {
+        [self.dns, self.connect, self.tls].into_iter().flatten().map(|span| span.start_ns).fold(self.send.start_ns, u64::min)
+    }
+
+    /// The last thing seen of it.
+    pub fn end_ns(&self) -> u64 {
+        self.last_read_ns.or(self.last_byte_ns).unwrap_or(self.send.end_ns).max(self.send.end_ns)
+    }
+
+    /// Bytes of the answer that arrived at `arrival_ns` were read at `read_ns`.
+    pub fn received(&mut self, arrival_ns: u64, last_arrival_ns: u64, read_ns: u64, arrivals: u32, bytes: u64) {
+        let waiting_since_ns = self.last_read_ns.unwrap_or(self.send.end_ns);
+        if arrival_ns > waiting_since_ns {
+            self.waits.push(Span { start_ns: waiting_since_ns, end_ns: arrival_ns });
+        }
+        self.first_byte_ns.get_or_insert(arrival_ns);
+        self.last_byte_ns = Some(last_arrival_ns);
+        self.last_read_ns = Some(read_ns);
+        self.read_delay_ns += read_ns.saturating_sub(arrival_ns);
+        self.chunks += arrivals;
+        self.bytes_in += bytes;
+    }
+
+    /// Nothing more will come: what looked like tickets was the answer if nothing else came, and a wait for an
+    /// answer that never began ends at `end_ns`.
+    pub fn finish(&mut self, end_ns: u64) {
+        if self.first_byte_ns.is_some() || self.answered {
+            return;
+        }
+        match self.ticket_ns {
+            Some(arrival_ns) => self.received(arrival_ns, arrival_ns, arrival_ns, 1, 0),
+            None if end_ns > self.send.end_ns => {
+                self.waits.push(Span { start_ns: self.send.end_ns, end_ns });
+                self.last_read_ns = Some(end_ns);
+            }
+            None => {}
+        }
+    }
+
+    /// What the call claims of its request's time.
+    pub fn claims(&self) -> Vec<Claim> {
+        let rank = |rank| if self.to_llm { rank } else { Rank::Network };
+        let claim = |span: Span, of| Claim { start_ns: span.start_ns, end_ns: span.end_ns, rank: rank(of) };
+        let phases = [(self.dns, Rank::Dns), (self.connect, Rank::Connect), (self.tls, Rank::Tls)];
+        let mut claims: Vec<Claim> =
+            phases.into_iter().filter_map(|(span, of)| span.map(|span| claim(span, of))).collect();
+        claims.push(claim(self.send, Rank::Send));
+        claims.extend(self.waits.iter().map(|wait| {
+            let first = self.first_byte_ns.is_none_or(|first_byte_ns| wait.end_ns <= first_byte_ns);
+            claim(*wait, if first { Rank::FirstByte } else { Rank::Stream })
+        }));
+        claims
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call() -> Call {
+        Call::new(ConnectionId(1), 0, Span { start_ns: 100, end_ns: 110 })
+    }
+
+    #[test]
+    fn the_vendor_is_charged_until_arrival_and_not_until_the_read() {
+        let mut call = call();
+        call.received(200, 200, 500, 1, 10);
+        call.received(600, 600, 610, 1, 10);
+        call.to_llm = true;
+        let claims = call.claims();
+        assert!(claims.contains(&Claim { start_ns: 110, end_ns: 200, rank: Rank::FirstByte }));
+        assert!(claims.contains(&Claim { start_ns: 500, end_ns: 600, rank: Rank::Stream }));
+        assert_eq!(call.read_delay_ns, 310);
+    }
+
+    #[test]
+    fn a_call_without_answer_waits_until_the_end() {
+        let mut call = call();
+        call.finish(1000);
+        assert_eq!(call.claims().last(), Some(&Claim { start_ns: 110, end_ns: 1000, rank: Rank::Network }));
+    }
+
+    #[test]
+    fn lone_tickets_are_the_answer() {
+        let mut call = call();
+        call.ticket_ns = Some(150);
+        call.finish(1000);
+        assert_eq!(call.first_byte_ns, Some(150));
+    }
+}

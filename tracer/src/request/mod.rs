@@ -1,0 +1,10 @@
+//! A request while it is being followed, and the split of its wall time into buckets.
+
+pub mod call;
+pub mod claim;
+pub mod open;
+pub mod split;
+
+pub use call::Call;
+pub use claim::{Claim, Rank};
+pub use open::{Request, RequestId};

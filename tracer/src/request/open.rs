@@ -1,0 +1,159 @@
+//! A request that is being followed.
+
+use std::collections::HashMap;
+
+use crate::{
+    event::{ConnectionId, RequestHead},
+    report::types::Segment,
+    request::{
+        call::Call,
+        claim::{Claim, Rank},
+        split::split,
+    },
+};
+
+/// Number of a request within a capture, in order of appearance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// Claims kept before the older ones are settled into segments: bounds what a run of hours keeps.
+const CLAIMS_BEFORE_SETTLING: usize = 65_536;
+
+/// Claims may still come for this long before the latest one when older ones are settled.
+const SETTLING_DELAY_NS: u64 = 60_000_000_000;
+
+/// A unit of work while it is being followed: an inbound HTTP request, or the run of a process.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub id: RequestId,
+    pub tgid: u32,
+    pub start_ns: u64,
+    pub end_ns: Option<u64>,
+    /// The accepted connection; `None` for a run.
+    pub connection: Option<ConnectionId>,
+    pub head: RequestHead,
+    pub status: Option<u16>,
+    pub first_byte_ns: Option<u64>,
+    pub complete: bool,
+    pub calls: Vec<Call>,
+    pub cpu_ns: u64,
+    pub steps: Vec<Step>,
+    /// When the last step ended, and whether that step is known to have made another context ready.
+    pub last_step_end: Option<StepEnd>,
+    claims: Vec<Claim>,
+    settled: Vec<Segment>,
+    contexts: HashMap<Worker, u32>,
+}
+
+/// Who works for a request: a context by its generation, or a thread outside of any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Worker {
+    Context(u64),
+    Thread(u32),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    pub start_ns: u64,
+    pub end_ns: u64,
+    pub context: u32,
+    pub tid: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct StepEnd {
+    pub at_ns: u64,
+    /// It read data for a waiting context, or finished work in a pool thread.
+    pub made_ready: bool,
+}
+
+impl Request {
+    pub fn new(id: RequestId, tgid: u32, start_ns: u64) -> Self {
+        Request {
+            id,
+            tgid,
+            start_ns,
+            end_ns: None,
+            connection: None,
+            head: RequestHead::default(),
+            status: None,
+            first_byte_ns: None,
+            complete: true,
+            calls: Vec::new(),
+            cpu_ns: 0,
+            steps: Vec::new(),
+            last_step_end: None,
+            claims: Vec::new(),
+            settled: Vec::new(),
+            contexts: HashMap::new(),
+        }
+    }
+
+    pub fn is_run(&self) -> bool {
+        self.connection.is_none()
+    }
+
+    pub fn contexts(&self) -> u32 {
+        self.contexts.len() as u32
+    }
+
+    /// The number of a worker within the request, from 0 in order of appearance.
+    pub fn context_number(&mut self, worker: Worker) -> u32 {
+        let next = self.contexts.len() as u32;
+        *self.contexts.entry(worker).or_insert(next)
+    }
+
+    /// Claims an interval. Of a run that has claimed much, what is long past is settled for good.
+    pub fn claim(&mut self, start_ns: u64, end_ns: u64, rank: Rank) {
+        if start_ns >= end_ns {
+            return;
+        }
+        self.claims.push(Claim { start_ns, end_ns, rank });
+        if self.claims.len() >= CLAIMS_BEFORE_SETTLING {
+            self.settle(end_ns.saturating_sub(SETTLING_DELAY_NS));
+        }
+    }
+
+    /// Sleeps between `start_ns` and `end_ns` were the backoff between two attempts of a call.
+    pub fn sleep_is_backoff(&mut self, start_ns: u64, end_ns: u64) {
+        for claim in &mut self.claims {
+            if claim.rank == Rank::Sleep && claim.start_ns < end_ns && claim.end_ns > start_ns {
+                claim.rank = Rank::Backoff;
+            }
+        }
+    }
+
+    /// Sleeps that ended after `since_ns` and before `until_ns`, by length.
+    pub fn longest_sleep(&self, since_ns: u64, until_ns: u64) -> Option<Claim> {
+        let sleeps = self.claims.iter().filter(|claim| claim.rank == Rank::Sleep);
+        sleeps
+            .filter(|claim| claim.start_ns >= since_ns && claim.end_ns <= until_ns)
+            .max_by_key(|claim| claim.end_ns - claim.start_ns)
+            .copied()
+    }
+
+    /// The wall time in order, each piece in its bucket; times as in events.
+    pub fn timeline(&self, end_ns: u64) -> Vec<Segment> {
+        let mut segments = self.settled.clone();
+        segments.extend(split(&self.all_claims(), self.settled_until_ns(), end_ns));
+        segments
+    }
+
+    fn all_claims(&self) -> Vec<Claim> {
+        self.claims.iter().copied().chain(self.calls.iter().flat_map(Call::claims)).collect()
+    }
+
+    fn settled_until_ns(&self) -> u64 {
+        self.settled.last().map_or(self.start_ns, |segment| segment.end_ns)
+    }
+
+    fn settle(&mut self, until_ns: u64) {
+        let from_ns = self.settled_until_ns();
+        if until_ns <= from_ns {
+            return;
+        }
+        let segments = split(&self.all_claims(), from_ns, until_ns);
+        self.settled.extend(segments);
+        self.claims.retain(|claim| claim.end_ns > until_ns);
+    }
+}
