@@ -176,6 +176,8 @@ pub enum Mark {
     Ciphertext {
         at: u64,
     },
+    /// TLS records that look like session tickets: not the answer, unless nothing else follows.
+    Ticket { at: u64 },
     /// A proxy was asked for a tunnel.
     Tunnel {
         host: String,

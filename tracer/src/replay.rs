@@ -1,13 +1,61 @@
-//! Replaying: from a capture to a report.
+//! From ordered events to the report: the same code for a live run and for a capture.
 
-use std::{fs::File, path::Path};
+use std::{path::Path, sync::Arc};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
-use crate::report::types::Report;
+use crate::{
+    capture::Capture,
+    event::Event,
+    model::Model,
+    report::{
+        build::{Origin, build},
+        types::Report,
+    },
+    vendor::VendorTable,
+};
 
-/// The report of a capture.
-pub fn report(file: &Path, _vendors: Option<&Path>) -> anyhow::Result<Report> {
-    File::open(file).with_context(|| format!("open `{}`", file.display()))?;
-    bail!("this build cannot read captures")
+/// Follows events as they come, and makes the report of them at the end.
+pub struct Replay {
+    vendors: Arc<VendorTable>,
+    model: Model,
+    last_ns: u64,
+}
+
+impl Replay {
+    pub fn new(vendors: Arc<VendorTable>) -> Self {
+        Replay { model: Model::new(vendors.clone()), vendors, last_ns: 0 }
+    }
+
+    pub fn apply(&mut self, event: &Event) {
+        self.last_ns = self.last_ns.max(event.ts_ns);
+        self.model.apply(event);
+    }
+
+    /// The report, of a recording that ended at `end_ns`, or with its last event where that is not known.
+    pub fn finish(self, origin: &Origin, end_ns: Option<u64>) -> Report {
+        let end_ns = end_ns.unwrap_or(self.last_ns);
+        let outcome = self.model.finish(end_ns);
+        build(origin, end_ns, &outcome, &self.vendors)
+    }
+}
+
+/// The report of a capture file, and what is wrong with the file, if anything.
+pub fn report(path: &Path, vendors: Arc<VendorTable>) -> anyhow::Result<(Report, Option<String>)> {
+    let file = std::fs::File::open(path)
+        .with_context(|| format!("can't open the capture {}: `tracer record -o FILE` writes one", path.display()))?;
+    let capture =
+        Capture::read(std::io::BufReader::new(file)).with_context(|| format!("{}", path.display()))?;
+    let mut replay = Replay::new(vendors);
+    for event in &capture.events {
+        replay.apply(event);
+    }
+    let damage = capture.damage.map(|damage| {
+        format!(
+            "{}: {damage} after {} events; the report covers those",
+            path.display(),
+            capture.events.len()
+        )
+    });
+    Ok((replay.finish(&capture.origin, capture.end_ns), damage))
 }

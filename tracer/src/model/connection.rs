@@ -47,6 +47,8 @@ pub struct Inbound {
 #[derive(Clone, Debug, Default)]
 pub struct Outbound {
     pub connect: Option<Span>,
+    /// The request and thread that connected.
+    pub opened_by: Option<(RequestId, u32)>,
     pub tls_start_ns: Option<u64>,
     pub tls: Option<Span>,
     pub is_tls: bool,

@@ -8,3 +8,4 @@ pub mod route;
 pub mod stats;
 pub mod text;
 pub mod types;
+pub mod build;

@@ -34,6 +34,8 @@ pub struct Call {
     pub request: Option<RequestHead>,
     pub response: Option<ResponseHead>,
     pub connection_reused: bool,
+    /// 1 for the first.
+    pub attempt: u32,
     pub dns: Option<Span>,
     pub connect: Option<Span>,
     pub tls: Option<Span>,
@@ -47,6 +49,9 @@ pub struct Call {
     pub ticket_ns: Option<u64>,
     /// The answer is known to be whole.
     pub answered: bool,
+    /// Bytes read of a record or head that is not whole, and when the first of them arrived.
+    pub pending_in: u64,
+    pub pending_since_ns: Option<u64>,
     /// Waits for bytes of the answer.
     pub waits: Vec<Span>,
     pub read_delay_ns: u64,
@@ -69,6 +74,7 @@ impl Call {
             request: None,
             response: None,
             connection_reused: true,
+            attempt: 1,
             dns: None,
             connect: None,
             tls: None,
@@ -78,6 +84,8 @@ impl Call {
             last_read_ns: None,
             ticket_ns: None,
             answered: false,
+            pending_in: 0,
+            pending_since_ns: None,
             waits: Vec::new(),
             read_delay_ns: 0,
             rtt_ns: None,

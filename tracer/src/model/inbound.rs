@@ -1,0 +1,100 @@
+//! Requests that come in on accepted connections.
+
+use crate::{
+    event::{ConnectionId, Mark, RequestHead},
+    model::{
+        Model,
+        connection::{Connection, Inbound, Use},
+        traffic::Transfer,
+    },
+    request::{Rank, RequestId},
+};
+
+impl Model {
+    pub(super) fn inbound_received(&mut self, id: ConnectionId, transfer: &Transfer) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let taken = connection.stream.read(transfer.bytes, transfer.exit_ns);
+        let Some(inbound) = inbound_of(connection) else { return };
+        let mut head_since_ns = inbound.head_since_ns.take();
+        if let Some(since_ns) = inbound.body_since_ns.take() {
+            // The caller kept us waiting for the rest of the body.
+            let until_ns = taken.arrival_ns(0).unwrap_or(transfer.exit_ns);
+            if let Some(request) = inbound.requests.back().and_then(|request| self.open.get_mut(request)) {
+                request.claim(since_ns, until_ns, Rank::Client);
+            }
+        }
+        let mut body_open = false;
+        for mark in transfer.marks {
+            match mark {
+                Mark::RequestHead { at, head } => {
+                    let arrival_ns = taken.arrival_ns(*at).unwrap_or(transfer.exit_ns);
+                    let start_ns = head_since_ns.take().unwrap_or(arrival_ns);
+                    self.request_began(id, transfer, start_ns, head);
+                    body_open = true;
+                }
+                Mark::Body { .. } => body_open = true,
+                Mark::RequestEnd => body_open = false,
+                _ => {}
+            }
+        }
+        let Some(inbound) = self.connections.get_mut(&id).and_then(inbound_of) else { return };
+        if body_open {
+            inbound.body_since_ns = Some(transfer.exit_ns);
+        } else if transfer.marks.is_empty() && transfer.bytes > 0 {
+            // The beginning of a head that is not whole yet.
+            inbound.head_since_ns = head_since_ns.or(taken.arrival_ns(0)).or(Some(transfer.exit_ns));
+        }
+        // Whoever reads on a connection works for the request that is being read.
+        if let Some(request) = inbound.requests.back().copied() {
+            self.adopt(request, transfer.exit_ns, transfer.tgid, transfer.tid);
+        }
+    }
+
+    pub(super) fn inbound_sent(&mut self, id: ConnectionId, transfer: &Transfer) {
+        for mark in transfer.marks {
+            let Some(inbound) = self.connections.get_mut(&id).and_then(inbound_of) else { return };
+            let Some(current) = inbound.requests.front().copied() else { return };
+            let Some(request) = self.open.get_mut(&current) else { continue };
+            match mark {
+                Mark::ResponseHead { head, .. } => {
+                    request.status = Some(head.status);
+                    request.first_byte_ns.get_or_insert(transfer.exit_ns);
+                }
+                Mark::ResponseEnd => self.answered(id, current, transfer),
+                _ => {}
+            }
+        }
+    }
+
+    fn request_began(&mut self, connection: ConnectionId, transfer: &Transfer, start_ns: u64, head: &RequestHead) {
+        self.is_server(transfer.tgid);
+        let id = self.new_request(transfer.tgid, start_ns);
+        if let Some(request) = self.open.get_mut(&id) {
+            request.connection = Some(connection);
+            request.head = head.clone();
+        }
+        let Some(inbound) = self.connections.get_mut(&connection).and_then(inbound_of) else { return };
+        inbound.requests.push_back(id);
+        if inbound.requests.len() == 1 {
+            self.adopt(id, transfer.exit_ns, transfer.tgid, transfer.tid);
+        }
+        self.claim_ready(id, transfer.tid, start_ns, transfer.enter_ns, Rank::Loop);
+    }
+
+    fn answered(&mut self, connection: ConnectionId, current: RequestId, transfer: &Transfer) {
+        self.close(current, transfer.exit_ns);
+        let Some(inbound) = self.connections.get_mut(&connection).and_then(inbound_of) else { return };
+        inbound.requests.pop_front();
+        // A pipelined request that was read before is next, and this step goes on with it.
+        if let Some(next) = inbound.requests.front().copied() {
+            self.adopt(next, transfer.exit_ns, transfer.tgid, transfer.tid);
+        }
+    }
+}
+
+fn inbound_of(connection: &mut Connection) -> Option<&mut Inbound> {
+    match &mut connection.use_ {
+        Use::Inbound(inbound) => Some(inbound),
+        _ => None,
+    }
+}

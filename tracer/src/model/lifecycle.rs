@@ -1,0 +1,114 @@
+//! Processes and threads come and go.
+
+use crate::{
+    event::ProcessFacts,
+    model::{Model, process::Process, thread::Thread},
+};
+
+impl Model {
+    pub(super) fn process_found(&mut self, tgid: u32, facts: &ProcessFacts) {
+        self.facts.insert(tgid, facts.clone());
+        let start_ns = self.first_ns.unwrap_or(self.now_ns);
+        let process = self.processes.entry(tgid).or_default();
+        process.facts = Some(facts.clone());
+        if process.is_server || process.run.is_some() || process.inherited.is_some() {
+            return;
+        }
+        let start_ns = process.started_ns.unwrap_or(start_ns);
+        let run = self.new_request(tgid, start_ns);
+        self.process(tgid).run = Some(run);
+    }
+
+    pub(super) fn forked(&mut self, at_ns: u64, tgid: u32, tid: u32, child_tgid: u32, child_tid: u32) {
+        let request = self.owner(tgid, tid);
+        let mut child = Thread::new(child_tgid);
+        if child_tgid == tgid {
+            child.request = request;
+            child.bound_ns = at_ns;
+        } else {
+            let parent = self.process(tgid);
+            parent.n_children += 1;
+            let process = Process {
+                facts: parent.facts.clone(),
+                contexts: parent.contexts.clone(),
+                inherited: request.or(parent.inherited),
+                parent: Some(tgid),
+                started_ns: Some(at_ns),
+                ..Process::default()
+            };
+            self.processes.insert(child_tgid, process);
+            // The child goes on where its parent stands: within the same steps.
+            child.frames = self.threads.get(&tid).map(|thread| thread.frames.clone()).unwrap_or_default();
+        }
+        self.threads.insert(child_tid, child);
+        self.process(child_tgid).n_threads += 1;
+    }
+
+    pub(super) fn execed(&mut self, tgid: u32, tid: u32) {
+        // Another program: nothing of the old one is left but the parent's request.
+        self.threads.retain(|_, thread| thread.tgid != tgid);
+        self.threads.insert(tid, Thread::new(tgid));
+        if let Some(run) = self.process(tgid).run.take() {
+            self.open.remove(&run);
+        }
+        let process = self.process(tgid);
+        *process = Process {
+            inherited: process.inherited,
+            parent: process.parent,
+            started_ns: process.started_ns,
+            n_threads: 1,
+            ..Process::default()
+        };
+    }
+
+    pub(super) fn exited(&mut self, at_ns: u64, tgid: u32, tid: u32) {
+        self.flush(at_ns, tid);
+        self.unbind_thread(at_ns, tid);
+        self.threads.remove(&tid);
+        let Some(process) = self.processes.get_mut(&tgid) else { return };
+        process.n_threads = process.n_threads.saturating_sub(1);
+        if process.n_threads > 0 || self.threads.values().any(|thread| thread.tgid == tgid) {
+            return;
+        }
+        let (run, parent) = (process.run, process.parent);
+        if let Some(run) = run {
+            self.close(run, at_ns);
+        }
+        let open: Vec<_> =
+            self.open.values().filter(|request| request.tgid == tgid).map(|request| request.id).collect();
+        for id in open {
+            self.close(id, at_ns);
+        }
+        self.processes.remove(&tgid);
+        if let Some(parent) = parent.and_then(|parent| self.processes.get_mut(&parent)) {
+            parent.n_children = parent.n_children.saturating_sub(1);
+        }
+    }
+
+    /// The process accepts connections, so its run and those of its ancestors are no requests.
+    pub(super) fn is_server(&mut self, tgid: u32) {
+        let mut next = Some(tgid);
+        while let Some(tgid) = next {
+            let process = self.process(tgid);
+            if std::mem::replace(&mut process.is_server, true) {
+                return;
+            }
+            let run = process.run.take();
+            next = process.parent.filter(|parent| self.processes.contains_key(parent));
+            if let Some(run) = run {
+                self.open.remove(&run);
+            }
+        }
+    }
+
+    pub(super) fn process(&mut self, tgid: u32) -> &mut Process {
+        self.processes.entry(tgid).or_default()
+    }
+
+    pub(super) fn thread(&mut self, tgid: u32, tid: u32) -> &mut Thread {
+        if !self.threads.contains_key(&tid) {
+            self.process(tgid).n_threads += 1;
+        }
+        self.threads.entry(tid).or_insert_with(|| Thread::new(tgid))
+    }
+}

@@ -1,0 +1,148 @@
+//! Replays ordered events: processes, threads, contexts and connections as they were, and the requests that
+//! fall out. Pure: its clock is the events'.
+
+mod closing;
+mod connection;
+mod context;
+mod inbound;
+mod lifecycle;
+mod lookup;
+mod outbound;
+mod process;
+mod schedule;
+mod steps;
+mod thread;
+mod traffic;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use crate::{
+    event::{Body, Event, ProcessFacts},
+    request::{Request, RequestId},
+    vendor::VendorTable,
+};
+
+/// The state of everything traced, and the requests that are followed.
+pub struct Model {
+    vendors: Arc<VendorTable>,
+    processes: process::Processes,
+    threads: thread::Threads,
+    connections: connection::Connections,
+    open: HashMap<RequestId, Request>,
+    closed: Vec<Request>,
+    n_requests: u64,
+    /// Facts of every process that was found to run Python, also of those that ended.
+    facts: BTreeMap<u32, ProcessFacts>,
+    lost_events: BTreeMap<String, u64>,
+    first_ns: Option<u64>,
+    now_ns: u64,
+}
+
+/// What a run of events came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub requests: Vec<Request>,
+    pub facts: BTreeMap<u32, ProcessFacts>,
+    pub lost_events: BTreeMap<String, u64>,
+}
+
+impl Model {
+    pub fn new(vendors: Arc<VendorTable>) -> Self {
+        Model {
+            vendors,
+            processes: HashMap::new(),
+            threads: HashMap::new(),
+            connections: HashMap::new(),
+            open: HashMap::new(),
+            closed: Vec::new(),
+            n_requests: 0,
+            facts: BTreeMap::new(),
+            lost_events: BTreeMap::new(),
+            first_ns: None,
+            now_ns: 0,
+        }
+    }
+
+    /// Takes in the next event; events come in order of time.
+    pub fn apply(&mut self, event: &Event) {
+        self.first_ns.get_or_insert(event.ts_ns);
+        self.now_ns = self.now_ns.max(event.ts_ns);
+        let Event { ts_ns, tgid, tid, ref body } = *event;
+        match body {
+            Body::Process(facts) => self.process_found(tgid, facts),
+            Body::Fork { child_tgid, child_tid } => self.forked(ts_ns, tgid, tid, *child_tgid, *child_tid),
+            Body::Exec => self.execed(tgid, tid),
+            Body::Exit => self.exited(ts_ns, tgid, tid),
+            Body::SwitchOut { state, wait } => self.switched_out(ts_ns, tgid, tid, *state, *wait),
+            Body::SwitchIn { wake_ns, waker_tid } => self.switched_in(ts_ns, tgid, tid, *wake_ns, *waker_tid),
+            Body::Connection(connection) => self.connection_seen(tgid, connection),
+            Body::Connect { connection, enter_ns, result } => {
+                self.connected(ts_ns, tgid, tid, *connection, *enter_ns, *result)
+            }
+            Body::Established { connection, rcv_nxt } => self.established(ts_ns, *connection, *rcv_nxt),
+            Body::Arrival { connection, rcv_nxt, rtt_ns } => {
+                self.arrived(ts_ns, *connection, *rcv_nxt, *rtt_ns)
+            }
+            Body::Transfer { connection, direction, enter_ns, result, marks } => {
+                let transfer = traffic::Transfer {
+                    tgid,
+                    tid,
+                    enter_ns: *enter_ns,
+                    exit_ns: ts_ns.max(*enter_ns),
+                    bytes: u64::try_from(*result).unwrap_or(0),
+                    marks,
+                };
+                self.transferred(*connection, *direction, &transfer)
+            }
+            Body::Close { connection } => self.connection_closed(ts_ns, *connection),
+            Body::ContextEnter { context } => self.context_entered(ts_ns, tgid, tid, *context),
+            Body::ContextExit { context } => self.context_exited(ts_ns, tid, *context),
+            Body::ContextCopy { context } => self.context_copied(ts_ns, tgid, tid, *context),
+            Body::ContextEnd { context } => self.context_ended(tgid, *context),
+            Body::GcStart => self.collecting(ts_ns, tgid, tid, true),
+            Body::GcDone => self.collecting(ts_ns, tgid, tid, false),
+            Body::ImportStart { .. } => self.importing(ts_ns, tgid, tid, 1),
+            Body::ImportDone => self.importing(ts_ns, tgid, tid, -1),
+            Body::Loss { kind, count } => self.lost(kind, *count),
+        }
+    }
+
+    /// The requests that closed since the last call.
+    pub fn take_closed(&mut self) -> Vec<Request> {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// Ends at `end_ns` whatever is still open.
+    pub fn finish(mut self, end_ns: u64) -> Outcome {
+        let end_ns = end_ns.max(self.now_ns);
+        let mut ids: Vec<RequestId> = self.open.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            if let Some(request) = self.open.get_mut(&id) {
+                request.complete &= request.is_run();
+            }
+            self.close(id, end_ns);
+        }
+        let mut requests = self.closed;
+        requests.sort_by_key(|request| request.id);
+        Outcome { requests, facts: self.facts, lost_events: self.lost_events }
+    }
+
+    fn lost(&mut self, kind: &str, count: u64) {
+        *self.lost_events.entry(kind.to_owned()).or_default() += count;
+        // Which request a lost event belonged to can't be known: it may be any that was under way.
+        for request in self.open.values_mut() {
+            request.complete = false;
+        }
+    }
+
+    fn new_request(&mut self, tgid: u32, start_ns: u64) -> RequestId {
+        self.n_requests += 1;
+        let id = RequestId(self.n_requests);
+        self.open.insert(id, Request::new(id, tgid, start_ns));
+        id
+    }
+}

@@ -1,0 +1,220 @@
+//! Calls: what goes out on connections, and what comes back.
+
+use crate::{
+    event::{ConnectionId, Mark},
+    model::{
+        Model,
+        connection::{Connection, Outbound},
+        traffic::Transfer,
+    },
+    request::{Call, Rank, RequestId, call::Span},
+};
+
+impl Model {
+    pub(super) fn outbound_sent(&mut self, id: ConnectionId, transfer: &Transfer) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(outbound) = connection.outbound() else { return };
+        let unused_since_ns = outbound.unused_since_ns.take();
+        for mark in transfer.marks {
+            match mark {
+                Mark::ClientHello { sni, .. } => {
+                    outbound.is_tls = true;
+                    outbound.is_http = true;
+                    outbound.sni = sni.clone();
+                    outbound.tls_start_ns.get_or_insert(transfer.enter_ns);
+                }
+                Mark::HandshakeDone => {
+                    let start_ns = outbound.tls_start_ns.unwrap_or(transfer.enter_ns);
+                    outbound.tls = Some(Span { start_ns, end_ns: transfer.exit_ns });
+                }
+                Mark::Tunnel { host, port } => outbound.tunnel = Some((host.clone(), *port)),
+                Mark::RequestHead { .. } => outbound.is_http = true,
+                Mark::Unparsed => outbound.is_unparsed = true,
+                _ => {}
+            }
+        }
+        if let Some(since_ns) = unused_since_ns {
+            // Established, but nobody had time to use it.
+            self.claim_unread(transfer, since_ns);
+        }
+        if self.carries_request(id, transfer) {
+            self.request_sent(id, transfer);
+        }
+    }
+
+    pub(super) fn outbound_received(&mut self, id: ConnectionId, transfer: &Transfer) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let taken = connection.stream.read(transfer.bytes, transfer.exit_ns);
+        let rtt_ns = connection.rtt_ns;
+        let Some(outbound) = connection.outbound() else { return };
+        let is_unparsed = outbound.is_unparsed;
+        let call = outbound.call;
+        if let Some((request, _)) = call.filter(|(request, _)| self.open.contains_key(request)) {
+            // A callback of the loop reads for the call, whoever opened the connection.
+            self.adopt(request, transfer.exit_ns, transfer.tgid, transfer.tid);
+        }
+        let first_arrival_ns = taken.arrival_ns(0).unwrap_or(transfer.exit_ns);
+        self.claim_unread(transfer, first_arrival_ns);
+        let Some(call) = call.and_then(|(request, index)| self.open.get_mut(&request)?.calls.get_mut(index)) else {
+            return;
+        };
+        call.rtt_ns = rtt_ns.or(call.rtt_ns);
+        let mut answer_at = is_unparsed.then_some(0);
+        for mark in transfer.marks {
+            match mark {
+                Mark::ResponseHead { at, head } => {
+                    call.response = Some(head.clone());
+                    answer_at.get_or_insert(*at);
+                }
+                Mark::Body { at } | Mark::Ciphertext { at } => {
+                    answer_at.get_or_insert(*at);
+                }
+                Mark::Ticket { at } => call.ticket_ns = taken.arrival_ns(*at).or(call.ticket_ns),
+                Mark::ResponseEnd => call.answered = true,
+                _ => {}
+            }
+        }
+        let Some(at) = answer_at.filter(|_| transfer.bytes > 0) else {
+            // Part of a record or a head: its bytes count when it is whole.
+            call.pending_in += transfer.bytes;
+            call.pending_since_ns.get_or_insert(first_arrival_ns);
+            return;
+        };
+        let arrival_ns = call.pending_since_ns.take().filter(|_| at == 0);
+        let arrival_ns = arrival_ns.or(taken.arrival_ns(at)).unwrap_or(transfer.exit_ns);
+        let last_arrival_ns = taken.last_arrival_ns().unwrap_or(arrival_ns);
+        let bytes = transfer.bytes - at.min(transfer.bytes) + std::mem::take(&mut call.pending_in);
+        call.received(arrival_ns, last_arrival_ns, transfer.exit_ns, taken.n_new(at), bytes);
+    }
+
+    /// A connection that ends before a request went out was a call all the same: one that failed to connect.
+    pub(super) fn abandon_unused(&mut self, at_ns: u64, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let tgid = connection.tgid;
+        let Some(Outbound { n_calls: 0, connect: Some(_), opened_by: Some((request, tid)), .. }) =
+            connection.outbound().cloned()
+        else {
+            return;
+        };
+        let mut call = Call::new(id, 0, Span { start_ns: at_ns, end_ns: at_ns });
+        self.describe(id, tgid, &mut call);
+        self.begin(id, request, tid, call);
+    }
+
+    fn carries_request(&mut self, id: ConnectionId, transfer: &Transfer) -> bool {
+        let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return false };
+        let by_mark = |mark: &Mark| {
+            matches!(mark, Mark::RequestHead { .. } | Mark::Body { .. } | Mark::Ciphertext { .. })
+        };
+        transfer.bytes > 0 && (outbound.is_unparsed || transfer.marks.iter().any(by_mark))
+    }
+
+    /// Request bytes went out: the call that is under way goes on, or a new one begins.
+    fn request_sent(&mut self, id: ConnectionId, transfer: &Transfer) {
+        let sent = Span { start_ns: transfer.enter_ns, end_ns: transfer.exit_ns };
+        let head = transfer.marks.iter().find_map(|mark| match mark {
+            Mark::RequestHead { head, .. } => Some(head),
+            _ => None,
+        });
+        let under_way = self.call_of(id).filter(|call| call.first_byte_ns.is_none() && head.is_none());
+        if let Some(call) = under_way {
+            call.send.end_ns = sent.end_ns;
+            call.bytes_out += transfer.bytes;
+            return;
+        }
+        if let Some(call) = self.call_of(id) {
+            call.finish(sent.start_ns);
+        }
+        let Some(request) = self.works_for(transfer.tgid, transfer.tid) else {
+            self.forget_call(id);
+            return;
+        };
+        let mut call = Call::new(id, 0, sent);
+        call.request = head.cloned();
+        call.bytes_out = transfer.bytes;
+        self.describe(id, transfer.tgid, &mut call);
+        self.begin(id, request, transfer.tid, call);
+    }
+
+    /// Fills in the peer, and for the first call of a connection what it took to open it.
+    fn describe(&mut self, id: ConnectionId, tgid: u32, call: &mut Call) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let remote = connection.remote;
+        let Some(outbound) = connection.outbound() else { return };
+        let first = outbound.n_calls == 0;
+        outbound.n_calls += 1;
+        let by_head = call.request.as_ref().and_then(|head| host_of(head.host.as_deref()?));
+        let by_tunnel = outbound.tunnel.clone().map(|(host, port)| (host, Some(port)));
+        let by_sni = outbound.sni.clone().map(|sni| (sni, None));
+        let named = by_sni.or(by_tunnel.clone()).or(by_head);
+        call.port = by_tunnel.and_then(|(_, port)| port).or(remote.map(|(_, port)| port));
+        call.host = named.map(|(host, _)| host).or(remote.map(|(address, _)| address.to_string()));
+        call.is_http = outbound.is_http;
+        let opened = outbound.connect.filter(|_| first);
+        call.connection_reused = opened.is_none();
+        if let Some(connect) = opened {
+            call.connect = Some(connect);
+            call.tls = outbound.tls;
+            let host = call.host.as_deref().unwrap_or_default();
+            call.dns = self.process(tgid).lookups.take(host, connect.start_ns);
+        }
+        let path = call.request.as_ref().map(|head| head.path.as_str());
+        call.to_llm = self.vendors.is_llm(call.host.as_deref(), call.port, path);
+    }
+
+    fn begin(&mut self, id: ConnectionId, request: RequestId, tid: u32, mut call: Call) {
+        let worker = self.worker(tid);
+        let Some(open) = self.open.get_mut(&request) else { return };
+        call.context = open.context_number(worker);
+        let (dns, connect) = (call.dns, call.connect);
+        open.calls.push(call);
+        let index = open.calls.len() - 1;
+        if let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) {
+            outbound.call = Some((request, index));
+        }
+        if let (Some(dns), Some(connect)) = (dns, connect) {
+            // The address was there, but the loop had no time to connect.
+            self.claim_ready(request, tid, dns.end_ns, connect.start_ns, Rank::Loop);
+        }
+    }
+
+    fn call_of(&mut self, id: ConnectionId) -> Option<&mut Call> {
+        let (request, index) = self.connections.get_mut(&id).and_then(Connection::outbound)?.call?;
+        self.open.get_mut(&request)?.calls.get_mut(index)
+    }
+
+    /// Nobody that is followed makes this call.
+    fn forget_call(&mut self, id: ConnectionId) {
+        if let Some(Outbound { call, n_calls, .. }) = self.connections.get_mut(&id).and_then(Connection::outbound) {
+            *call = None;
+            *n_calls += 1;
+        }
+    }
+}
+
+/// Host and port of a `Host` header.
+fn host_of(header: &str) -> Option<(String, Option<u16>)> {
+    let header = header.trim();
+    if header.is_empty() {
+        return None;
+    }
+    match header.rsplit_once(':') {
+        Some((host, port)) if port.chars().all(|c| c.is_ascii_digit()) && !host.ends_with(':') => {
+            Some((host.to_owned(), port.parse().ok()))
+        }
+        _ => Some((header.to_owned(), None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_headers_lose_their_port() {
+        assert_eq!(host_of("api.openai.com"), Some(("api.openai.com".to_owned(), None)));
+        assert_eq!(host_of("localhost:11434"), Some(("localhost".to_owned(), Some(11434))));
+        assert_eq!(host_of("[::1]:80"), Some(("[::1]".to_owned(), Some(80))));
+        assert_eq!(host_of(" "), None);
+    }
+}

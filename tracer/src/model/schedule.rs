@@ -1,0 +1,164 @@
+//! On and off CPU: what the time of a thread is claimed for.
+
+use crate::{
+    event::{OffState, Role, Wait},
+    model::{
+        Model,
+        thread::{Epoll, Off},
+    },
+    request::{Rank, RequestId},
+};
+
+impl Model {
+    pub(super) fn switched_out(&mut self, at_ns: u64, tgid: u32, tid: u32, state: OffState, wait: Wait) {
+        self.flush(at_ns, tid);
+        let is_gil = match wait {
+            Wait::Futex { address } => self.process(tgid).is_gil(address),
+            _ => false,
+        };
+        let thread = self.thread(tgid, tid);
+        thread.on_cpu_since_ns = None;
+        thread.off = Some(Off { out_ns: at_ns, wake_ns: at_ns, in_ns: at_ns, state, wait, is_gil });
+    }
+
+    pub(super) fn switched_in(&mut self, at_ns: u64, tgid: u32, tid: u32, wake_ns: u64, waker_tid: u32) {
+        let thread = self.thread(tgid, tid);
+        thread.on_cpu_since_ns = Some(at_ns);
+        let Some(mut off) = thread.off.take() else { return };
+        off.in_ns = at_ns;
+        off.wake_ns = match off.state {
+            OffState::Runnable => off.out_ns,
+            // A wake-up that was not seen leaves the whole stretch to its cause.
+            _ if wake_ns < off.out_ns => at_ns,
+            _ => wake_ns.min(at_ns),
+        };
+        if let (Wait::Epoll { timeout_ns }, OffState::Sleeping) = (off.wait, off.state) {
+            let timed_out = timeout_ns.is_some_and(|timeout_ns| off.wake_ns - off.out_ns + EPOLL_GRAIN_NS >= timeout_ns);
+            thread.last_epoll = Some(Epoll { out_ns: off.out_ns, in_ns: at_ns, timed_out });
+        }
+        if matches!(off.wait, Wait::Futex { .. }) && !off.is_gil && off.state == OffState::Sleeping {
+            thread.work_since_ns = off.wake_ns;
+        }
+        thread.remember(off);
+        let Some(request) = self.works_for(tgid, tid) else { return };
+        let waker = self.threads.get(&waker_tid).map(|waker| waker.tgid);
+        let is_join = waker.is_some_and(|waker_tgid| self.works_for(waker_tgid, waker_tid) == Some(request));
+        self.claim_off(request, tgid, &off, is_join);
+    }
+
+    /// Claims what a thread is off CPU for, up to `at_ns`, while it is still off.
+    pub(super) fn claim_still_off(&mut self, request: RequestId, at_ns: u64, tid: u32) {
+        let Some(thread) = self.threads.get(&tid) else { return };
+        let (tgid, Some(mut off)) = (thread.tgid, thread.off) else { return };
+        off.in_ns = at_ns;
+        off.wake_ns = if off.state == OffState::Runnable { off.out_ns } else { at_ns };
+        self.claim_off(request, tgid, &off, false);
+    }
+
+    /// Claims the CPU time of a thread since the last flush for what it works for.
+    pub(super) fn flush(&mut self, at_ns: u64, tid: u32) {
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
+        let Some(since_ns) = thread.on_cpu_since_ns.replace(at_ns) else {
+            thread.on_cpu_since_ns = None;
+            return;
+        };
+        let rank = match (thread.in_gc, thread.imports) {
+            (true, _) => Rank::Gc,
+            (false, 0) => Rank::Cpu,
+            (false, _) => Rank::Import,
+        };
+        let tgid = thread.tgid;
+        let Some(request) = self.works_for(tgid, tid).and_then(|id| self.open.get_mut(&id)) else { return };
+        request.cpu_ns += at_ns.saturating_sub(since_ns.max(request.start_ns));
+        request.claim(since_ns, at_ns, rank);
+    }
+
+    /// An event of this thread shows that it is on CPU, also when its switch in was not seen.
+    pub(super) fn is_on_cpu(&mut self, at_ns: u64, tgid: u32, tid: u32) {
+        let thread = self.thread(tgid, tid);
+        if thread.off.is_none() {
+            thread.on_cpu_since_ns.get_or_insert(at_ns);
+        }
+    }
+
+    pub(super) fn collecting(&mut self, at_ns: u64, tgid: u32, tid: u32, in_gc: bool) {
+        self.is_on_cpu(at_ns, tgid, tid);
+        self.flush(at_ns, tid);
+        self.thread(tgid, tid).in_gc = in_gc;
+    }
+
+    pub(super) fn importing(&mut self, at_ns: u64, tgid: u32, tid: u32, change: i32) {
+        self.is_on_cpu(at_ns, tgid, tid);
+        self.flush(at_ns, tid);
+        let thread = self.thread(tgid, tid);
+        thread.imports = thread.imports.saturating_add_signed(change);
+    }
+
+    /// Claims the time in which something was ready and waited for a thread: for the event loop, a worker that
+    /// accepts, or a pool thread. What held the thread itself back is told apart by its own history.
+    pub(super) fn claim_ready(&mut self, request: RequestId, tid: u32, start_ns: u64, end_ns: u64, rank: Rank) {
+        let history = self.threads.get(&tid).map(|thread| thread.history.iter()).into_iter().flatten();
+        let Some(request) = self.open.get_mut(&request) else { return };
+        request.claim(start_ns, end_ns, rank);
+        for off in history.rev().take_while(|off| off.in_ns > start_ns) {
+            let clip = |from_ns: u64, to_ns: u64| (from_ns.max(start_ns), to_ns.min(end_ns));
+            if off.is_gil {
+                let (from_ns, to_ns) = clip(off.out_ns, off.wake_ns);
+                request.claim(from_ns, to_ns, Rank::Gil);
+            }
+            let (from_ns, to_ns) = clip(off.wake_ns, off.in_ns);
+            request.claim(from_ns, to_ns, Rank::Runqueue);
+        }
+    }
+
+    fn claim_off(&mut self, request: RequestId, tgid: u32, off: &Off, is_join: bool) {
+        let rank = self.rank_of_wait(tgid, off, is_join);
+        let Some(request) = self.open.get_mut(&request) else { return };
+        if let Some(rank) = rank {
+            request.claim(off.out_ns, off.wake_ns, rank);
+        }
+        request.claim(off.wake_ns, off.in_ns, Rank::Runqueue);
+    }
+
+    /// What a thread's own sleep is claimed for. Waits for peers are claimed by their calls, which know what
+    /// arrived when.
+    fn rank_of_wait(&self, tgid: u32, off: &Off, is_join: bool) -> Option<Rank> {
+        let timed_out = |timeout_ns: Option<u64>| {
+            timeout_ns.is_some_and(|timeout_ns| off.wake_ns - off.out_ns + EPOLL_GRAIN_NS >= timeout_ns)
+        };
+        let process = self.processes.get(&tgid);
+        let child = process.is_some_and(|process| process.n_children > 0).then_some(Rank::Child);
+        match (off.state, off.wait) {
+            (OffState::Runnable, _) => None,
+            (_, Wait::Futex { .. }) if off.is_gil => Some(Rank::Gil),
+            (_, Wait::Futex { .. }) if is_join => Some(Rank::Join),
+            // Without the address of the GIL a futex may be either.
+            (_, Wait::Futex { .. }) => {
+                process.and_then(|process| process.facts.as_ref()?.runtime).map(|_| Rank::Lock)
+            }
+            (_, Wait::Sleep) => Some(Rank::Sleep),
+            (_, Wait::Child) => Some(Rank::Child),
+            (_, Wait::Receive { connection } | Wait::Send { connection } | Wait::Connect { connection }) => {
+                self.rank_of_socket(connection)
+            }
+            (_, Wait::Poll { connection: Some(connection), .. }) => self.rank_of_socket(connection),
+            (_, Wait::Poll { connection: None, timeout_ns } | Wait::Epoll { timeout_ns }) => {
+                if timed_out(timeout_ns) { Some(Rank::Sleep) } else { child }
+            }
+            (OffState::Blocked, _) => Some(Rank::Disk),
+            (OffState::Sleeping, Wait::File) => child,
+            (OffState::Sleeping, _) => None,
+        }
+    }
+
+    fn rank_of_socket(&self, connection: crate::event::ConnectionId) -> Option<Rank> {
+        let connection = self.connections.get(&connection)?;
+        match connection.role {
+            Role::Accepted => Some(Rank::Client),
+            Role::Connected | Role::Unknown => None,
+        }
+    }
+}
+
+/// epoll and poll take milliseconds, and asyncio rounds up to them.
+const EPOLL_GRAIN_NS: u64 = 1_000_000;

@@ -1,0 +1,156 @@
+//! Steps of contexts on threads, and the request that each works for.
+
+use crate::{
+    model::{Model, thread::Frame},
+    request::{
+        Rank, RequestId,
+        open::{Step, StepEnd, Worker},
+    },
+};
+
+impl Model {
+    pub(super) fn context_entered(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64) {
+        self.is_on_cpu(at_ns, tgid, tid);
+        self.flush(at_ns, tid);
+        let around = self.owner(tgid, tid);
+        let context = self.process(tgid).contexts.run(address);
+        let request = match context.owner {
+            Some(owner) => Some(owner).filter(|owner| self.open.contains_key(owner)),
+            None => around,
+        };
+        let frame =
+            Frame { address, generation: context.generation, request, start_ns: at_ns, adopted: false };
+        self.thread(tgid, tid).frames.push(frame);
+        let Some(id) = request else { return };
+        if let (false, Some((copied_ns, by_tid))) = (context.has_run, context.copied) {
+            self.first_run(id, at_ns, tid, copied_ns, by_tid);
+        }
+        if around != Some(id) {
+            self.step_began(id, at_ns, tid);
+        }
+    }
+
+    pub(super) fn context_exited(&mut self, at_ns: u64, tid: u32, address: u64) {
+        self.flush(at_ns, tid);
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
+        // An exit that was not seen leaves its frame behind: leave all up to the one that is named.
+        let frame = loop {
+            match thread.frames.pop() {
+                Some(frame) if address == 0 || frame.address == address => break Some(frame),
+                Some(_) => {}
+                None => break None,
+            }
+        };
+        let Some(frame) = frame else { return };
+        if let Some(id) = frame.request {
+            self.step_ended(id, at_ns, tid, &frame);
+        }
+    }
+
+    pub(super) fn context_copied(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64) {
+        self.is_on_cpu(at_ns, tgid, tid);
+        let owner = self.owner(tgid, tid);
+        self.process(tgid).contexts.copied(address, owner, at_ns, tid);
+    }
+
+    pub(super) fn context_ended(&mut self, tgid: u32, address: u64) {
+        self.process(tgid).contexts.ended(address);
+    }
+
+    /// The request that a thread works for: that of its innermost context, or its own; where there is none,
+    /// the request a parent process worked for, or the run of its process.
+    pub(super) fn works_for(&self, tgid: u32, tid: u32) -> Option<RequestId> {
+        let owner = self.owner(tgid, tid);
+        owner.or_else(|| {
+            let process = self.processes.get(&tgid)?;
+            process.inherited.filter(|id| process.facts.is_some() && self.open.contains_key(id)).or(process.run)
+        })
+    }
+
+    /// As [`Self::works_for`], without what holds for the whole process: what a copied context inherits.
+    pub(super) fn owner(&self, tgid: u32, tid: u32) -> Option<RequestId> {
+        let thread = self.threads.get(&tid).filter(|thread| thread.tgid == tgid)?;
+        match thread.frames.last() {
+            Some(frame) => frame.request,
+            None => thread.request,
+        }
+    }
+
+    /// From here on the running step works for this request: it read what a connection brought for it.
+    pub(super) fn adopt(&mut self, id: RequestId, at_ns: u64, tgid: u32, tid: u32) {
+        if self.owner(tgid, tid) == Some(id) {
+            return;
+        }
+        if self.thread(tgid, tid).frames.is_empty() {
+            self.unbind_thread(at_ns, tid);
+            let thread = self.thread(tgid, tid);
+            thread.request = Some(id);
+            thread.bound_ns = at_ns;
+        } else if let Some(frame) = self.thread(tgid, tid).frames.last_mut() {
+            // The time of this step that is not yet claimed goes to the new request as well: the step was
+            // begun for it.
+            frame.request = Some(id);
+            frame.adopted = true;
+        }
+    }
+
+    /// Ends the thread's work for its request outside of any context.
+    pub(super) fn unbind_thread(&mut self, at_ns: u64, tid: u32) {
+        self.flush(at_ns, tid);
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
+        let (bound_ns, Some(id)) = (thread.bound_ns, thread.request.take()) else { return };
+        if let Some(request) = self.open.get_mut(&id) {
+            let context = request.context_number(Worker::Thread(tid));
+            request.steps.push(Step { start_ns: bound_ns, end_ns: at_ns, context, tid });
+        }
+    }
+
+    /// Who works on this thread, for the numbering of contexts within a request.
+    pub(super) fn worker(&self, tid: u32) -> Worker {
+        let frame = self.threads.get(&tid).and_then(|thread| thread.frames.last());
+        frame.map_or(Worker::Thread(tid), |frame| Worker::Context(frame.generation))
+    }
+
+    fn first_run(&mut self, id: RequestId, at_ns: u64, tid: u32, copied_ns: u64, by_tid: u32) {
+        let Some(thread) = self.threads.get(&tid) else { return };
+        if tid != by_tid {
+            self.claim_ready(id, tid, copied_ns, at_ns, Rank::Executor);
+            return;
+        }
+        match thread.last_epoll {
+            // The loop went to sleep in between: what runs now was a timer, if it was a time-out that woke it.
+            Some(epoll) if epoll.out_ns >= copied_ns => {
+                if epoll.timed_out {
+                    if let Some(request) = self.open.get_mut(&id) {
+                        request.claim(copied_ns, epoll.in_ns, Rank::Sleep);
+                    }
+                    self.claim_ready(id, tid, epoll.in_ns, at_ns, Rank::Loop);
+                }
+            }
+            _ => self.claim_ready(id, tid, copied_ns, at_ns, Rank::Loop),
+        }
+    }
+
+    fn step_began(&mut self, id: RequestId, at_ns: u64, tid: u32) {
+        let Some(thread) = self.threads.get(&tid) else { return };
+        let Some(request) = self.open.get_mut(&id) else { return };
+        let Some(last) = request.last_step_end.take() else { return };
+        let (since_ns, rank) = match thread.last_epoll {
+            Some(epoll) if epoll.out_ns >= last.at_ns => (epoll.in_ns, Rank::BusyLoop),
+            _ if last.made_ready => (last.at_ns, Rank::Loop),
+            _ => (last.at_ns, Rank::BusyLoop),
+        };
+        self.claim_ready(id, tid, since_ns, at_ns, rank);
+    }
+
+    fn step_ended(&mut self, id: RequestId, at_ns: u64, tid: u32, frame: &Frame) {
+        let around = self.threads.get(&tid).and_then(|thread| self.owner(thread.tgid, tid));
+        let is_pool = self.threads.get(&tid).is_some_and(|thread| thread.last_epoll.is_none());
+        let Some(request) = self.open.get_mut(&id) else { return };
+        let context = request.context_number(Worker::Context(frame.generation));
+        request.steps.push(Step { start_ns: frame.start_ns, end_ns: at_ns, context, tid });
+        if around != Some(id) {
+            request.last_step_end = Some(StepEnd { at_ns, made_ready: frame.adopted || is_pool });
+        }
+    }
+}

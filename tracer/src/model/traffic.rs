@@ -1,0 +1,151 @@
+//! Connections: what happens on them, handed to the side that they are used for.
+
+use crate::{
+    event::{self, ConnectionId, Direction, Mark, Role},
+    model::{
+        Model,
+        connection::{Connection, Inbound, Use},
+    },
+    request::{Rank, call::Span},
+};
+
+/// A transfer of bytes on a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer<'a> {
+    pub tgid: u32,
+    pub tid: u32,
+    pub enter_ns: u64,
+    pub exit_ns: u64,
+    pub bytes: u64,
+    pub marks: &'a [Mark],
+}
+
+impl Model {
+    pub(super) fn connection_seen(&mut self, tgid: u32, opened: &event::Connection) {
+        if opened.role == Role::Accepted {
+            self.is_server(tgid);
+        }
+        self.connections.insert(opened.id, Connection::new(tgid, opened));
+    }
+
+    pub(super) fn connected(
+        &mut self,
+        at_ns: u64,
+        tgid: u32,
+        tid: u32,
+        id: ConnectionId,
+        enter_ns: u64,
+        result: i64,
+    ) {
+        self.is_on_cpu(at_ns, tgid, tid);
+        let opened_by = self.works_for(tgid, tid).map(|request| (request, tid));
+        let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return };
+        outbound.opened_by = opened_by;
+        // Where the other side was there at once, the connection was established before connect(2) returned.
+        let end_ns = outbound.unused_since_ns.unwrap_or(at_ns);
+        outbound.connect = Some(Span { start_ns: enter_ns, end_ns });
+        if result == 0 {
+            outbound.unused_since_ns.get_or_insert(at_ns);
+        }
+    }
+
+    pub(super) fn established(&mut self, at_ns: u64, id: ConnectionId, rcv_nxt: u32) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.stream.starts_at(rcv_nxt);
+        let Some(outbound) = connection.outbound() else { return };
+        outbound.unused_since_ns = Some(at_ns);
+        if let Some(connect) = &mut outbound.connect {
+            connect.end_ns = at_ns;
+        }
+    }
+
+    pub(super) fn arrived(&mut self, at_ns: u64, id: ConnectionId, rcv_nxt: u32, rtt_ns: u64) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.stream.arrived(rcv_nxt, at_ns);
+        if rtt_ns > 0 {
+            connection.rtt_ns = Some(rtt_ns);
+        }
+    }
+
+    pub(super) fn transferred(&mut self, id: ConnectionId, direction: Direction, transfer: &Transfer) {
+        self.is_on_cpu(transfer.exit_ns, transfer.tgid, transfer.tid);
+        self.use_by_marks(id, direction, transfer.marks);
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        match (&connection.use_, direction) {
+            (Use::Dns, _) => self.looked_up(transfer),
+            (Use::Inbound(_), Direction::Received) => self.inbound_received(id, transfer),
+            (Use::Inbound(_), Direction::Sent) => self.inbound_sent(id, transfer),
+            (Use::Unknown | Use::Outbound(_), Direction::Received) => self.outbound_received(id, transfer),
+            (Use::Unknown | Use::Outbound(_), Direction::Sent) => self.outbound_sent(id, transfer),
+        }
+    }
+
+    pub(super) fn connection_closed(&mut self, at_ns: u64, id: ConnectionId) {
+        self.abandon_unused(at_ns, id);
+        let Some(connection) = self.connections.remove(&id) else { return };
+        match connection.use_ {
+            Use::Inbound(inbound) => {
+                for request in inbound.requests {
+                    self.close(request, at_ns);
+                }
+            }
+            Use::Outbound(outbound) => {
+                let Some((request, index)) = outbound.call else { return };
+                if let Some(call) = self.open.get_mut(&request).and_then(|request| request.calls.get_mut(index)) {
+                    call.finish(at_ns);
+                }
+            }
+            Use::Unknown | Use::Dns => {}
+        }
+    }
+
+    /// What a connection is used for shows in its bytes: a request that comes in makes it inbound, also where
+    /// the accept was not seen.
+    fn use_by_marks(&mut self, id: ConnectionId, direction: Direction, marks: &[Mark]) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if !matches!(connection.use_, Use::Unknown) {
+            return;
+        }
+        let tgid = connection.tgid;
+        for mark in marks {
+            match (mark, direction) {
+                (Mark::DnsQuery { .. } | Mark::DnsAnswer { .. }, _) => connection.use_ = Use::Dns,
+                (Mark::RequestHead { .. }, Direction::Received) => {
+                    connection.use_ = Use::Inbound(Inbound::default());
+                    connection.role = Role::Accepted;
+                    self.is_server(tgid);
+                }
+                _ => continue,
+            }
+            return;
+        }
+    }
+
+    fn looked_up(&mut self, transfer: &Transfer) {
+        let work_since_ns = self.thread(transfer.tgid, transfer.tid).work_since_ns;
+        let start_ns = match transfer.enter_ns.checked_sub(work_since_ns) {
+            // A pool thread that was woken for this lookup had to read its configuration first.
+            Some(before_ns) if before_ns < LOOKUP_PREPARATION_NS => work_since_ns,
+            _ => transfer.enter_ns,
+        };
+        let lookups = &mut self.process(transfer.tgid).lookups;
+        for mark in transfer.marks {
+            match mark {
+                Mark::DnsQuery { id, name } => lookups.query(*id, name, start_ns),
+                Mark::DnsAnswer { id, name, .. } => lookups.answer(*id, name, transfer.exit_ns),
+                _ => {}
+            }
+        }
+    }
+
+    /// Data that had arrived were read in a step: until then the loop had no time for them.
+    pub(super) fn claim_unread(&mut self, transfer: &Transfer, arrival_ns: u64) {
+        let in_step = self.threads.get(&transfer.tid).is_some_and(|thread| !thread.frames.is_empty());
+        if let (true, Some(id)) = (in_step, self.owner(transfer.tgid, transfer.tid)) {
+            self.claim_ready(id, transfer.tid, arrival_ns, transfer.enter_ns, Rank::Loop);
+        }
+    }
+}
+
+/// What getaddrinfo does before its first query (configuration, hosts file) takes no longer than this.
+const LOOKUP_PREPARATION_NS: u64 = 50_000_000;

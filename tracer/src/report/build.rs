@@ -1,0 +1,204 @@
+//! From requests as the model followed them to the report.
+
+use crate::{
+    model::Outcome,
+    report::{
+        bucket::Bucket,
+        types::{self, Buckets, Kind, Report, Segment, Step, UnknownBucket},
+    },
+    request::{self, call::Span},
+    vendor::VendorTable,
+};
+
+/// The clocks and the machine of a capture.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Origin {
+    /// The same instant on both clocks.
+    pub start_ns: u64,
+    pub start_unix_ns: u64,
+    /// `uname -r`.
+    pub kernel: String,
+}
+
+impl Origin {
+    fn unix_ns(&self, at_ns: u64) -> u64 {
+        (self.start_unix_ns + at_ns).saturating_sub(self.start_ns)
+    }
+}
+
+/// The report of a capture that ended at `end_ns`.
+pub fn build(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTable) -> Report {
+    let unknown: Vec<UnknownBucket> = outcome
+        .facts
+        .iter()
+        .flat_map(|(&pid, facts)| {
+            facts.unknown.iter().map(move |unknown| UnknownBucket {
+                pid,
+                bucket: unknown.bucket.clone(),
+                reason: unknown.reason.clone(),
+            })
+        })
+        .collect();
+    let mut report = Report {
+        schema: 1,
+        capture: types::Capture {
+            start_unix_ns: origin.start_unix_ns,
+            duration_ns: end_ns.saturating_sub(origin.start_ns),
+            kernel: origin.kernel.clone(),
+            lost_events: outcome.lost_events.clone(),
+            unknown,
+        },
+        processes: outcome
+            .facts
+            .iter()
+            .map(|(&pid, facts)| types::Process {
+                pid,
+                start_unix_ns: facts.start_unix_ns,
+                exe: facts.exe.clone(),
+                cmdline: facts.cmdline.clone(),
+                python: facts.python.clone(),
+                container_id: facts.container_id.clone(),
+                pod: None,
+            })
+            .collect(),
+        requests: Vec::new(),
+        findings: Vec::new(),
+    };
+    report.requests =
+        outcome.requests.iter().map(|request| build_request(origin, &report, request, vendors)).collect();
+    report.findings = crate::finding::find(&report);
+    report
+}
+
+fn build_request(
+    origin: &Origin,
+    report: &Report,
+    request: &request::Request,
+    vendors: &VendorTable,
+) -> types::Request {
+    let end_ns = request.end_ns.unwrap_or(request.start_ns);
+    let from_start = |at_ns: u64| at_ns.saturating_sub(request.start_ns);
+    let timeline: Vec<Segment> = request
+        .timeline(end_ns)
+        .into_iter()
+        .map(|segment| Segment {
+            start_ns: from_start(segment.start_ns),
+            end_ns: from_start(segment.end_ns),
+            bucket: segment.bucket,
+        })
+        .collect();
+    let wall_ns = from_start(end_ns);
+    let mut buckets = Buckets::zero();
+    for segment in &timeline {
+        buckets.add(segment.bucket, segment.end_ns - segment.start_ns);
+    }
+    let unseen = unseen_buckets(report, request);
+    for bucket in unseen.into_iter().filter(|bucket| *bucket != Bucket::Unattributed) {
+        if buckets.get(bucket) == Some(0) {
+            buckets.set(bucket, None);
+        }
+    }
+    debug_assert_eq!(buckets.sum(), wall_ns, "buckets of request {} sum to its wall time", request.id.0);
+
+    let is_http = !request.is_run();
+    let path = is_http.then(|| request.head.path.clone());
+    let mut calls: Vec<types::Call> = request
+        .calls
+        .iter()
+        .filter(|call| call.is_http)
+        .map(|call| build_call(origin, request, call, vendors))
+        .collect();
+    calls.sort_by_key(|call| call.start_ns);
+    for (index, call) in calls.iter_mut().enumerate() {
+        call.id = format!("{}.{}", request.id.0, index + 1);
+    }
+    let mut steps: Vec<Step> = request
+        .steps
+        .iter()
+        .map(|step| Step {
+            start_ns: from_start(step.start_ns),
+            end_ns: from_start(step.end_ns.min(end_ns)),
+            context: step.context,
+            tid: step.tid,
+        })
+        .collect();
+    steps.sort_by_key(|step| (step.start_ns, step.end_ns));
+    types::Request {
+        id: request.id.0.to_string(),
+        pid: request.tgid,
+        kind: if is_http { Kind::Http } else { Kind::Run },
+        method: is_http.then(|| request.head.method.clone()),
+        route: path.as_deref().map(super::route::template),
+        path,
+        status: request.status,
+        start_unix_ns: origin.unix_ns(request.start_ns),
+        wall_ns,
+        first_byte_ns: request.first_byte_ns.map(from_start),
+        complete: request.complete,
+        traceparent: request.head.traceparent.clone(),
+        buckets,
+        cpu_ns: request.cpu_ns,
+        contexts: request.contexts(),
+        calls,
+        functions: Vec::new(),
+        timeline,
+        steps,
+    }
+}
+
+/// Buckets that no probe could see for this request: those of its process, and the backoff between calls whose
+/// status is encrypted.
+fn unseen_buckets(report: &Report, request: &request::Request) -> Vec<Bucket> {
+    let of_process = report.capture.unknown.iter().filter(|unknown| unknown.pid == request.tgid);
+    let mut buckets: Vec<Bucket> =
+        of_process.filter_map(|unknown| Bucket::from_name(&unknown.bucket)).collect();
+    if request.calls.iter().any(|call| call.to_llm && call.response.is_none()) {
+        buckets.push(Bucket::LlmBackoff);
+    }
+    buckets
+}
+
+fn build_call(
+    origin: &Origin,
+    request: &request::Request,
+    call: &request::Call,
+    vendors: &VendorTable,
+) -> types::Call {
+    let path = call.request.as_ref().map(|head| head.path.as_str());
+    let vendor = vendors.vendor(call.host.as_deref(), call.port, path);
+    let start_ns = call.start_ns();
+    let response = call.response.as_ref();
+    types::Call {
+        id: String::new(),
+        vendor,
+        host: call.host.clone(),
+        port: call.port,
+        operation: path.and_then(|path| vendors.operation_of(call.host.as_deref(), path)),
+        model: None,
+        stream: response.map(|head| head.stream),
+        status: response.map(|head| head.status),
+        attempt: call.attempt,
+        start_unix_ns: origin.unix_ns(start_ns),
+        wall_ns: call.end_ns().saturating_sub(start_ns),
+        dns_ns: call.dns.map(Span::length_ns),
+        connect_ns: call.connect.map(Span::length_ns),
+        tls_ns: call.tls.map(Span::length_ns),
+        send_ns: Some(call.send.length_ns()),
+        first_byte_ns: call.first_byte_ns.map(|at_ns| at_ns.saturating_sub(call.send.end_ns)),
+        first_content_ns: None,
+        stream_ns: call.first_byte_ns.zip(call.last_byte_ns).map(|(first, last)| last.saturating_sub(first)),
+        read_delay_ns: call.first_byte_ns.map(|_| call.read_delay_ns),
+        rtt_ns: call.rtt_ns,
+        chunks: call.chunks,
+        bytes_in: call.bytes_in,
+        bytes_out: call.bytes_out,
+        input_tokens: None,
+        output_tokens: None,
+        connection_reused: call.connection_reused,
+        vendor_request_id: response.and_then(|head| head.vendor_request_id.clone()),
+        vendor_reported_ns: response.and_then(|head| head.vendor_reported_ns),
+        stack: Vec::new(),
+        context: call.context,
+        start_ns: start_ns.saturating_sub(request.start_ns),
+    }
+}
