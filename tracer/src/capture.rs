@@ -32,7 +32,9 @@ pub enum Record {
 pub enum CaptureError {
     #[error("not a capture: it does not begin as `tracer record -o FILE` writes it")]
     Foreign,
-    #[error("the capture has format {found}, this tracer reads format {VERSION}: use the tracer that wrote it, or a newer one")]
+    #[error(
+        "the capture has format {found}, this tracer reads format {VERSION}: use the tracer that wrote it, or a newer one"
+    )]
     Newer { found: u32 },
     #[error("the capture is cut off before its first record: record again, with free disk space")]
     Empty,

@@ -92,10 +92,11 @@ pub enum Body {
         module: String,
     },
     ImportDone,
-    /// `count` events of this kind were lost before this point.
+    /// `count` events of this kind were lost between `since_ns` and this event's time.
     Loss {
         kind: String,
         count: u64,
+        since_ns: u64,
     },
 }
 
@@ -177,7 +178,9 @@ pub enum Mark {
         at: u64,
     },
     /// TLS records that look like session tickets: not the answer, unless nothing else follows.
-    Ticket { at: u64 },
+    Ticket {
+        at: u64,
+    },
     /// A proxy was asked for a tunnel.
     Tunnel {
         host: String,

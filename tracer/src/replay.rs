@@ -42,8 +42,9 @@ impl Replay {
 
 /// The report of a capture file, and what is wrong with the file, if anything.
 pub fn report(path: &Path, vendors: Arc<VendorTable>) -> anyhow::Result<(Report, Option<String>)> {
-    let file = std::fs::File::open(path)
-        .with_context(|| format!("can't open the capture {}: `tracer record -o FILE` writes one", path.display()))?;
+    let file = std::fs::File::open(path).with_context(|| {
+        format!("can't open the capture {}: `tracer record -o FILE` writes one", path.display())
+    })?;
     let capture =
         Capture::read(std::io::BufReader::new(file)).with_context(|| format!("{}", path.display()))?;
     let mut replay = Replay::new(vendors);
@@ -51,11 +52,7 @@ pub fn report(path: &Path, vendors: Arc<VendorTable>) -> anyhow::Result<(Report,
         replay.apply(event);
     }
     let damage = capture.damage.map(|damage| {
-        format!(
-            "{}: {damage} after {} events; the report covers those",
-            path.display(),
-            capture.events.len()
-        )
+        format!("{}: {damage} after {} events; the report covers those", path.display(), capture.events.len())
     });
     Ok((replay.finish(&capture.origin, capture.end_ns), damage))
 }

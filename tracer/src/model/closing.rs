@@ -21,8 +21,11 @@ impl Model {
         }
         mark_attempts(&mut request);
         if request.is_run() {
-            if let Some(process) = self.processes.get_mut(&request.tgid) {
-                process.run = None;
+            let Some(process) = self.processes.get_mut(&request.tgid) else { return };
+            process.run = None;
+            // Of a program that is no Python nothing is reported.
+            if process.facts.is_none() {
+                return;
             }
         }
         self.closed.push(request);
@@ -44,12 +47,7 @@ impl Model {
             for frame in thread.frames.iter_mut().filter(|frame| frame.request == Some(id)) {
                 if let Some(request) = self.open.get_mut(&id) {
                     let context = request.context_number(Worker::Context(frame.generation));
-                    request.steps.push(Step {
-                        start_ns: frame.start_ns,
-                        end_ns: at_ns,
-                        context,
-                        tid,
-                    });
+                    request.steps.push(Step { start_ns: frame.start_ns, end_ns: at_ns, context, tid });
                 }
                 frame.request = None;
             }
@@ -71,12 +69,14 @@ fn mark_attempts(request: &mut Request) {
         let (earlier, later) = request.calls.split_at(index);
         let next = &later[0];
         let Some(last) = earlier.iter().rev().find(|call| call.host == next.host) else { continue };
-        let may_retry = last.response.as_ref().is_some_and(|head| matches!(head.status, 408 | 409 | 429 | 500..=599));
+        let may_retry =
+            last.response.as_ref().is_some_and(|head| matches!(head.status, 408 | 409 | 429 | 500..=599));
         let (from_ns, to_ns) = (last.end_ns(), next.start_ns());
         if !may_retry || !last.to_llm {
             continue;
         }
-        let Some(sleep) = request.longest_sleep(from_ns.saturating_sub(BACKOFF_SLACK_NS), to_ns + BACKOFF_SLACK_NS)
+        let Some(sleep) =
+            request.longest_sleep(from_ns.saturating_sub(BACKOFF_SLACK_NS), to_ns + BACKOFF_SLACK_NS)
         else {
             continue;
         };

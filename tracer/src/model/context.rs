@@ -56,7 +56,8 @@ impl Contexts {
             let oldest = self.generations.saturating_sub(LIMIT as u64 / 2);
             self.by_address.retain(|_, context| context.generation >= oldest);
         }
-        self.by_address.insert(address, Context { generation: self.generations, owner, copied, has_run: false });
+        self.by_address
+            .insert(address, Context { generation: self.generations, owner, copied, has_run: false });
     }
 }
 

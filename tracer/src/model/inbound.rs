@@ -44,13 +44,18 @@ impl Model {
             // The beginning of a head that is not whole yet.
             inbound.head_since_ns = head_since_ns.or(taken.arrival_ns(0)).or(Some(transfer.exit_ns));
         }
-        // Whoever reads on a connection works for the request that is being read.
-        if let Some(request) = inbound.requests.back().copied() {
-            self.adopt(request, transfer.exit_ns, transfer.tgid, transfer.tid);
+        // Whoever reads on a connection works for its request; one that was pipelined waits its turn.
+        if let Some(request) = inbound.requests.front().copied() {
+            self.adopt(request, transfer.enter_ns, transfer.tgid, transfer.tid);
         }
     }
 
     pub(super) fn inbound_sent(&mut self, id: ConnectionId, transfer: &Transfer) {
+        let current =
+            self.connections.get_mut(&id).and_then(inbound_of).and_then(|inbound| inbound.requests.front());
+        if let Some(current) = current.copied() {
+            self.adopt(current, transfer.enter_ns, transfer.tgid, transfer.tid);
+        }
         for mark in transfer.marks {
             let Some(inbound) = self.connections.get_mut(&id).and_then(inbound_of) else { return };
             let Some(current) = inbound.requests.front().copied() else { return };
@@ -66,7 +71,13 @@ impl Model {
         }
     }
 
-    fn request_began(&mut self, connection: ConnectionId, transfer: &Transfer, start_ns: u64, head: &RequestHead) {
+    fn request_began(
+        &mut self,
+        connection: ConnectionId,
+        transfer: &Transfer,
+        start_ns: u64,
+        head: &RequestHead,
+    ) {
         self.is_server(transfer.tgid);
         let id = self.new_request(transfer.tgid, start_ns);
         if let Some(request) = self.open.get_mut(&id) {
@@ -75,9 +86,6 @@ impl Model {
         }
         let Some(inbound) = self.connections.get_mut(&connection).and_then(inbound_of) else { return };
         inbound.requests.push_back(id);
-        if inbound.requests.len() == 1 {
-            self.adopt(id, transfer.exit_ns, transfer.tgid, transfer.tid);
-        }
         self.claim_ready(id, transfer.tid, start_ns, transfer.enter_ns, Rank::Loop);
     }
 

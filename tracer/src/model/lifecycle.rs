@@ -8,22 +8,16 @@ use crate::{
 impl Model {
     pub(super) fn process_found(&mut self, tgid: u32, facts: &ProcessFacts) {
         self.facts.insert(tgid, facts.clone());
-        let start_ns = self.first_ns.unwrap_or(self.now_ns);
-        let process = self.processes.entry(tgid).or_default();
-        process.facts = Some(facts.clone());
-        if process.is_server || process.run.is_some() || process.inherited.is_some() {
-            return;
-        }
-        let start_ns = process.started_ns.unwrap_or(start_ns);
-        let run = self.new_request(tgid, start_ns);
-        self.process(tgid).run = Some(run);
+        let started_ns = self.first_ns.unwrap_or(self.now_ns);
+        self.process(tgid).facts = Some(facts.clone());
+        self.begin_run(tgid, started_ns);
     }
 
     pub(super) fn forked(&mut self, at_ns: u64, tgid: u32, tid: u32, child_tgid: u32, child_tid: u32) {
-        let request = self.owner(tgid, tid);
+        let (owner, request) = (self.owner(tgid, tid), self.works_for(tgid, tid));
         let mut child = Thread::new(child_tgid);
         if child_tgid == tgid {
-            child.request = request;
+            child.request = owner;
             child.bound_ns = at_ns;
         } else {
             let parent = self.process(tgid);
@@ -31,9 +25,8 @@ impl Model {
             let process = Process {
                 facts: parent.facts.clone(),
                 contexts: parent.contexts.clone(),
-                inherited: request.or(parent.inherited),
+                inherited: request,
                 parent: Some(tgid),
-                started_ns: Some(at_ns),
                 ..Process::default()
             };
             self.processes.insert(child_tgid, process);
@@ -44,21 +37,28 @@ impl Model {
         self.process(child_tgid).n_threads += 1;
     }
 
-    pub(super) fn execed(&mut self, tgid: u32, tid: u32) {
+    pub(super) fn execed(&mut self, at_ns: u64, tgid: u32, tid: u32) {
         // Another program: nothing of the old one is left but the parent's request.
         self.threads.retain(|_, thread| thread.tgid != tgid);
         self.threads.insert(tid, Thread::new(tgid));
-        if let Some(run) = self.process(tgid).run.take() {
+        let process = self.process(tgid);
+        let (inherited, parent, run) = (process.inherited, process.parent, process.run);
+        *process = Process { inherited, parent, n_threads: 1, ..Process::default() };
+        if let Some(run) = run {
             self.open.remove(&run);
         }
+        self.begin_run(tgid, at_ns);
+        self.is_on_cpu(at_ns, tgid, tid);
+    }
+
+    /// Until it accepts, or unless it works for a parent's request, a process's run is a request.
+    fn begin_run(&mut self, tgid: u32, started_ns: u64) {
         let process = self.process(tgid);
-        *process = Process {
-            inherited: process.inherited,
-            parent: process.parent,
-            started_ns: process.started_ns,
-            n_threads: 1,
-            ..Process::default()
-        };
+        if process.is_server || process.run.is_some() || process.inherited.is_some() {
+            return;
+        }
+        let run = self.new_request(tgid, started_ns);
+        self.process(tgid).run = Some(run);
     }
 
     pub(super) fn exited(&mut self, at_ns: u64, tgid: u32, tid: u32) {

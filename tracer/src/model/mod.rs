@@ -13,6 +13,8 @@ mod schedule;
 mod steps;
 mod thread;
 mod traffic;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -74,7 +76,7 @@ impl Model {
         match body {
             Body::Process(facts) => self.process_found(tgid, facts),
             Body::Fork { child_tgid, child_tid } => self.forked(ts_ns, tgid, tid, *child_tgid, *child_tid),
-            Body::Exec => self.execed(tgid, tid),
+            Body::Exec => self.execed(ts_ns, tgid, tid),
             Body::Exit => self.exited(ts_ns, tgid, tid),
             Body::SwitchOut { state, wait } => self.switched_out(ts_ns, tgid, tid, *state, *wait),
             Body::SwitchIn { wake_ns, waker_tid } => self.switched_in(ts_ns, tgid, tid, *wake_ns, *waker_tid),
@@ -106,7 +108,7 @@ impl Model {
             Body::GcDone => self.collecting(ts_ns, tgid, tid, false),
             Body::ImportStart { .. } => self.importing(ts_ns, tgid, tid, 1),
             Body::ImportDone => self.importing(ts_ns, tgid, tid, -1),
-            Body::Loss { kind, count } => self.lost(kind, *count),
+            Body::Loss { kind, count, since_ns } => self.lost(kind, *count, *since_ns),
         }
     }
 
@@ -122,6 +124,7 @@ impl Model {
         ids.sort_unstable();
         for id in ids {
             if let Some(request) = self.open.get_mut(&id) {
+                // A run goes on until it is no longer watched; a request would have been answered.
                 request.complete &= request.is_run();
             }
             self.close(id, end_ns);
@@ -131,10 +134,12 @@ impl Model {
         Outcome { requests, facts: self.facts, lost_events: self.lost_events }
     }
 
-    fn lost(&mut self, kind: &str, count: u64) {
+    fn lost(&mut self, kind: &str, count: u64, since_ns: u64) {
         *self.lost_events.entry(kind.to_owned()).or_default() += count;
         // Which request a lost event belonged to can't be known: it may be any that was under way.
-        for request in self.open.values_mut() {
+        let closed =
+            self.closed.iter_mut().filter(|request| request.end_ns.is_some_and(|end_ns| end_ns >= since_ns));
+        for request in self.open.values_mut().chain(closed) {
             request.complete = false;
         }
     }

@@ -51,11 +51,12 @@ impl Model {
         let call = outbound.call;
         if let Some((request, _)) = call.filter(|(request, _)| self.open.contains_key(request)) {
             // A callback of the loop reads for the call, whoever opened the connection.
-            self.adopt(request, transfer.exit_ns, transfer.tgid, transfer.tid);
+            self.adopt(request, transfer.enter_ns, transfer.tgid, transfer.tid);
         }
         let first_arrival_ns = taken.arrival_ns(0).unwrap_or(transfer.exit_ns);
         self.claim_unread(transfer, first_arrival_ns);
-        let Some(call) = call.and_then(|(request, index)| self.open.get_mut(&request)?.calls.get_mut(index)) else {
+        let Some(call) = call.and_then(|(request, index)| self.open.get_mut(&request)?.calls.get_mut(index))
+        else {
             return;
         };
         call.rtt_ns = rtt_ns.or(call.rtt_ns);
@@ -102,7 +103,9 @@ impl Model {
     }
 
     fn carries_request(&mut self, id: ConnectionId, transfer: &Transfer) -> bool {
-        let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return false };
+        let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else {
+            return false;
+        };
         let by_mark = |mark: &Mark| {
             matches!(mark, Mark::RequestHead { .. } | Mark::Body { .. } | Mark::Ciphertext { .. })
         };
@@ -185,7 +188,9 @@ impl Model {
 
     /// Nobody that is followed makes this call.
     fn forget_call(&mut self, id: ConnectionId) {
-        if let Some(Outbound { call, n_calls, .. }) = self.connections.get_mut(&id).and_then(Connection::outbound) {
+        if let Some(Outbound { call, n_calls, .. }) =
+            self.connections.get_mut(&id).and_then(Connection::outbound)
+        {
             *call = None;
             *n_calls += 1;
         }

@@ -21,8 +21,6 @@ pub struct Process {
     pub parent: Option<u32>,
     /// It accepts connections, or a child of it does.
     pub is_server: bool,
-    /// When it was forked, if that was seen.
-    pub started_ns: Option<u64>,
     pub n_threads: usize,
     /// Child processes that have not ended.
     pub n_children: usize,

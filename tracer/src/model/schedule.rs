@@ -33,8 +33,9 @@ impl Model {
             _ => wake_ns.min(at_ns),
         };
         if let (Wait::Epoll { timeout_ns }, OffState::Sleeping) = (off.wait, off.state) {
-            let timed_out = timeout_ns.is_some_and(|timeout_ns| off.wake_ns - off.out_ns + EPOLL_GRAIN_NS >= timeout_ns);
-            thread.last_epoll = Some(Epoll { out_ns: off.out_ns, in_ns: at_ns, timed_out });
+            let timed_out =
+                timeout_ns.is_some_and(|timeout_ns| off.wake_ns - off.out_ns + EPOLL_GRAIN_NS >= timeout_ns);
+            thread.last_epoll = Some(Epoll { out_ns: off.out_ns, wake_ns: off.wake_ns, timed_out });
         }
         if matches!(off.wait, Wait::Futex { .. }) && !off.is_gil && off.state == OffState::Sleeping {
             thread.work_since_ns = off.wake_ns;
@@ -58,10 +59,8 @@ impl Model {
     /// Claims the CPU time of a thread since the last flush for what it works for.
     pub(super) fn flush(&mut self, at_ns: u64, tid: u32) {
         let Some(thread) = self.threads.get_mut(&tid) else { return };
-        let Some(since_ns) = thread.on_cpu_since_ns.replace(at_ns) else {
-            thread.on_cpu_since_ns = None;
-            return;
-        };
+        let Some(since_ns) = thread.on_cpu_since_ns else { return };
+        thread.on_cpu_since_ns = Some(at_ns.max(since_ns));
         let rank = match (thread.in_gc, thread.imports) {
             (true, _) => Rank::Gc,
             (false, 0) => Rank::Cpu,
@@ -96,7 +95,14 @@ impl Model {
 
     /// Claims the time in which something was ready and waited for a thread: for the event loop, a worker that
     /// accepts, or a pool thread. What held the thread itself back is told apart by its own history.
-    pub(super) fn claim_ready(&mut self, request: RequestId, tid: u32, start_ns: u64, end_ns: u64, rank: Rank) {
+    pub(super) fn claim_ready(
+        &mut self,
+        request: RequestId,
+        tid: u32,
+        start_ns: u64,
+        end_ns: u64,
+        rank: Rank,
+    ) {
         let history = self.threads.get(&tid).map(|thread| thread.history.iter()).into_iter().flatten();
         let Some(request) = self.open.get_mut(&request) else { return };
         request.claim(start_ns, end_ns, rank);

@@ -63,7 +63,10 @@ impl Model {
         let owner = self.owner(tgid, tid);
         owner.or_else(|| {
             let process = self.processes.get(&tgid)?;
-            process.inherited.filter(|id| process.facts.is_some() && self.open.contains_key(id)).or(process.run)
+            process
+                .inherited
+                .filter(|id| process.facts.is_some() && self.open.contains_key(id))
+                .or(process.run)
         })
     }
 
@@ -122,9 +125,9 @@ impl Model {
             Some(epoll) if epoll.out_ns >= copied_ns => {
                 if epoll.timed_out {
                     if let Some(request) = self.open.get_mut(&id) {
-                        request.claim(copied_ns, epoll.in_ns, Rank::Sleep);
+                        request.claim(copied_ns, epoll.wake_ns, Rank::Sleep);
                     }
-                    self.claim_ready(id, tid, epoll.in_ns, at_ns, Rank::Loop);
+                    self.claim_ready(id, tid, epoll.wake_ns, at_ns, Rank::Loop);
                 }
             }
             _ => self.claim_ready(id, tid, copied_ns, at_ns, Rank::Loop),
@@ -135,8 +138,12 @@ impl Model {
         let Some(thread) = self.threads.get(&tid) else { return };
         let Some(request) = self.open.get_mut(&id) else { return };
         let Some(last) = request.last_step_end.take() else { return };
+        if thread.last_epoll.is_none() && last.tid != tid {
+            // A pool thread took it up: that wait is known by the copy of the context.
+            return;
+        }
         let (since_ns, rank) = match thread.last_epoll {
-            Some(epoll) if epoll.out_ns >= last.at_ns => (epoll.in_ns, Rank::BusyLoop),
+            Some(epoll) if epoll.out_ns >= last.at_ns => (epoll.wake_ns, Rank::BusyLoop),
             _ if last.made_ready => (last.at_ns, Rank::Loop),
             _ => (last.at_ns, Rank::BusyLoop),
         };
@@ -150,7 +157,7 @@ impl Model {
         let context = request.context_number(Worker::Context(frame.generation));
         request.steps.push(Step { start_ns: frame.start_ns, end_ns: at_ns, context, tid });
         if around != Some(id) {
-            request.last_step_end = Some(StepEnd { at_ns, made_ready: frame.adopted || is_pool });
+            request.last_step_end = Some(StepEnd { at_ns, tid, made_ready: frame.adopted || is_pool });
         }
     }
 }

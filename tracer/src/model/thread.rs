@@ -24,7 +24,7 @@ pub struct Thread {
     pub bound_ns: u64,
     pub in_gc: bool,
     pub imports: u32,
-    /// The last sleep in epoll: when it began, when it ended, and whether by its time-out.
+    /// The last sleep in epoll: when it began, when it was woken, and whether by its time-out.
     pub last_epoll: Option<Epoll>,
     /// When it last woke from a futex that is not the GIL: a pool thread then has something to do.
     pub work_since_ns: u64,
@@ -57,7 +57,7 @@ pub struct Off {
 #[derive(Clone, Copy, Debug)]
 pub struct Epoll {
     pub out_ns: u64,
-    pub in_ns: u64,
+    pub wake_ns: u64,
     pub timed_out: bool,
 }
 
@@ -73,10 +73,5 @@ impl Thread {
             self.history.pop_front();
         }
         self.history.push_back(off);
-    }
-
-    /// Whether the thread slept in epoll, with nothing to do, at some time after `since_ns`.
-    pub fn was_idle_since(&self, since_ns: u64) -> bool {
-        self.last_epoll.is_some_and(|epoll| epoll.out_ns >= since_ns)
     }
 }

@@ -91,7 +91,9 @@ impl Model {
             }
             Use::Outbound(outbound) => {
                 let Some((request, index)) = outbound.call else { return };
-                if let Some(call) = self.open.get_mut(&request).and_then(|request| request.calls.get_mut(index)) {
+                if let Some(call) =
+                    self.open.get_mut(&request).and_then(|request| request.calls.get_mut(index))
+                {
                     call.finish(at_ns);
                 }
             }

@@ -97,7 +97,11 @@ impl Call {
 
     /// The beginning: name lookup, connect or the first request byte, whichever was first.
     pub fn start_ns(&self) -> u64 {
-        [self.dns, self.connect, self.tls].into_iter().flatten().map(|span| span.start_ns).fold(self.send.start_ns, u64::min)
+        [self.dns, self.connect, self.tls]
+            .into_iter()
+            .flatten()
+            .map(|span| span.start_ns)
+            .fold(self.send.start_ns, u64::min)
     }
 
     /// The last thing seen of it.
@@ -106,7 +110,14 @@ impl Call {
     }
 
     /// Bytes of the answer that arrived at `arrival_ns` were read at `read_ns`.
-    pub fn received(&mut self, arrival_ns: u64, last_arrival_ns: u64, read_ns: u64, arrivals: u32, bytes: u64) {
+    pub fn received(
+        &mut self,
+        arrival_ns: u64,
+        last_arrival_ns: u64,
+        read_ns: u64,
+        arrivals: u32,
+        bytes: u64,
+    ) {
         let waiting_since_ns = self.last_read_ns.unwrap_or(self.send.end_ns);
         if arrival_ns > waiting_since_ns {
             self.waits.push(Span { start_ns: waiting_since_ns, end_ns: arrival_ns });

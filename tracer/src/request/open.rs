@@ -63,6 +63,7 @@ pub struct Step {
 #[derive(Clone, Copy, Debug)]
 pub struct StepEnd {
     pub at_ns: u64,
+    pub tid: u32,
     /// It read data for a waiting context, or finished work in a pool thread.
     pub made_ready: bool,
 }
