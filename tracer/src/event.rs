@@ -177,11 +177,13 @@ pub enum Mark {
     Ciphertext {
         at: u64,
     },
-    /// TLS records that look like session tickets: not the answer, unless nothing else follows.
+    /// Encrypted records from the server that look like TLS 1.3 session tickets: few, small, of one size, and
+    /// before any application data. Where no [`Mark::Ciphertext`] follows, they were a small answer.
     Ticket {
         at: u64,
     },
-    /// A proxy was asked for a tunnel.
+    /// A proxy granted the tunnel it was asked for. The `CONNECT` request has no other mark, and an answer that
+    /// refuses it is a response without a request.
     Tunnel {
         host: String,
         port: u16,
@@ -190,7 +192,8 @@ pub enum Mark {
         at: u64,
         head: RequestHead,
     },
-    /// The request that was open is whole: its last byte is in this transfer.
+    /// The request that was open is whole: its last byte is in this transfer. Missing where the end lay beyond
+    /// the copied bytes; then the response shows that it was whole.
     RequestEnd,
     ResponseHead {
         at: u64,
@@ -213,7 +216,8 @@ pub enum Mark {
         name: String,
         addresses: Vec<IpAddr>,
     },
-    /// The bytes are no protocol we know, or we lost the thread of it.
+    /// The bytes are no protocol we know, or we lost the thread of it: the exchange that is open is incomplete. A
+    /// later [`Mark::RequestHead`] starts afresh.
     Unparsed,
 }
 
@@ -223,6 +227,7 @@ pub struct RequestHead {
     pub method: String,
     /// Without query string.
     pub path: String,
+    /// Without port, in lower case.
     pub host: Option<String>,
     pub traceparent: Option<String>,
 }

@@ -165,15 +165,15 @@ fn build_call(
     vendors: &VendorTable,
 ) -> types::Call {
     let path = call.request.as_ref().map(|head| head.path.as_str());
-    let vendor = vendors.vendor(call.host.as_deref(), call.port, path);
+    let vendor = vendors.of_call(call.host.as_deref(), call.port, path);
     let start_ns = call.start_ns();
     let response = call.response.as_ref();
     types::Call {
         id: String::new(),
-        vendor,
+        vendor: vendor.map(|vendor| vendor.provider.clone()),
         host: call.host.clone(),
         port: call.port,
-        operation: path.and_then(|path| vendors.operation_of(call.host.as_deref(), path)),
+        operation: path.and_then(|path| vendors.operation(vendor, path)).map(str::to_owned),
         model: None,
         stream: response.map(|head| head.stream),
         status: response.map(|head| head.status),

@@ -1,0 +1,323 @@
+//! HTTP/1.1 on one connection (RFC 9112): heads reduced to metadata, and the ends of messages.
+
+mod body;
+mod chunked;
+mod head;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use self::body::{Body, Status};
+use self::chunked::Chunked;
+use super::cursor::Cursor;
+use super::sniff::{Sniffed, sniff};
+use crate::event::{Direction, Mark, Role};
+use crate::vendor::VendorTable;
+
+/// Copied bytes of one head that are kept until it is complete.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// Pipelined requests that await their answer; with more we lose the thread.
+const PIPELINED: usize = 256;
+
+/// Both directions of an HTTP/1 connection.
+#[derive(Debug)]
+pub struct Http1 {
+    request_direction: Direction,
+    request: Reading,
+    response: Reading,
+    /// Requests without a whole answer, oldest first.
+    awaited: VecDeque<Awaited>,
+    /// After 101 the bytes are of another protocol.
+    upgraded: bool,
+    /// The ends of messages cannot be told until a request begins with a transfer.
+    lost: bool,
+}
+
+/// What a transfer left the parser with.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// The transfer is done with.
+    More,
+    /// The proxy granted the tunnel: what follows is of another protocol.
+    Tunnel,
+    /// The bytes break the protocol.
+    Malformed,
+}
+
+/// What a direction is in the middle of.
+#[derive(Debug)]
+enum Reading {
+    /// The copied bytes of a head.
+    Head(Vec<u8>),
+    Body(Body),
+    /// A message whose end lies beyond the copied bytes.
+    Blind,
+}
+
+/// What must be known of a request to read its answer.
+#[derive(Debug)]
+struct Awaited {
+    host: Option<String>,
+    is_head: bool,
+    tunnel: Option<(String, u16)>,
+}
+
+/// A head as far as it was copied.
+enum HeadRead<T> {
+    More,
+    Whole(T),
+    /// It runs on past the copied bytes; the whole lines of it.
+    Truncated(T),
+    /// Not even its first line was copied.
+    Hidden,
+}
+
+impl Http1 {
+    /// A connection whose first request comes in `request_direction`.
+    pub fn new(request_direction: Direction) -> Self {
+        Self {
+            request_direction,
+            request: Reading::Head(Vec::new()),
+            response: Reading::Head(Vec::new()),
+            awaited: VecDeque::new(),
+            upgraded: false,
+            lost: false,
+        }
+    }
+
+    /// Our role, by the direction of the requests.
+    pub fn role(&self) -> Role {
+        match self.request_direction {
+            Direction::Sent => Role::Connected,
+            Direction::Received => Role::Accepted,
+        }
+    }
+
+    /// Adds to `marks` what the rest of a transfer means.
+    pub fn reduce(
+        &mut self,
+        direction: Direction,
+        cursor: &mut Cursor<'_>,
+        vendors: &VendorTable,
+        marks: &mut Vec<Mark>,
+    ) -> Outcome {
+        if direction == self.request_direction {
+            self.resynchronise(cursor, marks);
+        }
+        while !cursor.is_done() {
+            if self.upgraded || self.lost {
+                cursor.finish();
+                break;
+            }
+            let step = if direction == self.request_direction {
+                self.read_request(cursor, marks)
+            } else {
+                self.read_response(cursor, vendors, marks)
+            };
+            match step {
+                Ok(None) => {}
+                Ok(Some(outcome)) => return outcome,
+                Err(head::Malformed) => return Outcome::Malformed,
+            }
+        }
+        Outcome::More
+    }
+
+    /// Starts afresh with a request at the beginning of a transfer, where the ends of messages were lost: with
+    /// keep-alive a client sends it only when the answer before is whole.
+    fn resynchronise(&mut self, cursor: &Cursor<'_>, marks: &mut Vec<Mark>) {
+        let response_lost = matches!(&self.response, Reading::Body(body) if body.is_lost());
+        let between_requests = match &self.request {
+            Reading::Head(held) => held.is_empty(),
+            Reading::Body(_) => false,
+            Reading::Blind => true,
+        };
+        let lost = self.lost || (response_lost && between_requests);
+        if !lost || self.upgraded || cursor.at() != 0 || sniff(cursor.visible()) != Sniffed::Request {
+            return;
+        }
+        if !self.lost {
+            marks.push(Mark::Unparsed);
+        }
+        *self = Self::new(self.request_direction);
+    }
+
+    fn lose(&mut self, marks: &mut Vec<Mark>) {
+        marks.push(Mark::Unparsed);
+        self.lost = true;
+    }
+
+    fn read_request(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        marks: &mut Vec<Mark>,
+    ) -> Result<Option<Outcome>, head::Malformed> {
+        match &mut self.request {
+            Reading::Head(held) => {
+                let at = head_at(held, cursor);
+                let (parsed, whole) = match read_head(held, cursor, head::request)? {
+                    HeadRead::More => return Ok(None),
+                    HeadRead::Hidden => {
+                        self.lose(marks);
+                        return Ok(None);
+                    }
+                    HeadRead::Whole(parsed) => (parsed, true),
+                    HeadRead::Truncated(parsed) => (parsed, false),
+                };
+                if self.awaited.len() == PIPELINED {
+                    return Err(head::Malformed);
+                }
+                self.awaited.push_back(Awaited {
+                    host: parsed.head.host.clone(),
+                    is_head: parsed.head.method == "HEAD",
+                    tunnel: parsed.tunnel.clone(),
+                });
+                if parsed.tunnel.is_none() {
+                    marks.push(Mark::RequestHead { at, head: parsed.head });
+                }
+                self.request = match parsed.body {
+                    _ if !whole => Reading::Blind,
+                    Some(body) => Reading::Body(body),
+                    None => {
+                        if parsed.tunnel.is_none() {
+                            marks.push(Mark::RequestEnd);
+                        }
+                        Reading::Head(Vec::new())
+                    }
+                };
+            }
+            Reading::Body(body) => {
+                let progress = body.read(cursor);
+                marks.extend(progress.content_at.map(|at| Mark::Body { at }));
+                match progress.status {
+                    Status::Malformed => return Err(head::Malformed),
+                    Status::End => {
+                        marks.push(Mark::RequestEnd);
+                        self.request = Reading::Head(Vec::new());
+                    }
+                    Status::More if body.is_lost() => self.request = Reading::Blind,
+                    Status::More => {}
+                }
+            }
+            Reading::Blind => cursor.finish(),
+        }
+        Ok(None)
+    }
+
+    fn read_response(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        vendors: &VendorTable,
+        marks: &mut Vec<Mark>,
+    ) -> Result<Option<Outcome>, head::Malformed> {
+        match &mut self.response {
+            Reading::Head(held) => {
+                let awaited = self.awaited.front().ok_or(head::Malformed)?;
+                let vendor = vendors.answer_headers(awaited.host.as_deref());
+                let at = head_at(held, cursor);
+                let (parsed, whole) = match read_head(held, cursor, |bytes| head::response(bytes, vendor))? {
+                    HeadRead::More => return Ok(None),
+                    HeadRead::Hidden => {
+                        self.lose(marks);
+                        return Ok(None);
+                    }
+                    HeadRead::Whole(parsed) => (parsed, true),
+                    HeadRead::Truncated(parsed) => (parsed, false),
+                };
+                let status = parsed.head.status;
+                if whole
+                    && let Some((host, port)) =
+                        awaited.tunnel.clone().filter(|_| (200..300).contains(&status))
+                {
+                    marks.push(Mark::Tunnel { host, port });
+                    return Ok(Some(Outcome::Tunnel));
+                }
+                if whole && matches!(status, 100..200) && status != 101 {
+                    self.response = Reading::Head(Vec::new());
+                    return Ok(None);
+                }
+                let is_head = awaited.is_head;
+                let body = parsed.body(is_head);
+                let chunked = parsed.is_chunked();
+                marks.push(Mark::ResponseHead { at, head: parsed.head });
+                if !whole && chunked && body.is_some() {
+                    self.response = Reading::Body(Body::Chunked(Chunked::Lost));
+                } else if !whole {
+                    self.lose(marks);
+                } else if status == 101 {
+                    marks.push(Mark::Upgraded);
+                    self.upgraded = true;
+                } else if let Some(body) = body {
+                    self.response = Reading::Body(body);
+                } else {
+                    self.end_response(marks);
+                }
+            }
+            Reading::Body(body) => {
+                let progress = body.read(cursor);
+                marks.extend(progress.content_at.map(|at| Mark::Body { at }));
+                match progress.status {
+                    Status::Malformed => return Err(head::Malformed),
+                    Status::End => self.end_response(marks),
+                    Status::More => {}
+                }
+            }
+            Reading::Blind => cursor.finish(),
+        }
+        Ok(None)
+    }
+
+    fn end_response(&mut self, marks: &mut Vec<Mark>) {
+        marks.push(Mark::ResponseEnd);
+        self.response = Reading::Head(Vec::new());
+        self.awaited.pop_front();
+        if self.awaited.is_empty() && matches!(self.request, Reading::Blind) {
+            // The client has its answer: its next bytes are a new request.
+            self.request = Reading::Head(Vec::new());
+        }
+    }
+}
+
+/// The direction other than `direction`.
+pub fn opposite(direction: Direction) -> Direction {
+    match direction {
+        Direction::Received => Direction::Sent,
+        Direction::Sent => Direction::Received,
+    }
+}
+
+/// Where the head begins in this transfer: 0 when it began in an earlier one.
+fn head_at(held: &[u8], cursor: &Cursor<'_>) -> u64 {
+    if held.is_empty() { cursor.at() } else { 0 }
+}
+
+/// Adds the copied bytes to `held` and tries to parse them as a head, up to whose end the cursor moves.
+fn read_head<T>(
+    held: &mut Vec<u8>,
+    cursor: &mut Cursor<'_>,
+    parse: impl Fn(&[u8]) -> Result<Option<(usize, T)>, head::Malformed>,
+) -> Result<HeadRead<T>, head::Malformed> {
+    let visible = cursor.visible();
+    let held_bytes = held.len();
+    held.extend(visible);
+    let runs_on = cursor.left() > visible.len() as u64 || held.len() > HEAD_BYTES;
+    // Without a line end there is nothing new to parse, and bytes that trickle in stay cheap.
+    if held_bytes == 0 || visible.contains(&b'\n') {
+        if let Some((end, parsed)) = parse(held)? {
+            cursor.take(end.saturating_sub(held_bytes) as u64);
+            return Ok(HeadRead::Whole(parsed));
+        }
+    }
+    cursor.finish();
+    if !runs_on {
+        return Ok(HeadRead::More);
+    }
+    match head::whole_lines(held).map(|lines| parse(&lines)).transpose()?.flatten() {
+        Some((_, parsed)) => Ok(HeadRead::Truncated(parsed)),
+        None => Ok(HeadRead::Hidden),
+    }
+}
