@@ -77,17 +77,20 @@ impl State {
                         }
                         self.protocol = Protocol::Sniffing(Sniffing::default());
                     }
-                    Outcome::Malformed => self.protocol = Protocol::Foreign,
+                    Outcome::Malformed => return self.give_up(marks),
                 },
                 Protocol::Tls(tls) => return tls.reduce(direction, &mut cursor, marks),
                 Protocol::Dns => return marks.push(dns::reduce(cursor.visible()).unwrap_or(Mark::Unparsed)),
-                Protocol::Foreign => {
-                    marks.push(Mark::Unparsed);
-                    self.protocol = Protocol::Ignored;
-                }
+                Protocol::Foreign => return self.give_up(marks),
                 Protocol::Ignored => return,
             }
         }
+    }
+
+    /// Says that the connection cannot be read; the only time it does.
+    fn give_up(&mut self, marks: &mut Vec<Mark>) {
+        marks.push(Mark::Unparsed);
+        self.protocol = Protocol::Ignored;
     }
 
     /// Whether the protocol is decided, so that the transfer can be parsed; without, the transfer is done with.

@@ -12,6 +12,8 @@ mod tls;
 
 #[cfg(test)]
 mod property_tests;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

@@ -31,6 +31,8 @@ pub struct Http1 {
     response: Reading,
     /// Requests without a whole answer, oldest first.
     awaited: VecDeque<Awaited>,
+    /// A request was parsed since the last synchronisation.
+    is_http: bool,
     /// After 101 the bytes are of another protocol.
     upgraded: bool,
     /// The ends of messages cannot be told until a request begins with a transfer.
@@ -44,7 +46,7 @@ pub enum Outcome {
     More,
     /// The proxy granted the tunnel: what follows is of another protocol.
     Tunnel,
-    /// The bytes break the protocol.
+    /// Not even the first request could be parsed: this is another protocol.
     Malformed,
 }
 
@@ -84,6 +86,7 @@ impl Http1 {
             request: Reading::Head(Vec::new()),
             response: Reading::Head(Vec::new()),
             awaited: VecDeque::new(),
+            is_http: false,
             upgraded: false,
             lost: false,
         }
@@ -121,14 +124,15 @@ impl Http1 {
             match step {
                 Ok(None) => {}
                 Ok(Some(outcome)) => return outcome,
+                Err(head::Malformed) if self.is_http => self.lose(marks),
                 Err(head::Malformed) => return Outcome::Malformed,
             }
         }
         Outcome::More
     }
 
-    /// Starts afresh with a request at the beginning of a transfer, where the ends of messages were lost: with
-    /// keep-alive a client sends it only when the answer before is whole.
+    /// Starts afresh with a request at the beginning of a transfer, where the ends of messages were lost, as when
+    /// a transfer went unseen: with keep-alive a client sends it only when the answer before is whole.
     fn resynchronise(&mut self, cursor: &Cursor<'_>, marks: &mut Vec<Mark>) {
         let response_lost = matches!(&self.response, Reading::Body(body) if body.is_lost());
         let between_requests = match &self.request {
@@ -168,6 +172,7 @@ impl Http1 {
                     HeadRead::Whole(parsed) => (parsed, true),
                     HeadRead::Truncated(parsed) => (parsed, false),
                 };
+                self.is_http = true;
                 if self.awaited.len() == PIPELINED {
                     return Err(head::Malformed);
                 }
@@ -306,11 +311,11 @@ fn read_head<T>(
     held.extend(visible);
     let runs_on = cursor.left() > visible.len() as u64 || held.len() > HEAD_BYTES;
     // Without a line end there is nothing new to parse, and bytes that trickle in stay cheap.
-    if held_bytes == 0 || visible.contains(&b'\n') {
-        if let Some((end, parsed)) = parse(held)? {
-            cursor.take(end.saturating_sub(held_bytes) as u64);
-            return Ok(HeadRead::Whole(parsed));
-        }
+    if (held_bytes == 0 || visible.contains(&b'\n'))
+        && let Some((end, parsed)) = parse(held)?
+    {
+        cursor.take(end.saturating_sub(held_bytes) as u64);
+        return Ok(HeadRead::Whole(parsed));
     }
     cursor.finish();
     if !runs_on {
