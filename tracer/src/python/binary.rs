@@ -1,5 +1,15 @@
 //! Where to probe a file that contains CPython. All offsets are file offsets, ready for a uprobe.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+
+use object::{ReadCache, ReadRef};
+
+use super::elf::{Elf, ElfError};
+use super::operand::Operand;
+use super::points::Points;
+use super::version;
+
 /// A point for a uprobe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
@@ -7,4 +17,149 @@ pub struct Point {
     pub offset: u64,
     /// File offset of the semaphore that enables a USDT point; 0 where there is none.
     pub semaphore: u64,
+}
+
+/// What happens at a point of CPython.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// `context_run` is entered; `rdi` is the context, `rsi` points to the callable.
+    ContextEnter,
+    /// `context_run` has left its context. An ordinary uprobe, once for each enter that succeeded.
+    ContextExit,
+    /// The context of the operand is being entered by an exported function.
+    ContextEnterExported,
+    /// The context of the operand is being left by an exported function.
+    ContextExitExported,
+    /// A return probe: `rax` is a copy of the running context, or 0.
+    ContextCopied,
+    /// The context of the operand is about to be freed; its address may be used again at once.
+    ContextEnded,
+    GcStart,
+    GcDone,
+    /// The operand points to the module's name, a NUL-terminated string.
+    ImportStart,
+    ImportDone,
+}
+
+impl Role {
+    /// Whether the point wants a return probe. None of these functions runs Python code.
+    pub fn returns(self) -> bool {
+        self == Role::ContextCopied
+    }
+}
+
+/// A point of CPython.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PythonPoint {
+    pub point: Point,
+    pub role: Role,
+    /// Where the value is that the role speaks of.
+    pub operand: Option<Operand>,
+    /// No instruction that the kernel emulates would do: in a virtual machine each hit costs 16 to 60 µs.
+    pub stepped: bool,
+}
+
+/// What a file may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// Contexts as a whole.
+    Contexts,
+    /// The end of a step: it then lasts until the thread's next sign.
+    ContextExit,
+    /// From which context another was copied.
+    ContextCopies,
+    Gc,
+    Imports,
+    /// Which futexes are the GIL.
+    Gil,
+}
+
+/// Something that a file lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    pub what: Subject,
+    /// Completes the sentence "the interpreter cannot be followed here, because …".
+    pub reason: String,
+}
+
+/// Identity of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    pub dev: u64,
+    pub ino: u64,
+}
+
+impl FileId {
+    /// The identity of an open file.
+    pub fn of(file: &File) -> std::io::Result<FileId> {
+        let metadata = file.metadata()?;
+        Ok(FileId { dev: metadata.dev(), ino: metadata.ino() })
+    }
+}
+
+/// A file that contains CPython.
+#[derive(Clone, Debug)]
+pub struct Binary {
+    pub identity: FileId,
+    /// `3.12.1`, or `3.12` where only that is known.
+    pub version: Option<String>,
+    pub points: Vec<PythonPoint>,
+    /// Virtual address and size in bytes of `_PyRuntime`.
+    pub runtime: Option<(u64, u64)>,
+    pub missing: Vec<Missing>,
+}
+
+/// Why a file cannot be probed as CPython.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    #[error("read the file's identity: {0}")]
+    Identity(#[source] std::io::Error),
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// None of CPython's symbols is exported by it.
+    #[error(
+        "the file exports none of CPython's symbols (PyContext_Type, _PyRuntime, PyInterpreterState_Head)"
+    )]
+    NotPython,
+}
+
+/// Finds everything that is probed in a file that contains CPython. Reads only the parts it needs.
+pub fn inspect(file: &File) -> Result<Binary, InspectError> {
+    let identity = FileId::of(file).map_err(InspectError::Identity)?;
+    let cache = ReadCache::new(file);
+    examine(identity, &Elf::parse(&cache)?)
+}
+
+/// Whether a file exports the symbols of CPython. Reads only its headers and its dynamic symbols.
+pub fn is_python(file: &File) -> bool {
+    let cache = ReadCache::new(file);
+    Elf::parse(&cache).is_ok_and(|elf| exports_python(&elf))
+}
+
+pub(super) fn exports_python<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> bool {
+    // The last one is for CPython up to 3.6, which has neither of the others.
+    ["PyContext_Type", "_PyRuntime", "PyInterpreterState_Head"].iter().any(|name| elf.symbol(name).is_some())
+}
+
+fn examine<'data, R: ReadRef<'data>>(identity: FileId, elf: &Elf<'data, R>) -> Result<Binary, InspectError> {
+    if !exports_python(elf) {
+        return Err(InspectError::NotPython);
+    }
+    let Points { found, mut missing } = Points::of(elf);
+    let runtime = elf.symbol("_PyRuntime").filter(|runtime| runtime.size > 0);
+    let reason = match runtime {
+        None => Some("it exports no _PyRuntime, which holds the GIL from CPython 3.7 on"),
+        Some(_) if elf.needed().iter().any(|library| library.starts_with("libc.musl")) => {
+            Some("the C library is musl, whose waits for the GIL happen outside of _PyRuntime")
+        }
+        Some(_) => None,
+    };
+    missing.extend(reason.map(|reason| Missing { what: Subject::Gil, reason: reason.to_owned() }));
+    Ok(Binary {
+        identity,
+        version: version::version(elf),
+        points: found,
+        runtime: runtime.map(|runtime| (runtime.vaddr, runtime.size)),
+        missing,
+    })
 }

@@ -1,0 +1,67 @@
+//! Static functions of `Context`, found through the exported `PyContext_Type`.
+
+use object::ReadRef;
+
+use super::elf::Elf;
+
+/// Addresses of the functions behind `contextvars.Context`, none of which is exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContextType {
+    /// `context_run(self, args, nargs, kwnames)`.
+    pub run: u64,
+    /// `Context.copy`.
+    pub copy: u64,
+    /// `context_tp_dealloc(self)`.
+    pub dealloc: u64,
+}
+
+/// Why the functions were not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoContextType {
+    #[error("it exports no PyContext_Type: contextvars came with CPython 3.7")]
+    NotExported,
+    #[error(
+        "PyContext_Type at {vaddr:#x} has no method table with `run` and `copy` where CPython 3.7 to 3.15 keep it"
+    )]
+    UnknownLayout { vaddr: u64 },
+}
+
+/// Offsets in `PyTypeObject` (Include/cpython/object.h) of `tp_dealloc` and `tp_methods`: the object header is
+/// 24 bytes with the GIL and 40 without (3.13t).
+const LAYOUTS: [(u64, u64); 2] = [(48, 232), (64, 248)];
+
+/// `PyMethodDef` (Include/methodobject.h): name, function, flags, doc.
+const METHOD_SIZE: u64 = 32;
+/// The largest table of the types we look at has 8 methods.
+const METHODS_LIMIT: u64 = 64;
+
+/// Finds the functions of `Context`. The layout is the one whose method table names them.
+pub fn context_type<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<ContextType, NoContextType> {
+    let vaddr = elf.symbol("PyContext_Type").ok_or(NoContextType::NotExported)?.vaddr;
+    LAYOUTS
+        .iter()
+        .find_map(|&(dealloc, methods)| {
+            let table = elf.pointer(vaddr.checked_add(methods)?)?;
+            Some(ContextType {
+                run: method(elf, table, "run")?,
+                copy: method(elf, table, "copy")?,
+                dealloc: elf
+                    .pointer(vaddr.checked_add(dealloc)?)
+                    .filter(|&function| elf.is_code(function))?,
+            })
+        })
+        .ok_or(NoContextType::UnknownLayout { vaddr })
+}
+
+/// The function of a method in the `PyMethodDef` table at `table`.
+pub fn method<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>, table: u64, name: &str) -> Option<u64> {
+    for index in 0..METHODS_LIMIT {
+        let entry = table.checked_add(index * METHOD_SIZE)?;
+        // The entry without a name ends the table.
+        let found = elf.string(elf.pointer(entry).filter(|&name| name != 0)?)?;
+        if found == name.as_bytes() {
+            return elf.pointer(entry.checked_add(8)?).filter(|&function| elf.is_code(function));
+        }
+    }
+    None
+}

@@ -1,0 +1,90 @@
+//! Where a probe finds a value at a point: in a register, or in memory at a register.
+
+/// Where a value is at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operand {
+    pub register: Register,
+    /// `None`: the register holds the value. Else the value is in memory, at the register plus this.
+    pub displacement: Option<i32>,
+    /// Of the value, in bytes.
+    pub size: u8,
+    pub signed: bool,
+}
+
+impl Operand {
+    /// A pointer that a register holds.
+    pub fn pointer(register: Register) -> Operand {
+        Operand { register, displacement: None, size: 8, signed: false }
+    }
+}
+
+/// A general register of x86-64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Register {
+    Rax,
+    Rbx,
+    Rcx,
+    Rdx,
+    Rsi,
+    Rdi,
+    Rbp,
+    Rsp,
+    R8,
+    R9,
+    R10,
+    R11,
+    R12,
+    R13,
+    R14,
+    R15,
+}
+
+impl Register {
+    /// The register that holds `register` as a whole; `None` for other than general registers.
+    pub fn from_decoder(register: iced_x86::Register) -> Option<Register> {
+        use iced_x86::Register as Decoded;
+        Some(match register.full_register() {
+            Decoded::RAX => Register::Rax,
+            Decoded::RBX => Register::Rbx,
+            Decoded::RCX => Register::Rcx,
+            Decoded::RDX => Register::Rdx,
+            Decoded::RSI => Register::Rsi,
+            Decoded::RDI => Register::Rdi,
+            Decoded::RBP => Register::Rbp,
+            Decoded::RSP => Register::Rsp,
+            Decoded::R8 => Register::R8,
+            Decoded::R9 => Register::R9,
+            Decoded::R10 => Register::R10,
+            Decoded::R11 => Register::R11,
+            Decoded::R12 => Register::R12,
+            Decoded::R13 => Register::R13,
+            Decoded::R14 => Register::R14,
+            Decoded::R15 => Register::R15,
+            _ => return None,
+        })
+    }
+
+    /// A register by the assembler's name of it or of its low part (`rax`, `eax`, `ax`, `al`).
+    pub fn from_name(name: &str) -> Option<Register> {
+        let numbered = name.strip_suffix(['d', 'w', 'b']).filter(|name| name.starts_with('r'));
+        Some(match numbered.unwrap_or(name) {
+            "rax" | "eax" | "ax" | "al" => Register::Rax,
+            "rbx" | "ebx" | "bx" | "bl" => Register::Rbx,
+            "rcx" | "ecx" | "cx" | "cl" => Register::Rcx,
+            "rdx" | "edx" | "dx" | "dl" => Register::Rdx,
+            "rsi" | "esi" | "si" | "sil" => Register::Rsi,
+            "rdi" | "edi" | "di" | "dil" => Register::Rdi,
+            "rbp" | "ebp" | "bp" | "bpl" => Register::Rbp,
+            "rsp" | "esp" | "sp" | "spl" => Register::Rsp,
+            "r8" => Register::R8,
+            "r9" => Register::R9,
+            "r10" => Register::R10,
+            "r11" => Register::R11,
+            "r12" => Register::R12,
+            "r13" => Register::R13,
+            "r14" => Register::R14,
+            "r15" => Register::R15,
+            _ => return None,
+        })
+    }
+}

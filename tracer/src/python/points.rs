@@ -1,0 +1,158 @@
+//! Which points of CPython are probed, and where they are in a file.
+
+use iced_x86::Register as Decoded;
+use object::ReadRef;
+
+use super::binary::{Missing, Point, PythonPoint, Role, Subject};
+use super::elf::Elf;
+use super::operand::{Operand, Register};
+use super::x86::{argument_point, return_point};
+use super::{flow, methods, usdt};
+
+/// What was found, and what was not.
+#[derive(Debug, Default)]
+pub struct Points {
+    pub found: Vec<PythonPoint>,
+    pub missing: Vec<Missing>,
+}
+
+impl Points {
+    /// All points of a file that contains CPython.
+    pub fn of<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Points {
+        let mut points = Points::default();
+        points.add_contexts(elf);
+        points.add_usdt(elf);
+        points
+    }
+
+    fn add_contexts<'data, R: ReadRef<'data>>(&mut self, elf: &Elf<'data, R>) {
+        let context = match methods::context_type(elf) {
+            Ok(context) => context,
+            Err(reason) => return self.miss(Subject::Contexts, reason),
+        };
+        self.add_steps(elf, context.run);
+        self.add_copy(elf, Some(context.copy));
+        self.add_copy(elf, elf.symbol("PyContext_CopyCurrent").map(|function| function.vaddr));
+        self.add_argument(elf, Role::ContextEnded, context.dealloc, Decoded::RDI);
+    }
+
+    /// Where a context is entered and left. A function that another probed one calls would tell it twice, so
+    /// the innermost functions that can be named are taken: they also see uvloop and Cython, which call them
+    /// directly. On 3.15 these are `_PyContext_Enter` and `_PyContext_Exit`, up to 3.8 the exported
+    /// `PyContext_Enter` and `PyContext_Exit`; between these, `context_run` and the exported ones are apart.
+    fn add_steps<'data, R: ReadRef<'data>>(&mut self, elf: &Elf<'data, R>, run: u64) {
+        let pair = |enter, exit| Some((elf.symbol(enter)?.vaddr, elf.symbol(exit)?.vaddr));
+        let inner = pair("_PyContext_Enter", "_PyContext_Exit").filter(|inner| calls_both(elf, run, *inner));
+        if let Some((enter, exit)) = inner {
+            self.add_argument(elf, Role::ContextEnterExported, enter, Decoded::RSI);
+            self.add_argument(elf, Role::ContextExitExported, exit, Decoded::RSI);
+            return;
+        }
+        let exported = pair("PyContext_Enter", "PyContext_Exit");
+        if let Some((enter, exit)) = exported {
+            self.add_argument(elf, Role::ContextEnterExported, enter, Decoded::RDI);
+            self.add_argument(elf, Role::ContextExitExported, exit, Decoded::RDI);
+        }
+        if exported.is_none_or(|exported| !calls_both(elf, run, exported)) {
+            self.add_run(elf, run);
+        }
+    }
+
+    /// `context_run(self, args, nargs, kwnames)`: entered at a point where both `rdi` and `rsi` still hold
+    /// what came in them.
+    fn add_run<'data, R: ReadRef<'data>>(&mut self, elf: &Elf<'data, R>, run: u64) {
+        let untouched =
+            |register| argument_point(elf, run, register).filter(|point| point.register == register);
+        let emulated = untouched(Decoded::RDI).filter(|_| untouched(Decoded::RSI).is_some());
+        let operand = Some(Operand::pointer(Register::Rdi));
+        self.add(elf, emulated.map(|point| point.vaddr), run, Role::ContextEnter, operand);
+        match flow::exit_point(elf, run) {
+            Ok(exit) => self.add(elf, Some(exit), exit, Role::ContextExit, None),
+            Err(reason) => self.miss(Subject::ContextExit, reason),
+        }
+    }
+
+    /// A function that returns a new context.
+    ///
+    /// `PyContext_CopyCurrent` and `Context.copy` allocate and run no Python code: from 3.12 on the collector
+    /// waits for the evaluation loop. Up to 3.11 the allocation may start a collection, hence a finaliser, and
+    /// one that switches greenlets there would return out of order under a return probe.
+    fn add_copy<'data, R: ReadRef<'data>>(&mut self, elf: &Elf<'data, R>, function: Option<u64>) {
+        match function {
+            Some(function) => self.add(elf, return_point(elf, function), function, Role::ContextCopied, None),
+            None => self.miss(Subject::ContextCopies, "it does not export PyContext_CopyCurrent"),
+        }
+    }
+
+    fn add_argument<'data, R: ReadRef<'data>>(
+        &mut self,
+        elf: &Elf<'data, R>,
+        role: Role,
+        function: u64,
+        argument: Decoded,
+    ) {
+        let at_entry = Register::from_decoder(argument).map(|register| (function, register));
+        let emulated = argument_point(elf, function, argument)
+            .and_then(|point| Some((point.vaddr, Register::from_decoder(point.register)?)));
+        let register = emulated.or(at_entry).map(|(_, register)| Operand::pointer(register));
+        self.add(elf, emulated.map(|(vaddr, _)| vaddr), function, role, register);
+    }
+
+    /// Adds a point at an emulated instruction or, where there is none, at the function's first one.
+    fn add<'data, R: ReadRef<'data>>(
+        &mut self,
+        elf: &Elf<'data, R>,
+        emulated: Option<u64>,
+        entry: u64,
+        role: Role,
+        operand: Option<Operand>,
+    ) {
+        let Some(offset) = elf.file_offset(emulated.unwrap_or(entry)) else { return };
+        let stepped = emulated.is_none();
+        self.found.push(PythonPoint { point: Point { offset, semaphore: 0 }, role, operand, stepped });
+    }
+
+    fn add_usdt<'data, R: ReadRef<'data>>(&mut self, elf: &Elf<'data, R>) {
+        let sites: Vec<usdt::Site> =
+            usdt::sites(elf).into_iter().filter(|site| site.provider == "python").collect();
+        for (name, role, subject) in [
+            ("gc__start", Role::GcStart, Subject::Gc),
+            ("gc__done", Role::GcDone, Subject::Gc),
+            ("import__find__load__start", Role::ImportStart, Subject::Imports),
+            ("import__find__load__done", Role::ImportDone, Subject::Imports),
+        ] {
+            let before = self.found.len();
+            for site in sites.iter().filter(|site| site.name == name) {
+                let operand = match role {
+                    Role::ImportStart => usdt::operand(&site.arguments, 1).map(Some),
+                    _ => Ok(None),
+                };
+                match operand {
+                    Ok(operand) => {
+                        self.found.push(PythonPoint { point: site.point, role, operand, stepped: false });
+                    }
+                    Err(error) => self.miss(subject, format!("its probe {name} cannot be read: {error}")),
+                }
+            }
+            if self.found.len() == before && !self.missing.iter().any(|missing| missing.what == subject) {
+                self.miss(
+                    subject,
+                    format!(
+                        "it was built without the probe {name} (--with-dtrace; Debian and Ubuntu have it)"
+                    ),
+                );
+            }
+        }
+    }
+
+    fn miss(&mut self, what: Subject, reason: impl ToString) {
+        self.missing.push(Missing { what, reason: reason.to_string() });
+    }
+}
+
+/// Whether a function calls, or tail-calls, both of the others.
+fn calls_both<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>, function: u64, others: (u64, u64)) -> bool {
+    let targets = flow::targets(elf, function);
+    let calls = |other| targets.iter().any(|&to| to == other || elf.linked_function(to) == Some(other));
+    calls(others.0) && calls(others.1)
+}
