@@ -3,11 +3,18 @@
 pub mod binary;
 #[cfg(test)]
 mod builds;
+mod clock;
+mod cmdline;
+pub mod discover;
 mod elf;
 mod flow;
 mod methods;
 pub mod operand;
 mod points;
+pub mod process;
+mod procfs;
+#[cfg(test)]
+mod running;
 mod usdt;
 mod version;
 mod x86;

@@ -1,0 +1,120 @@
+//! What `/proc` says of a process, parsed from bytes.
+
+use std::ops::Range;
+
+/// A line of `/proc/PID/maps` for executable memory that comes from a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    pub vaddrs: Range<u64>,
+    /// Offset in the file of the first mapped byte.
+    pub offset: u64,
+    pub ino: u64,
+    /// As in the process's own mount namespace.
+    pub path: String,
+}
+
+/// The executable file mappings among the lines of `/proc/PID/maps`.
+pub fn executable_mappings(maps: &str) -> Vec<Mapping> {
+    maps.lines().filter_map(executable_mapping).collect()
+}
+
+fn executable_mapping(line: &str) -> Option<Mapping> {
+    let mut fields = line.splitn(6, ' ');
+    let (start, end) = fields.next()?.split_once('-')?;
+    let permissions = fields.next()?;
+    let offset = fields.next()?;
+    let _device = fields.next()?;
+    let ino: u64 = fields.next()?.parse().ok()?;
+    let path = fields.next()?.trim_start();
+    let hex = |text| u64::from_str_radix(text, 16).ok();
+    (permissions.contains('x') && ino != 0).then_some(())?;
+    Some(Mapping {
+        vaddrs: hex(start)?..hex(end)?,
+        offset: hex(offset)?,
+        ino,
+        path: path.strip_suffix(" (deleted)").unwrap_or(path).to_owned(),
+    })
+}
+
+/// The start time in clock ticks since boot, field 22 of `/proc/PID/stat`. The name, field 2, is in
+/// parentheses and may itself hold spaces and parentheses.
+pub fn start_ticks(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// The process's number in its innermost pid namespace, the last of `NSpid` in `/proc/PID/status`.
+pub fn namespaced_pid(status: &str) -> Option<u32> {
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().next_back()?.parse().ok()
+}
+
+/// The id of the container in the paths of `/proc/PID/cgroup`: 64 hexadecimal digits, alone (Docker on cgroup
+/// v1, kubepods) or between a runtime's name and `.scope` (`docker-ID.scope`, `cri-containerd-ID.scope`).
+pub fn container_id(cgroup: &str) -> Option<String> {
+    let mut words = cgroup.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_id = |word: &&str| {
+        word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    // The innermost one comes last in a path.
+    words.rfind(is_id).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_mappings() {
+        let maps = "\
+00400000-0041f000 r--p 00000000 fe:00 77 /usr/bin/python3.11
+0041f000-006b2000 r-xp 0001f000 fe:00 77 /usr/bin/python3.11
+7f00-8f00 r-xp 00000000 00:31 5                          /opt/my app/libpython3.12.so.1.0 (deleted)
+7ffd0000-7ffd2000 r-xp 00000000 00:00 0                  [vdso]
+";
+        let mappings = executable_mappings(maps);
+        let paths: Vec<&str> = mappings.iter().map(|mapping| mapping.path.as_str()).collect();
+        assert_eq!(paths, ["/usr/bin/python3.11", "/opt/my app/libpython3.12.so.1.0"]);
+        assert_eq!(mappings[0].vaddrs, 0x41f000..0x6b2000);
+        assert_eq!((mappings[0].offset, mappings[0].ino), (0x1f000, 77));
+    }
+
+    #[test]
+    fn reads_the_start_behind_a_hostile_name() {
+        let stat = "7 (a) R 1) b) S 1 7 7 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 12345 0 0";
+        assert_eq!(start_ticks(stat), Some(12345));
+        assert_eq!(start_ticks("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn reads_the_innermost_pid() {
+        assert_eq!(namespaced_pid("Name:\tx\nNSpid:\t4711\t12\t1\n"), Some(1));
+        assert_eq!(namespaced_pid("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn reads_container_ids() {
+        let id = "0123456789abcdef".repeat(4);
+        for cgroup in [
+            format!("0::/system.slice/docker-{id}.scope\n"),
+            format!("12:cpu:/docker/{id}\n"),
+            format!("0::/kubepods.slice/kubepods-burstable-pod0f3a.slice/cri-containerd-{id}.scope\n"),
+            format!("0::/kubepods/besteffort/pod8c2d7c3e-1111/{id}\n"),
+        ] {
+            assert_eq!(container_id(&cgroup), Some(id.clone()), "{cgroup}");
+        }
+        assert_eq!(container_id("0::/user.slice/user-0.slice/session-1.scope\n"), None);
+        assert_eq!(container_id(&format!("0::/x/{id}0\n")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn survives_any_text(text in "\\PC*") {
+            executable_mappings(&text);
+            start_ticks(&text);
+            namespaced_pid(&text);
+            container_id(&text);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Inspection of real processes.
+
+use std::io::Read as _;
+use std::process::{Child, Command, Stdio};
+
+use super::binary::inspect as inspect_binary;
+use super::discover::scan;
+use super::process::{Expectation, ProcessError, expects_python, inspect};
+
+/// A process that is ended with the test.
+struct Running(Child);
+
+impl Running {
+    /// Runs a command and waits until it has written a byte.
+    fn start(command: &mut Command) -> Option<Running> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+        let mut ready = [0];
+        let stdout = child.stdout.as_mut()?.read_exact(&mut ready);
+        let running = Running(child);
+        stdout.ok().map(|()| running)
+    }
+
+    fn python() -> Option<Running> {
+        let program = "import sys; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()";
+        let running =
+            Running::start(Command::new("python3").args(["-c", program, "--token", "hidden-value"]));
+        if running.is_none() {
+            eprintln!("skipped: python3 is not installed");
+        }
+        running
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn inspects_a_python_process() {
+    let Some(running) = Running::python() else { return };
+    let tgid = running.0.id();
+    let process = inspect(tgid).expect("an own child").expect("it runs Python");
+    assert_eq!(process.tgid, tgid);
+    assert!(process.cmdline.ends_with("--token ***"), "{}", process.cmdline);
+    let age_ns = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos()
+        - u128::from(process.start_unix_ns);
+    assert!(age_ns < 10_000_000_000, "started {age_ns} ns ago");
+
+    let interpreter = process.binaries.first().expect("an interpreter");
+    let binary = inspect_binary(&interpreter.file).expect("it holds CPython");
+    assert_eq!(binary.identity, interpreter.identity);
+    let facts = process.facts(&binary);
+    assert!(facts.python.is_some());
+    assert!(facts.unknown.iter().any(|unknown| unknown.bucket == "wait.executor"));
+    // The runtime lies in memory that the interpreter's file or its zeroed data take up.
+    let (start, end) = facts.runtime.expect("3.7 or later");
+    let maps = std::fs::read_to_string(format!("/proc/{tgid}/maps")).expect("maps of an own child");
+    let is_mapped = |address: u64| {
+        maps.lines().any(|line| {
+            let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
+            range.is_some_and(|(from, to)| {
+                let hex = |text| u64::from_str_radix(text, 16).unwrap_or(0);
+                (hex(from)..hex(to)).contains(&address) && line.contains(" rw-p ")
+            })
+        })
+    };
+    assert!(is_mapped(start) && is_mapped(end - 1), "{start:#x}..{end:#x} in\n{maps}");
+}
+
+#[test]
+fn finds_python_among_all_processes() {
+    let Some(running) = Running::python() else { return };
+    let found = scan();
+    assert!(found.contains(&running.0.id()), "{} in {found:?}", running.0.id());
+    assert!(!found.contains(&std::process::id()));
+    assert_ne!(expects_python(running.0.id()).ok(), Some(Expectation::Not));
+}
+
+#[test]
+fn finds_no_python_in_another_process() {
+    let running = Running::start(Command::new("sh").args(["-c", "echo x; read _"])).expect("sh");
+    assert!(inspect(running.0.id()).expect("an own child").is_none());
+    assert_eq!(expects_python(running.0.id()).ok(), Some(Expectation::Not));
+}
+
+#[test]
+fn says_that_a_process_is_gone() {
+    let mut child = Command::new("true").spawn().expect("true");
+    let tgid = child.id();
+    child.wait().expect("it ends");
+    assert!(matches!(inspect(tgid), Err(ProcessError::Gone { .. })));
+    assert!(matches!(expects_python(tgid), Err(ProcessError::Gone { .. })));
+}
+
+#[test]
+fn passes_over_a_zombie() {
+    let mut child = Command::new("true").spawn().expect("true");
+    // It stays a zombie until it is waited for.
+    let stat = format!("/proc/{}/stat", child.id());
+    while !std::fs::read_to_string(&stat).expect("a zombie has an entry").contains(") Z ") {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(inspect(child.id()).expect("a zombie is no error").is_none());
+    child.wait().expect("it ended");
+}
