@@ -22,15 +22,18 @@ pub struct Point {
 /// What happens at a point of CPython.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// `context_run` is entered; `rdi` is the context, `rsi` points to the callable.
+    /// `context_run` is entered, maybe in vain; `rdi` is the context, `rsi` points to the callable.
     ContextEnter,
     /// `context_run` has left its context. An ordinary uprobe, once for each enter that succeeded.
     ContextExit,
-    /// The context of the operand is being entered by an exported function.
+    /// The context of the operand is being entered by an exported function. The operand need not be in the
+    /// argument's register: in Debian's builds it is in `rsi` for `PyContext_Enter(context)`.
     ContextEnterExported,
     /// The context of the operand is being left by an exported function.
     ContextExitExported,
-    /// A return probe: `rax` is a copy of the running context, or 0.
+    /// A return probe: `rax` is a new context, a copy, or 0. Up to CPython 3.11 the function may start a
+    /// garbage collection; a finaliser that switches greenlets in it would make the return probe fail, so a
+    /// process that maps greenlet is at a very small risk there. From 3.12 on nothing runs below it.
     ContextCopied,
     /// The context of the operand is about to be freed; its address may be used again at once.
     ContextEnded,
@@ -42,7 +45,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether the point wants a return probe. None of these functions runs Python code.
+    /// Whether the point wants a return probe. None of these functions runs Python code by itself.
     pub fn returns(self) -> bool {
         self == Role::ContextCopied
     }
@@ -78,7 +81,7 @@ pub enum Subject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
     pub what: Subject,
-    /// Completes the sentence "the interpreter cannot be followed here, because …".
+    /// A clause for the user: what the build has not, and what would have it.
     pub reason: String,
 }
 
@@ -141,16 +144,19 @@ pub(super) fn exports_python<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> b
     ["PyContext_Type", "_PyRuntime", "PyInterpreterState_Head"].iter().any(|name| elf.symbol(name).is_some())
 }
 
-fn examine<'data, R: ReadRef<'data>>(identity: FileId, elf: &Elf<'data, R>) -> Result<Binary, InspectError> {
+pub(super) fn examine<'data, R: ReadRef<'data>>(
+    identity: FileId,
+    elf: &Elf<'data, R>,
+) -> Result<Binary, InspectError> {
     if !exports_python(elf) {
         return Err(InspectError::NotPython);
     }
     let Points { found, mut missing } = Points::of(elf);
     let runtime = elf.symbol("_PyRuntime").filter(|runtime| runtime.size > 0);
     let reason = match runtime {
-        None => Some("it exports no _PyRuntime, which holds the GIL from CPython 3.7 on"),
+        None => Some("this Python exports no _PyRuntime, which holds the GIL from CPython 3.7 on"),
         Some(_) if elf.needed().iter().any(|library| library.starts_with("libc.musl")) => {
-            Some("the C library is musl, whose waits for the GIL happen outside of _PyRuntime")
+            Some("this Python runs on musl, whose waits for the GIL happen outside of _PyRuntime")
         }
         Some(_) => None,
     };

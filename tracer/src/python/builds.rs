@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 
 use object::{Object as _, ObjectSymbol as _};
 
-use super::binary::{Binary, Role, Subject, inspect, is_python};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::binary::{Binary, FileId, Role, Subject, examine, inspect, is_python};
+use super::elf::Elf;
 use super::operand::Register;
 
 /// The shared library of a version that pyenv has built, if it has.
@@ -96,6 +100,43 @@ fn says_what_a_build_before_contexts_lacks() {
     for subject in [Subject::Contexts, Subject::Gc, Subject::Imports, Subject::Gil] {
         assert!(binary.missing.iter().any(|missing| missing.what == subject), "{subject:?}");
     }
+}
+
+/// Any installed build, as bytes, with the file offsets that its points depend on.
+fn bytes_and_places() -> Option<(Vec<u8>, Vec<usize>)> {
+    let path = ["3.12", "3.11", "3.13"].iter().find_map(|minor| pyenv(minor))?;
+    let bytes = std::fs::read(&path).expect("an installed file reads");
+    let points = read(&path).points.into_iter().map(|point| point.point.offset);
+    let elf = Elf::parse(&bytes[..]).expect("a build of CPython");
+    let symbols =
+        ["PyContext_Type", "Py_Version", "Py_GetVersion"].iter().filter_map(|name| elf.symbol(name));
+    let table = elf.symbol("PyContext_Type").and_then(|symbol| elf.pointer(symbol.vaddr + 232));
+    let vaddrs = symbols.map(|symbol| symbol.vaddr).chain(table);
+    let offsets = points.chain(vaddrs.filter_map(|vaddr| elf.file_offset(vaddr)));
+    let places = offsets.map(|offset| usize::try_from(offset).expect("a 64-bit host")).collect();
+    Some((bytes, places))
+}
+
+#[test]
+fn survives_changed_builds() {
+    let Some((mut bytes, places)) = bytes_and_places() else { return };
+    let change = (prop::sample::select(places), 0_usize..300, any::<u8>());
+    let mut runner = TestRunner::new(Config { cases: 64, ..Config::default() });
+    // Changes pile up from case to case, so that no case copies the file.
+    let bytes = std::cell::RefCell::new(&mut bytes);
+    let result = runner.run(&prop::collection::vec(change, 1..8), |changes| {
+        let mut bytes = bytes.borrow_mut();
+        for (place, distance, byte) in changes {
+            if let Some(changed) = bytes.get_mut(place + distance) {
+                *changed = byte;
+            }
+        }
+        if let Ok(elf) = Elf::parse(&bytes[..]) {
+            let _ = examine(FileId { dev: 0, ino: 0 }, &elf);
+        }
+        Ok(())
+    });
+    assert_eq!(result, Ok(()));
 }
 
 /// Debian 12's interpreter: stripped, not position-independent, with USDT and link-time optimisation.

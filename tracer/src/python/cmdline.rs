@@ -152,7 +152,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_short_and_holds_no_named_secret(before in "[a-z ]{0,8}", secret in "[A-Z0-9]{16,300}", after in "\\PC{0,300}") {
+        fn is_short_and_holds_no_named_secret(
+            before in "[a-z ]{0,8}",
+            secret in "[A-Z0-9]{16,300}",
+            after in "\\PC{0,300}",
+        ) {
             let raw = format!("app\0{before}\0--token={secret}\0--password\0{secret}\0{after}\0");
             let shown = shorten(raw.as_bytes());
             prop_assert!(shown.len() <= LENGTH_LIMIT);

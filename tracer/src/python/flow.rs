@@ -7,12 +7,13 @@ use iced_x86::{FlowControl, Instruction, OpAccess, OpKind, Register};
 use super::x86::{Code, Decoded, decode, follow_copies};
 
 /// `context_run` has 113 to 634 bytes; its cold parts and what it tail-calls add some hundred instructions.
-const WALK_LIMIT: usize = 4096;
+/// Also bounds the work on a hostile file, which grows with the square.
+const WALK_LIMIT: usize = 1024;
 
 /// Why a function has no exit point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoExitPoint {
-    #[error("its call of the callable was not found in the code")]
+    #[error("in context_run of this Python, the call of the callable was not found")]
     NoCall,
     #[error(
         "no instruction that the kernel emulates is passed on every way out after its call of the callable"
@@ -21,8 +22,8 @@ pub enum NoExitPoint {
 }
 
 /// An instruction of `context_run` that is passed once each time the callable has returned, whatever it
-/// returned, and at no other time. An ordinary uprobe there takes the place of a return probe, which would kill
-/// programs that switch stacks (greenlet, gevent) while the function runs.
+/// returned, and at no other time. An ordinary uprobe there takes the place of a return probe, which would
+/// kill programs that switch stacks (greenlet, gevent) while the function runs.
 ///
 /// The call is the first one after the load of `args[0]`, the callable, from what came in `rsi`. Of the
 /// emulated instructions that post-dominate it and that cannot be reached without it, it is the last.
@@ -148,7 +149,7 @@ impl Graph {
         first
     }
 
-    /// For each instruction the registers that hold, on every way to it, the argument that came in `argument`.
+    /// For each instruction the registers that hold, on every way to it, what came in `argument`.
     fn holders(&self, entry: u64, argument: Register) -> BTreeMap<u64, Vec<Register>> {
         let mut before = BTreeMap::from([(entry, vec![argument])]);
         let mut ahead = vec![entry];
@@ -204,8 +205,11 @@ fn loads_first_item(instruction: &Instruction, holders: &[Register]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::python::x86::tests::Bytes;
+    use crate::python::x86::{argument_point, return_point};
 
     #[test]
     fn exit_is_behind_the_join_of_both_calls() {
@@ -238,6 +242,17 @@ mod tests {
         );
         // call *%rax; ret: the callable is not taken from args
         assert_eq!(exit_point(&Bytes(0, &[0xff, 0xd0, 0xc3]), 0), Err(NoExitPoint::NoCall));
+    }
+
+    proptest! {
+        #[test]
+        fn survives_any_code(code in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = exit_point(&Bytes(0x1000, &code), 0x1000);
+            let _ = exit_point(&Bytes(u64::MAX - 399, &code), u64::MAX - 399);
+            targets(&Bytes(0x1000, &code), 0x1000);
+            argument_point(&Bytes(0x1000, &code), 0x1000, Register::RDI);
+            return_point(&Bytes(0x1000, &code), 0x1000);
+        }
     }
 
     #[test]

@@ -18,16 +18,17 @@ pub struct ContextType {
 /// Why the functions were not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoContextType {
-    #[error("it exports no PyContext_Type: contextvars came with CPython 3.7")]
+    #[error("this Python exports no PyContext_Type: contextvars came with CPython 3.7")]
     NotExported,
     #[error(
-        "PyContext_Type at {vaddr:#x} has no method table with `run` and `copy` where CPython 3.7 to 3.15 keep it"
+        "PyContext_Type of this Python, at {vaddr:#x}, has no method table with `run` and `copy` where \
+         CPython 3.7 to 3.15 keep it"
     )]
     UnknownLayout { vaddr: u64 },
 }
 
-/// Offsets in `PyTypeObject` (Include/cpython/object.h) of `tp_dealloc` and `tp_methods`: the object header is
-/// 24 bytes with the GIL and 40 without (3.13t).
+/// Offsets in `PyTypeObject` (Include/cpython/object.h) of `tp_dealloc` and `tp_methods`: the object header
+/// is 24 bytes with the GIL and 40 without (3.13t).
 const LAYOUTS: [(u64, u64); 2] = [(48, 232), (64, 248)];
 
 /// `PyMethodDef` (Include/methodobject.h): name, function, flags, doc.

@@ -42,24 +42,24 @@ pub enum Register {
 impl Register {
     /// The register that holds `register` as a whole; `None` for other than general registers.
     pub fn from_decoder(register: iced_x86::Register) -> Option<Register> {
-        use iced_x86::Register as Decoded;
+        use iced_x86::Register as Decoder;
         Some(match register.full_register() {
-            Decoded::RAX => Register::Rax,
-            Decoded::RBX => Register::Rbx,
-            Decoded::RCX => Register::Rcx,
-            Decoded::RDX => Register::Rdx,
-            Decoded::RSI => Register::Rsi,
-            Decoded::RDI => Register::Rdi,
-            Decoded::RBP => Register::Rbp,
-            Decoded::RSP => Register::Rsp,
-            Decoded::R8 => Register::R8,
-            Decoded::R9 => Register::R9,
-            Decoded::R10 => Register::R10,
-            Decoded::R11 => Register::R11,
-            Decoded::R12 => Register::R12,
-            Decoded::R13 => Register::R13,
-            Decoded::R14 => Register::R14,
-            Decoded::R15 => Register::R15,
+            Decoder::RAX => Register::Rax,
+            Decoder::RBX => Register::Rbx,
+            Decoder::RCX => Register::Rcx,
+            Decoder::RDX => Register::Rdx,
+            Decoder::RSI => Register::Rsi,
+            Decoder::RDI => Register::Rdi,
+            Decoder::RBP => Register::Rbp,
+            Decoder::RSP => Register::Rsp,
+            Decoder::R8 => Register::R8,
+            Decoder::R9 => Register::R9,
+            Decoder::R10 => Register::R10,
+            Decoder::R11 => Register::R11,
+            Decoder::R12 => Register::R12,
+            Decoder::R13 => Register::R13,
+            Decoder::R14 => Register::R14,
+            Decoder::R15 => Register::R15,
             _ => return None,
         })
     }

@@ -59,14 +59,18 @@ pub enum Expectation {
 pub enum ProcessError {
     #[error("process {tgid} ended while it was inspected")]
     Gone { tgid: u32 },
-    #[error("read {} of process {tgid}: {source}: run as root, or with CAP_SYS_PTRACE and CAP_SYS_ADMIN", path.display())]
+    #[error(
+        "read {} of process {tgid}: {source}: run as root, or with CAP_SYS_PTRACE and CAP_SYS_ADMIN",
+        path.display()
+    )]
     Denied { tgid: u32, path: PathBuf, source: io::Error },
     #[error("read {} of process {tgid}: {source}", path.display())]
     Read { tgid: u32, path: PathBuf, source: io::Error },
     #[error("{} of process {tgid} has not the form that proc(5) gives", path.display())]
     Form { tgid: u32, path: PathBuf },
     #[error(
-        "process {tgid} maps {path}, inode {mapped}, but inode {found} is now there: restart the process to trace it"
+        "process {tgid} maps {path}, inode {mapped}, but inode {found} is now there: restart the process, or \
+         run as root"
     )]
     Replaced { tgid: u32, path: String, mapped: u64, found: u64 },
 }
@@ -147,7 +151,9 @@ impl PythonProcess {
         .collect();
         unknown.push(Unknown {
             bucket: Bucket::WaitExecutor.name().to_owned(),
-            reason: "hand-over to a thread pool is not probed (put and get of _queue.SimpleQueue)".to_owned(),
+            reason:
+                "no probe on _queue.SimpleQueue (put, get, get_nowait), which hands work to thread pools, yet"
+                    .to_owned(),
         });
         ProcessFacts {
             start_unix_ns: self.start_unix_ns,

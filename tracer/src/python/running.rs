@@ -20,12 +20,12 @@ impl Running {
         stdout.ok().map(|()| running)
     }
 
-    fn python() -> Option<Running> {
+    fn python(interpreter: &str) -> Option<Running> {
         let program = "import sys; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()";
         let running =
-            Running::start(Command::new("python3").args(["-c", program, "--token", "hidden-value"]));
+            Running::start(Command::new(interpreter).args(["-c", program, "--token", "hidden-value"]));
         if running.is_none() {
-            eprintln!("skipped: python3 is not installed");
+            eprintln!("skipped {interpreter}: it is not installed");
         }
         running
     }
@@ -40,8 +40,17 @@ impl Drop for Running {
 }
 
 #[test]
-fn inspects_a_python_process() {
-    let Some(running) = Running::python() else { return };
+fn inspects_an_interpreter_with_a_library() {
+    inspects_a_python_process("python3");
+}
+
+#[test]
+fn inspects_a_static_interpreter() {
+    inspects_a_python_process("/usr/bin/python3");
+}
+
+fn inspects_a_python_process(interpreter: &str) {
+    let Some(running) = Running::python(interpreter) else { return };
     let tgid = running.0.id();
     let process = inspect(tgid).expect("an own child").expect("it runs Python");
     assert_eq!(process.tgid, tgid);
@@ -73,7 +82,7 @@ fn inspects_a_python_process() {
 
 #[test]
 fn finds_python_among_all_processes() {
-    let Some(running) = Running::python() else { return };
+    let Some(running) = Running::python("python3") else { return };
     let found = scan();
     assert!(found.contains(&running.0.id()), "{} in {found:?}", running.0.id());
     assert!(!found.contains(&std::process::id()));

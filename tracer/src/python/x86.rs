@@ -112,7 +112,7 @@ pub fn follow_copies(instruction: &Instruction, holders: &mut Vec<Register>) {
 const CALLEE_SAVED: [Register; 6] =
     [Register::RBX, Register::RBP, Register::R12, Register::R13, Register::R14, Register::R15];
 
-/// The instructions from `entry` to the first one after which another than the next may follow, with that one.
+/// The instructions from `entry` to the first one that another than the next may follow, with that one.
 fn straight_line(code: &impl Code, entry: u64) -> impl Iterator<Item = Decoded> {
     let mut next = Some(entry);
     std::iter::from_fn(move || {
