@@ -1,1 +1,5 @@
 //! What the test binaries share.
+
+pub mod binary;
+pub mod golden;
+pub mod sample;

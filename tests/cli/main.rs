@@ -1,1 +1,5 @@
-//! Tests.
+//! The command line and the report's formats, as a user meets them.
+
+mod commands;
+mod json;
+mod text;

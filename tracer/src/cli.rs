@@ -9,7 +9,7 @@ use crate::report::{filter::Filter, text};
 
 /// Where the time of every request of a Python LLM application went.
 #[derive(Debug, Parser)]
-#[command(name = "tracer", version, disable_help_subcommand = true, after_long_help = EXAMPLES)]
+#[command(name = "tracer", version, disable_help_subcommand = true, max_term_width = 100, after_long_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

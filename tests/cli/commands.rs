@@ -1,0 +1,67 @@
+//! Help, bad arguments, and exit statuses.
+
+use tests::{binary, golden};
+
+#[test]
+fn help_is_as_expected() {
+    for (name, arguments) in [
+        ("help.txt", &["--help"][..]),
+        ("help-short.txt", &["-h"]),
+        ("help-record.txt", &["record", "--help"]),
+        ("help-report.txt", &["report", "--help"]),
+        ("help-check.txt", &["check", "--help"]),
+    ] {
+        let output = binary::run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        golden::assert_matches(name, &binary::stdout(&output));
+    }
+}
+
+#[test]
+fn bad_arguments_exit_with_2_and_name_the_argument() {
+    for (arguments, named) in [
+        (&["trace"][..], "trace"),
+        (&["record", "-d", "soon"], "soon"),
+        (&["record", "-d", "0"], "more than 0"),
+        (&["record", "-p", "0"], "--pid"),
+        (&["record", "-p", "1", "--", "true"], "--pid"),
+        (&["record", "--ring-bytes", "5000"], "power of two"),
+        (&["report"], "<FILE>"),
+        (&["report", "x", "--format", "xml"], "xml"),
+    ] {
+        let output = binary::run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(binary::stderr(&output).contains(named), "{arguments:?}: {}", binary::stderr(&output));
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_missing_capture_is_named_in_one_line() {
+    let output = binary::run(&["report", "/nonexistent/run.capture"]);
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = binary::stderr(&output);
+    let first = stderr.lines().next().unwrap_or_default();
+    assert!(first.starts_with("tracer: ") && first.contains("/nonexistent/run.capture"), "{stderr}");
+    assert!(first.contains("No such file"), "{stderr}");
+}
+
+#[test]
+fn check_answers_in_json_without_root_too() {
+    let output = binary::run(&["check", "--format", "json"]);
+    let check: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let is_ok = check["ok"].as_bool().expect("whether tracing is possible");
+    assert_eq!(output.status.code(), Some(if is_ok { 0 } else { 2 }));
+    for item in check["prerequisites"].as_array().expect("a list") {
+        assert_eq!(item["status"] == "ok", item["fix"].is_null(), "{item}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut check = binary::command(&["check"]);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = check.stdout(writer).output().expect("run tracer");
+    assert_eq!(binary::stderr(&output), "");
+}

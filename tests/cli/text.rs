@@ -1,0 +1,69 @@
+//! The text report against files, and what must hold at any width.
+
+use tests::{golden, sample};
+use tracer::report::{
+    filter::Filter,
+    text::{self, Options},
+    types::Report,
+};
+
+fn plain(report: &Report, width: usize, filter: Filter) -> String {
+    text::render(report, &Options { width, colour: false, filter })
+}
+
+#[test]
+fn the_report_is_as_expected() {
+    let report = sample::report();
+    golden::assert_matches("report-80.txt", &plain(&report, 80, Filter::default()));
+    golden::assert_matches("report-140.txt", &plain(&report, 140, Filter::default()));
+    let request = Filter { request: Some("5".to_owned()), ..Filter::default() };
+    golden::assert_matches("report-request.txt", &plain(&report, 80, request));
+    let route = Filter { route: Some("/compute".to_owned()), ..Filter::default() };
+    golden::assert_matches("report-route.txt", &plain(&report, 80, route));
+    golden::assert_matches("report-empty.txt", &plain(&Report::default(), 80, Filter::default()));
+}
+
+#[test]
+fn no_line_is_wider_than_asked() {
+    for width in [60, 72, 80, 100, 200] {
+        let filter = Filter { slowest: Some(9), ..Filter::default() };
+        let text = plain(&sample::report(), width, filter);
+        for line in text.lines() {
+            assert!(line.chars().count() <= width, "{width}: {line}");
+            assert_eq!(line.trim_end(), line, "trailing blanks");
+        }
+    }
+}
+
+#[test]
+fn colour_changes_nothing_but_colour() {
+    let report = sample::report();
+    let coloured = text::render(&report, &Options { width: 100, colour: true, filter: Filter::default() });
+    let mut stripped = String::new();
+    for (index, part) in coloured.split('\u{1b}').enumerate() {
+        stripped.push_str(if index == 0 {
+            part
+        } else {
+            part.split_once('m').expect("an escape ends in m").1
+        });
+    }
+    assert!(coloured.contains('\u{1b}'));
+    assert_eq!(stripped, plain(&report, 100, Filter::default()));
+}
+
+#[test]
+fn text_of_the_traced_process_cannot_drive_the_terminal() {
+    let mut report = sample::report();
+    for request in &mut report.requests {
+        request.path = Some("/\u{1b}]0;owned\u{7}".to_owned());
+        request.route.clone_from(&request.path);
+        for call in &mut request.calls {
+            call.host = Some("\u{1b}[2J".to_owned());
+            call.model = Some("\u{202e}x".to_owned());
+        }
+    }
+    report.findings = tracer::finding::find(&report);
+    let text = plain(&report, 80, Filter::default());
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+    assert!(!text.contains('\u{202e}'));
+}
