@@ -41,7 +41,7 @@ fn of_route(group: &Group) -> Option<Finding> {
     };
     Some(Finding {
         kind: "vendor_dominates".to_owned(),
-        title: format!("{} waits for the vendor, mostly {part}; nothing to win on your side", group.label),
+        title: format!("{} waits for the vendor, mostly {part}; little of it is yours", group.label),
         requests: group.requests.len() as u64,
         cost_ns: vendor_ns,
         evidence: evidence([

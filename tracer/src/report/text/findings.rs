@@ -28,7 +28,7 @@ pub fn render(report: &Report, filter: &Filter, width: usize, paint: Paint) -> S
         let lead = " ".repeat(INDENT);
         let evidence = evidence(finding);
         if !evidence.is_empty() {
-            text.push_str(&paint.dim(&wrap::words(&evidence, &lead, INDENT, width)));
+            text.push_str(&paint.dim(&wrap::facts(&evidence, &lead, INDENT, width)));
         }
         let advice = format!("→ {}", format::printable(&finding.advice));
         text.push_str(&wrap::words(&advice, &lead, INDENT + 2, width));
@@ -36,10 +36,15 @@ pub fn render(report: &Report, filter: &Filter, width: usize, paint: Paint) -> S
     text
 }
 
-/// Evidence as `name figure, name figure`; keys end in their unit, as in JSON.
-fn evidence(finding: &Finding) -> String {
-    let figures: Vec<String> = finding.evidence.iter().map(|(key, value)| figure(key, value)).collect();
-    format::printable(&figures.join(", "))
+/// Evidence as names and figures; keys end in their unit, as in JSON. What the title names is left out.
+fn evidence(finding: &Finding) -> Vec<String> {
+    let is_named = |value: &Value| value.as_str().is_some_and(|text| finding.title.contains(text));
+    finding
+        .evidence
+        .iter()
+        .filter(|(_, value)| !value.is_null() && !is_named(value))
+        .map(|(key, value)| format::printable(&figure(key, value)))
+        .collect()
 }
 
 fn figure(key: &str, value: &Value) -> String {

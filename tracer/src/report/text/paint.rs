@@ -17,6 +17,9 @@ pub const STEP: Glyph = Glyph { character: '▄', style: AnsiColor::Green.on_def
 /// The part of a call that none of its phases covers.
 pub const CALL: Glyph = Glyph { character: '·', style: Style::new().dimmed() };
 
+/// A bucket that no probe could see.
+pub const UNKNOWN: Glyph = Glyph { character: '?', style: AnsiColor::Yellow.on_default() };
+
 /// The glyph of a bucket; phases of a call have that of their `llm.` bucket.
 pub fn glyph(bucket: Bucket) -> Glyph {
     use AnsiColor::{Blue, BrightRed, Cyan, Green, Magenta, Red, Yellow};
@@ -83,6 +86,12 @@ impl Paint {
             .collect()
     }
 
+    /// An entry of a legend, and the columns it takes.
+    pub fn keyed(self, glyph: Glyph, text: &str) -> (String, usize) {
+        let mark = self.apply(glyph.style, &glyph.character.to_string());
+        (format!("{mark} {text}"), 2 + text.chars().count())
+    }
+
     /// The text in a style, which ends before the line does.
     pub fn apply(self, style: Style, text: &str) -> String {
         let line = text.trim_end_matches('\n');
@@ -97,7 +106,7 @@ mod tests {
     #[test]
     fn every_bucket_has_its_own_glyph() {
         let mut characters: Vec<char> = Bucket::ALL.into_iter().map(|b| glyph(b).character).collect();
-        characters.extend([STEP.character, CALL.character, '?']);
+        characters.extend([STEP.character, CALL.character, UNKNOWN.character]);
         let all = characters.len();
         characters.sort_unstable();
         characters.dedup();

@@ -2,7 +2,7 @@
 
 use super::{
     format,
-    paint::{Paint, glyph},
+    paint::{Paint, UNKNOWN, glyph},
     wrap,
 };
 use crate::report::{
@@ -70,18 +70,8 @@ fn shares(group: &Group, paint: Paint) -> Vec<(String, usize)> {
     seen.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
     let seen = seen.into_iter().map(|(bucket, ns)| {
         let doubt = if group.is_unknown(bucket) { " ?" } else { "" };
-        (bucket, format!("{} {}{doubt}", bucket.name(), format::share(ns, wall_ns)))
+        paint.keyed(glyph(bucket), &format!("{} {}{doubt}", bucket.name(), format::share(ns, wall_ns)))
     });
-    let unseen = Bucket::ALL
-        .into_iter()
-        .filter(|bucket| group.bucket_ns(*bucket).is_none())
-        .map(|bucket| (bucket, format!("{} ?", bucket.name())));
-    seen.chain(unseen)
-        .map(|(bucket, text)| {
-            let glyph = glyph(bucket);
-            let mark = paint.apply(glyph.style, &glyph.character.to_string());
-            let columns = 2 + text.chars().count();
-            (format!("{mark} {text}"), columns)
-        })
-        .collect()
+    let unseen = Bucket::ALL.into_iter().filter(|bucket| group.bucket_ns(*bucket).is_none());
+    seen.chain(unseen.map(|bucket| paint.keyed(UNKNOWN, bucket.name()))).collect()
 }

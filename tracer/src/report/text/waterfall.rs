@@ -4,7 +4,7 @@
 use super::{
     chart::Chart,
     format,
-    paint::{CALL, Glyph, Paint, STEP, glyph},
+    paint::{CALL, Glyph, Paint, STEP, UNKNOWN, glyph},
     wrap,
 };
 use crate::report::{
@@ -17,7 +17,7 @@ use crate::report::{
 const DURATION: usize = 9;
 
 /// Lanes that are drawn: of more contexts or calls, only the number is given.
-const CONTEXTS: usize = 8;
+const CONTEXTS: usize = 12;
 const CALLS: usize = 12;
 
 /// Functions that are listed.
@@ -36,7 +36,7 @@ pub fn render(request: &Request, width: usize, paint: Paint) -> String {
     text.push_str(&lanes.contexts(request));
     text.push_str(&legend(request, width, paint));
     for (index, call) in request.calls.iter().take(CALLS).enumerate() {
-        text.push_str(&wrap::words(&details(call), &format!("{:>4} ", index + 1), 5, width));
+        text.push_str(&wrap::facts(&details(call), &format!("{:>4} ", index + 1), 5, width));
     }
     text.push_str(&functions(request, width));
     text
@@ -55,15 +55,19 @@ impl Lanes {
         numbers.extend(request.calls.iter().map(|call| call.context));
         numbers.sort_unstable();
         numbers.dedup();
+        let all = numbers.len();
+        // Those that make the calls that are listed come first, so that no such call lacks its lane.
+        let listed = || request.calls.iter().take(CALLS);
+        numbers.sort_by_key(|number| !listed().any(|call| call.context == *number));
+        numbers.truncate(CONTEXTS);
+        numbers.sort_unstable();
         let mut text = String::new();
-        for context in numbers.iter().take(CONTEXTS) {
+        for context in &numbers {
             text.push_str(&self.context(request, *context));
         }
-        if numbers.len() > CONTEXTS {
-            text.push_str(&format!(
-                "… and {} contexts more\n",
-                format::count((numbers.len() - CONTEXTS) as u64)
-            ));
+        if all > numbers.len() {
+            let more = format::plural((all - numbers.len()) as u64, "context");
+            text.push_str(&format!("… and {more} more\n"));
         }
         if request.calls.len() > CALLS {
             let more = format::plural((request.calls.len() - CALLS) as u64, "call");
@@ -92,7 +96,7 @@ impl Lanes {
         for (index, call) in request.calls.iter().take(CALLS).enumerate() {
             if call.context == context {
                 let label = format!("{:>4} {}", index + 1, format::printable(peer(call)));
-                text.push_str(&self.row(&label, phases(call), Some(call.wall_ns)));
+                text.push_str(&self.row(&label, drawn(call), Some(call.wall_ns)));
             }
         }
         text
@@ -116,20 +120,24 @@ impl Lanes {
     }
 }
 
+/// The phases of a call in their order, each with the bucket whose glyph it is drawn with.
+fn phases(call: &Call) -> [(&'static str, Option<u64>, Bucket); 6] {
+    [
+        ("dns", call.dns_ns, Bucket::LlmDns),
+        ("connect", call.connect_ns, Bucket::LlmConnect),
+        ("tls", call.tls_ns, Bucket::LlmTls),
+        ("send", call.send_ns, Bucket::LlmSend),
+        ("first byte", call.first_byte_ns, Bucket::LlmFirstByte),
+        ("stream", call.stream_ns, Bucket::LlmStream),
+    ]
+}
+
 /// The phases of a call one after the other, then what is left of it.
-fn phases(call: &Call) -> Vec<(u64, u64, Glyph)> {
-    let phases = [
-        (call.dns_ns, Bucket::LlmDns),
-        (call.connect_ns, Bucket::LlmConnect),
-        (call.tls_ns, Bucket::LlmTls),
-        (call.send_ns, Bucket::LlmSend),
-        (call.first_byte_ns, Bucket::LlmFirstByte),
-        (call.stream_ns, Bucket::LlmStream),
-    ];
+fn drawn(call: &Call) -> Vec<(u64, u64, Glyph)> {
     let end_ns = call.start_ns.saturating_add(call.wall_ns);
     let mut at_ns = call.start_ns;
-    let mut pieces = Vec::with_capacity(phases.len() + 1);
-    for (ns, bucket) in phases {
+    let mut pieces = Vec::new();
+    for (_, ns, bucket) in phases(call) {
         let phase_end_ns = at_ns.saturating_add(ns.unwrap_or_default()).min(end_ns);
         if phase_end_ns > at_ns {
             pieces.push((at_ns, phase_end_ns, glyph(bucket)));
@@ -152,8 +160,9 @@ fn heading(request: &Request, width: usize, paint: Paint) -> String {
     facts.push(format::duration(request.wall_ns));
     facts.extend(request.first_byte_ns.map(|ns| format!("first byte after {}", format::duration(ns))));
     facts.push(format!("CPU {}", format::duration(request.cpu_ns)));
-    facts.push(format!("process {}, request {}", request.pid, format::printable(&request.id)));
-    let mut text = paint.title(&wrap::words(&facts.join(", "), "", 2, width));
+    facts.push(format!("process {}", request.pid));
+    facts.push(format!("request {}", format::printable(&request.id)));
+    let mut text = paint.title(&wrap::facts(&facts, "", 2, width));
     if !request.complete {
         let doubt = "incomplete: events of it were lost, or its beginning or end was not seen";
         text.push_str(&paint.warning(&wrap::words(doubt, "  ", 2, width)));
@@ -168,19 +177,16 @@ fn legend(request: &Request, width: usize, paint: Paint) -> String {
     buckets.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
     let items: Vec<(String, usize)> = buckets
         .into_iter()
-        .map(|(bucket, ns)| {
-            let ns = ns.map_or_else(|| "?".to_owned(), format::duration);
-            let glyph = glyph(bucket);
-            let text = format!("{} {ns}", bucket.name());
-            let columns = 2 + text.chars().count();
-            (format!("{} {text}", paint.apply(glyph.style, &glyph.character.to_string())), columns)
+        .map(|(bucket, ns)| match ns {
+            Some(ns) => paint.keyed(glyph(bucket), &format!("{} {}", bucket.name(), format::duration(ns))),
+            None => paint.keyed(UNKNOWN, bucket.name()),
         })
         .collect();
     if items.is_empty() { String::new() } else { wrap::items(&items, 2, width) }
 }
 
 /// A call in words: to whom, for what, how it went, and its phases.
-fn details(call: &Call) -> String {
+fn details(call: &Call) -> Vec<String> {
     let mut facts = vec![match call.port {
         Some(port) => format!("{}:{port}", peer(call)),
         None => peer(call).to_owned(),
@@ -191,25 +197,17 @@ fn details(call: &Call) -> String {
         facts.push(format!("attempt {}", call.attempt));
     }
     facts.push(if call.connection_reused { "kept connection" } else { "new connection" }.to_owned());
-    let phases = [
-        ("dns", call.dns_ns),
-        ("connect", call.connect_ns),
-        ("tls", call.tls_ns),
-        ("send", call.send_ns),
-        ("first byte", call.first_byte_ns),
-        ("stream", call.stream_ns),
-        ("read late by", call.read_delay_ns),
-    ];
-    facts.extend(
-        phases
-            .into_iter()
-            .filter_map(|(name, ns)| Some((name, ns.filter(|ns| *ns > 0)?)))
-            .map(|(name, ns)| format!("{name} {}", format::duration(ns))),
-    );
+    for (name, ns, bucket) in phases(call) {
+        if let Some(ns) = ns.filter(|ns| *ns > 0) {
+            facts.push(format!("{} {name} {}", glyph(bucket).character, format::duration(ns)));
+        }
+    }
+    let late_ns = call.read_delay_ns.filter(|ns| *ns > 0);
+    facts.extend(late_ns.map(|ns| format!("read late by {}", format::duration(ns))));
     if call.chunks > 1 {
         facts.push(format::plural(u64::from(call.chunks), "chunk"));
     }
-    format::printable(&facts.join(", "))
+    facts.iter().map(|fact| format::printable(fact)).collect()
 }
 
 fn peer(call: &Call) -> &str {

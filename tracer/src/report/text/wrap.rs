@@ -18,6 +18,21 @@ pub fn words(text: &str, lead: &str, indent: usize, width: usize) -> String {
     lines(&words, " ", lead, indent, width)
 }
 
+/// Facts with commas between them, each kept on one line where it fits; like [`words`] otherwise.
+pub fn facts(facts: &[String], lead: &str, indent: usize, width: usize) -> String {
+    let longest = width.saturating_sub(indent.max(lead.chars().count()) + 1);
+    let items: Vec<(String, usize)> = facts
+        .iter()
+        .enumerate()
+        .map(|(index, fact)| {
+            let comma = if index + 1 < facts.len() { "," } else { "" };
+            super::format::fit(fact, longest) + comma
+        })
+        .map(|fact| (fact.clone(), fact.chars().count()))
+        .collect();
+    lines(&items, " ", lead, indent, width)
+}
+
 fn lines(items: &[(String, usize)], gap: &str, lead: &str, indent: usize, width: usize) -> String {
     let mut text = lead.to_owned();
     let mut column = lead.chars().count();
@@ -46,6 +61,8 @@ mod tests {
         assert_eq!(words("one two three four", "1. ", 2, 9), "1. one\n  two\n  three\n  four\n");
         let pairs = ["aa", "bb", "cc"].map(|item| (item.to_owned(), 2));
         assert_eq!(items(&pairs, 2, 8), "  aa  bb\n  cc\n");
+        let pairs = ["aa b", "cc"].map(str::to_owned);
+        assert_eq!(facts(&pairs, "- ", 2, 8), "- aa b,\n  cc\n");
         assert_eq!(words("abcdefgh", "  ", 2, 6), "  abc…\n");
     }
 }
