@@ -67,3 +67,31 @@ fn text_of_the_traced_process_cannot_drive_the_terminal() {
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
     assert!(!text.contains('\u{202e}'));
 }
+
+/// A capture may hold any figures; a report of them is odd, but it is printed.
+#[test]
+fn figures_without_sense_are_printed() {
+    for ns in [0, 1, u64::MAX] {
+        let mut report = sample::report();
+        for request in &mut report.requests {
+            request.wall_ns = ns;
+            request.start_unix_ns = ns;
+            for (bucket, _) in request.buckets.clone().iter() {
+                request.buckets.set(bucket, Some(ns));
+            }
+            for call in &mut request.calls {
+                (call.start_ns, call.start_unix_ns, call.wall_ns) = (ns, ns, ns);
+                (call.dns_ns, call.stream_ns, call.attempt) = (Some(ns), Some(ns), 0);
+                call.connection_reused = false;
+            }
+            for piece in &mut request.timeline {
+                (piece.start_ns, piece.end_ns) = (ns, ns / 2);
+            }
+            for step in &mut request.steps {
+                (step.start_ns, step.end_ns) = (ns / 2, ns);
+            }
+        }
+        report.findings = tracer::finding::find(&report);
+        assert!(plain(&report, 80, Filter::default()).contains("slowest 3 of 5"));
+    }
+}

@@ -1,6 +1,6 @@
 //! Connections opened again where one that was open could have served.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -41,14 +41,14 @@ fn of_host(host: &str, calls: &[(u32, &str, &Call)]) -> Option<Finding> {
     if again == 0 || stats::ratio(again as u64, calls.len() as u64) < LEAST_SHARE {
         return None;
     }
-    let total_ns: u64 = new.iter().map(|(_, _, call)| setup_ns(call)).sum();
+    let total_ns = stats::sum(new.iter().map(|(_, _, call)| setup_ns(call)));
     let mean_ns = total_ns / new.len() as u64;
-    let requests: std::collections::BTreeSet<&str> = new.iter().map(|(_, id, _)| *id).collect();
+    let requests: BTreeSet<&str> = new.iter().map(|(_, id, _)| *id).collect();
     Some(Finding {
         kind: "connection_not_reused".to_owned(),
         title: format!("{} of {} calls to {host} open a connection anew", new.len(), calls.len()),
         requests: requests.len() as u64,
-        cost_ns: mean_ns * again as u64,
+        cost_ns: mean_ns.saturating_mul(again as u64),
         evidence: evidence([
             ("host", json!(host)),
             ("new_connections", json!(new.len())),
@@ -67,7 +67,7 @@ fn setup_ns(call: &Call) -> u64 {
     if call.connection_reused {
         return 0;
     }
-    [call.dns_ns, call.connect_ns, call.tls_ns].into_iter().flatten().sum()
+    stats::sum([call.dns_ns, call.connect_ns, call.tls_ns].into_iter().flatten())
 }
 
 fn most_at_once(calls: &[&Call]) -> usize {

@@ -1,5 +1,7 @@
 //! A route whose time goes into Python code.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::evidence;
@@ -59,10 +61,11 @@ fn cpu_p50_ns(group: &Group) -> Option<u64> {
 
 /// The function with the most CPU of its own, where functions were sampled.
 fn hottest(group: &Group) -> Option<String> {
-    let mut self_ns = std::collections::BTreeMap::<String, u64>::new();
+    let mut self_ns = BTreeMap::<String, u64>::new();
     for function in group.requests.iter().flat_map(|request| &request.functions) {
         let name = format!("{} ({}:{})", function.function, function.file, function.line);
-        *self_ns.entry(name).or_default() += function.self_ns;
+        let sum = self_ns.entry(name).or_default();
+        *sum = function.self_ns.saturating_add(*sum);
     }
     self_ns.into_iter().max_by_key(|(_, ns)| *ns).map(|(name, _)| name)
 }

@@ -20,7 +20,7 @@ pub fn check(report: &Report) -> Vec<Finding> {
     group::by_route(slow)
         .into_iter()
         .map(|group| {
-            let cost_ns = group.requests.iter().map(|request| import_ns(request)).sum();
+            let cost_ns = stats::sum(group.requests.iter().map(|request| import_ns(request)));
             let longest_ns = group.requests.iter().map(|request| import_ns(request)).max();
             Finding {
                 kind: "import_in_request".to_owned(),

@@ -51,7 +51,7 @@ pub fn check(report: &Report) -> Vec<Finding> {
                 let from_ns = start_ns.max(*step_start_ns);
                 let to_ns = end_ns.min(*step_end_ns);
                 let blocker = blockers.entry(group::label(request)).or_default();
-                blocker.cost_ns += to_ns.saturating_sub(from_ns);
+                blocker.cost_ns = blocker.cost_ns.saturating_add(to_ns.saturating_sub(from_ns));
                 blocker.longest_ns = blocker.longest_ns.max(step_ns);
                 blocker.requests.insert(&request.id);
                 blocker.waiting.insert(&waiting.id);
@@ -64,8 +64,8 @@ pub fn check(report: &Report) -> Vec<Finding> {
 
 /// The thread whose loop was waited for: that of the step with which the request goes on.
 fn loop_thread(waiting: &Request, wait: &Segment) -> Option<u32> {
-    let next = waiting.steps.iter().find(|step| step.start_ns >= wait.end_ns);
-    next.or(waiting.steps.last()).map(|step| step.tid)
+    let next = waiting.steps.partition_point(|step| step.start_ns < wait.end_ns);
+    waiting.steps.get(next).or(waiting.steps.last()).map(|step| step.tid)
 }
 
 fn lanes(report: &Report) -> HashMap<(u32, u32), Lane<'_>> {
@@ -83,17 +83,22 @@ fn lanes(report: &Report) -> HashMap<(u32, u32), Lane<'_>> {
     lanes
 }
 
+/// Adds what a request spent between two instants, by bucket.
 fn add_spent(spent_ns: &mut BTreeMap<Bucket, u64>, request: &Request, from_ns: u64, to_ns: u64) {
-    for piece in &request.timeline {
-        let start_ns = request.start_unix_ns.saturating_add(piece.start_ns).max(from_ns);
-        let end_ns = request.start_unix_ns.saturating_add(piece.end_ns).min(to_ns);
-        *spent_ns.entry(piece.bucket).or_default() += end_ns.saturating_sub(start_ns);
+    let absolute = |ns| request.start_unix_ns.saturating_add(ns);
+    let first = request.timeline.partition_point(|piece| absolute(piece.end_ns) <= from_ns);
+    let pieces = request.timeline.iter().skip(first).take_while(|piece| absolute(piece.start_ns) < to_ns);
+    for piece in pieces {
+        let start_ns = absolute(piece.start_ns).max(from_ns);
+        let end_ns = absolute(piece.end_ns).min(to_ns);
+        let spent = spent_ns.entry(piece.bucket).or_default();
+        *spent = spent.saturating_add(end_ns.saturating_sub(start_ns));
     }
 }
 
 fn finding(route: String, blocker: &Blocker) -> Finding {
     let busy_with = blocker.spent_ns.iter().max_by_key(|(_, ns)| **ns).map(|(bucket, _)| *bucket);
-    let spent_ns: u64 = blocker.spent_ns.values().sum();
+    let spent_ns = stats::sum(blocker.spent_ns.values().copied());
     let cpu_ns = blocker.spent_ns.get(&Bucket::PythonCpu).copied().unwrap_or_default();
     Finding {
         kind: "loop_blocked".to_owned(),

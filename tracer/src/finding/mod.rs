@@ -49,3 +49,26 @@ pub fn find(report: &Report) -> Vec<Finding> {
 fn evidence<const N: usize>(pairs: [(&str, Value); N]) -> serde_json::Map<String, Value> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        cases::{MS, report, request},
+        *,
+    };
+    use crate::report::bucket::Bucket;
+
+    #[test]
+    fn the_most_costly_come_first_and_noise_is_left_out() {
+        let slow = request("/slow", 0, &[(Bucket::LlmFirstByte, 400)]);
+        let compute = request("/compute", 500, &[(Bucket::PythonCpu, 90), (Bucket::WaitGil, 10)]);
+        let mut noise = request("/noise", 900, &[(Bucket::LlmFirstByte, 1)]);
+        noise.buckets.set(Bucket::LlmFirstByte, Some(1_000));
+        let findings = find(&report([noise, compute, slow]));
+        let found: Vec<(&str, u64)> = findings.iter().map(|f| (f.kind.as_str(), f.cost_ns)).collect();
+        assert_eq!(
+            found,
+            [("vendor_dominates", 400 * MS), ("cpu_bound", 90 * MS), ("gil_contention", 10 * MS)]
+        );
+    }
+}

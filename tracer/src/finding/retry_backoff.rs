@@ -29,10 +29,11 @@ pub fn check(report: &Report) -> Vec<Finding> {
             let entry = hosts.entry(retry.host.as_deref().unwrap_or("?")).or_default();
             entry.retries += 1;
             if entry.requests.insert(&request.id) {
-                entry.backoff_ns += request.buckets.get(Bucket::LlmBackoff).unwrap_or_default();
+                let backoff_ns = request.buckets.get(Bucket::LlmBackoff).unwrap_or_default();
+                entry.backoff_ns = entry.backoff_ns.saturating_add(backoff_ns);
             }
             if let Some(failed) = attempt_before(request, retry) {
-                entry.failed_ns += failed.wall_ns;
+                entry.failed_ns = entry.failed_ns.saturating_add(failed.wall_ns);
                 entry.statuses.insert(failed.status.map_or("none".to_owned(), |status| status.to_string()));
             }
         }
@@ -45,7 +46,7 @@ fn attempt_before<'a>(request: &'a Request, retry: &Call) -> Option<&'a Call> {
     request
         .calls
         .iter()
-        .filter(|call| call.host == retry.host && call.attempt + 1 == retry.attempt)
+        .filter(|call| call.host == retry.host && Some(call.attempt) == retry.attempt.checked_sub(1))
         .filter(|call| call.start_ns <= retry.start_ns)
         .max_by_key(|call| call.start_ns)
 }
@@ -62,7 +63,7 @@ fn finding(host: &str, retries: &Retries) -> Finding {
         kind: "retry_backoff".to_owned(),
         title: format!("calls to {host} are made again after they failed"),
         requests: retries.requests.len() as u64,
-        cost_ns: retries.failed_ns + retries.backoff_ns,
+        cost_ns: retries.failed_ns.saturating_add(retries.backoff_ns),
         evidence: evidence([
             ("host", json!(host)),
             ("retries", json!(retries.retries)),

@@ -21,7 +21,7 @@ pub fn check(report: &Report) -> Vec<Finding> {
 fn of_route(group: &Group) -> Option<Finding> {
     let chains: Vec<Vec<&Call>> =
         group.requests.iter().filter_map(|request| costliest_chain(request)).collect();
-    let cost_ns = chains.iter().map(|chain| cost_ns(chain)).sum();
+    let cost_ns = stats::sum(chains.iter().map(|chain| cost_ns(chain)));
     let longest = chains.iter().max_by_key(|chain| chain.len())?;
     let share = stats::ratio(cost_ns, group.wall_ns());
     if share < LEAST_SHARE {
@@ -50,34 +50,26 @@ fn of_route(group: &Group) -> Option<Finding> {
     })
 }
 
-/// Of the runs of calls that do not overlap, the one whose calls would gain most. Retries are no candidates.
+/// Of the runs of calls that each stand alone in time, the one that would gain most. Calls that overlap are
+/// no candidates, for whoever makes them knows how to; nor are retries, which must wait.
 fn costliest_chain(request: &Request) -> Option<Vec<&Call>> {
     let mut calls: Vec<&Call> = request.calls.iter().filter(|call| call.attempt <= 1).collect();
     calls.sort_by_key(|call| call.start_ns);
-    let mut chains: Vec<(Vec<&Call>, bool)> = Vec::new();
+    let mut batches: Vec<Vec<&Call>> = Vec::new();
     let mut last_end_ns = 0;
     for call in calls {
-        let overlaps = call.start_ns < last_end_ns;
-        match chains.last_mut() {
-            // Whoever already runs calls at once knows how to; leave both alone.
-            Some((chain, concurrent)) if overlaps => {
-                chain.pop();
-                *concurrent = true;
-            }
-            Some((chain, false)) => chain.push(call),
-            _ => chains.push((vec![call], false)),
+        match batches.last_mut() {
+            Some(batch) if call.start_ns < last_end_ns => batch.push(call),
+            _ => batches.push(vec![call]),
         }
         last_end_ns = last_end_ns.max(call.start_ns.saturating_add(call.wall_ns));
     }
-    chains
-        .into_iter()
-        .map(|(chain, _)| chain)
-        .filter(|chain| chain.len() >= 2)
-        .max_by_key(|chain| cost_ns(chain))
+    let chains = batches.split(|batch| batch.len() > 1).filter(|chain| chain.len() > 1);
+    chains.map(<[Vec<&Call>]>::concat).max_by_key(|chain| cost_ns(chain))
 }
 
 fn cost_ns(chain: &[&Call]) -> u64 {
-    let sum_ns: u64 = chain.iter().map(|call| call.wall_ns).sum();
+    let sum_ns = stats::sum(chain.iter().map(|call| call.wall_ns));
     sum_ns - chain.iter().map(|call| call.wall_ns).max().unwrap_or_default()
 }
 
@@ -105,6 +97,14 @@ mod tests {
         assert_eq!(findings[0].cost_ns, 50 * MS);
         assert_eq!(findings[0].evidence["calls"], 3);
         assert!(findings[0].title.ends_with('?'));
+    }
+
+    #[test]
+    fn calls_that_overlap_part_a_chain() {
+        let request = with_calls(&[(0, 10), (10, 10), (20, 40), (25, 30), (30, 20), (60, 5), (65, 5)]);
+        let findings = check(&report([request]));
+        assert_eq!(findings[0].evidence["calls"], 2);
+        assert_eq!(findings[0].cost_ns, 10 * MS);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Name lookups that take long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -12,7 +12,8 @@ const SLOW_NS: u64 = 20_000_000;
 
 /// Slow lookups of one host.
 #[derive(Default)]
-struct Lookups {
+struct Lookups<'a> {
+    requests: BTreeSet<&'a str>,
     slow: u64,
     slow_ns: u64,
     longest_ns: u64,
@@ -21,27 +22,25 @@ struct Lookups {
 /// The cost of a host is the time of its slow lookups, inclusive.
 pub fn check(report: &Report) -> Vec<Finding> {
     let mut hosts = BTreeMap::<&str, Lookups>::new();
-    for call in report.requests.iter().flat_map(|request| &request.calls) {
-        if let Some(dns_ns) = call.dns_ns.filter(|ns| *ns >= SLOW_NS) {
-            let lookups = hosts.entry(call.host.as_deref().unwrap_or("?")).or_default();
-            lookups.slow += 1;
-            lookups.slow_ns += dns_ns;
-            lookups.longest_ns = lookups.longest_ns.max(dns_ns);
+    for request in &report.requests {
+        for call in &request.calls {
+            if let Some(dns_ns) = call.dns_ns.filter(|ns| *ns >= SLOW_NS) {
+                let lookups = hosts.entry(call.host.as_deref().unwrap_or("?")).or_default();
+                lookups.requests.insert(&request.id);
+                lookups.slow += 1;
+                lookups.slow_ns = lookups.slow_ns.saturating_add(dns_ns);
+                lookups.longest_ns = lookups.longest_ns.max(dns_ns);
+            }
         }
     }
-    hosts.into_iter().map(|(host, lookups)| finding(report, host, &lookups)).collect()
+    hosts.into_iter().map(|(host, lookups)| finding(host, &lookups)).collect()
 }
 
-fn finding(report: &Report, host: &str, lookups: &Lookups) -> Finding {
-    let of_host = |request: &&crate::report::types::Request| {
-        request.calls.iter().any(|call| {
-            call.host.as_deref().unwrap_or("?") == host && call.dns_ns.is_some_and(|ns| ns >= SLOW_NS)
-        })
-    };
+fn finding(host: &str, lookups: &Lookups) -> Finding {
     Finding {
         kind: "slow_dns".to_owned(),
         title: format!("looking up {host} is slow"),
-        requests: report.requests.iter().filter(of_host).count() as u64,
+        requests: lookups.requests.len() as u64,
         cost_ns: lookups.slow_ns,
         evidence: evidence([
             ("host", json!(host)),
@@ -67,7 +66,7 @@ mod tests {
     };
 
     fn looked_up_in(dns_ms: u64) -> Request {
-        let mut request = request("/chat", 0, &[(Bucket::LlmDns, dns_ms), (Bucket::LlmFirstByte, 100)]);
+        let mut request = request("/chat", dns_ms, &[(Bucket::LlmDns, dns_ms), (Bucket::LlmFirstByte, 100)]);
         let call = call("api.openai.com", &request, 0, 100 + dns_ms);
         request.calls.push(Call { dns_ns: Some(dns_ms * MS), ..call });
         request

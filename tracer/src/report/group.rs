@@ -40,7 +40,7 @@ pub fn label(request: &Request) -> String {
 impl Group<'_> {
     /// Wall time of all its requests.
     pub fn wall_ns(&self) -> u64 {
-        self.requests.iter().map(|request| request.wall_ns).sum()
+        stats::sum(self.requests.iter().map(|request| request.wall_ns))
     }
 
     /// Percentile of the wall time of its requests.
@@ -52,7 +52,7 @@ impl Group<'_> {
     /// Time of all its requests in a bucket; `None` where the bucket was seen in none of them.
     pub fn bucket_ns(&self, bucket: Bucket) -> Option<u64> {
         let known = self.requests.iter().filter_map(|request| request.buckets.get(bucket));
-        known.fold(None, |sum, ns| Some(sum.unwrap_or(0) + ns))
+        known.fold(None, |sum, ns| Some(ns.saturating_add(sum.unwrap_or(0))))
     }
 
     /// Whether the bucket could not be seen in some of its requests.
@@ -62,11 +62,8 @@ impl Group<'_> {
 
     /// Time of all its requests on one side.
     pub fn side_ns(&self, side: Side) -> u64 {
-        Bucket::ALL
-            .into_iter()
-            .filter(|bucket| side_of(*bucket) == side)
-            .filter_map(|b| self.bucket_ns(b))
-            .sum()
+        let buckets = Bucket::ALL.into_iter().filter(|bucket| side_of(*bucket) == side);
+        stats::sum(buckets.filter_map(|bucket| self.bucket_ns(bucket)))
     }
 
     /// Calls of all its requests.

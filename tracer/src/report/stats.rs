@@ -9,6 +9,11 @@ pub fn percentile(values: &[u64], percent: f64) -> Option<u64> {
     sorted.get(rank.saturating_sub(1)).copied()
 }
 
+/// The sum, or the largest value where that is too large to hold: foreign figures must not end a report.
+pub fn sum(values: impl IntoIterator<Item = u64>) -> u64 {
+    values.into_iter().fold(0, u64::saturating_add)
+}
+
 /// `part / whole`, and 0 when the whole is 0.
 pub fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -32,6 +37,12 @@ mod tests {
         assert_eq!(percentile(&[], 50.0), None);
         assert_eq!(percentile(&[7], 95.0), Some(7));
         assert_eq!(percentile(&[7, 9], 50.0), Some(7));
+    }
+
+    #[test]
+    fn a_sum_has_a_top() {
+        assert_eq!(sum([1, 2]), 3);
+        assert_eq!(sum([1, u64::MAX]), u64::MAX);
     }
 
     #[test]

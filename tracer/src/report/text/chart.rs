@@ -21,7 +21,7 @@ impl Chart {
                 let overlap_ns =
                     end_ns.min(self.start_ns(cell + 1)).saturating_sub(start_ns.max(self.start_ns(cell)));
                 match taken.iter_mut().find(|(drawn, _)| *drawn == glyph) {
-                    Some((_, ns)) => *ns += overlap_ns,
+                    Some((_, ns)) => *ns = ns.saturating_add(overlap_ns),
                     None => taken.push((glyph, overlap_ns)),
                 }
             }

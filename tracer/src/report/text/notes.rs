@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tracer_ebpf::limits;
 
 use super::{format, paint::Paint, wrap};
-use crate::report::types::Report;
+use crate::report::{stats, types::Report};
 
 /// Pids that are named in a line; of more, only the number is given.
 const PIDS: usize = 4;
@@ -46,7 +46,7 @@ fn processes(pids: &[u32]) -> String {
 
 /// How many events were lost, which requests that touched, and what to raise.
 fn lost(report: &Report, width: usize, paint: Paint) -> String {
-    let total: u64 = report.capture.lost_events.values().sum();
+    let total = stats::sum(report.capture.lost_events.values().copied());
     if total == 0 {
         return String::new();
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::report::{
     bucket::Bucket,
-    group,
+    group, stats,
     types::{Call, Request, Step},
 };
 
@@ -82,7 +82,7 @@ impl Lanes {
     /// A context's steps, and under them its calls, numbered as they are listed below the drawing.
     fn context(&self, request: &Request, context: u32) -> String {
         let steps: Vec<&Step> = request.steps.iter().filter(|step| step.context == context).collect();
-        let ran_ns = steps.iter().map(|step| step.end_ns.saturating_sub(step.start_ns)).sum();
+        let ran_ns = stats::sum(steps.iter().map(|step| step.end_ns.saturating_sub(step.start_ns)));
         let mut threads: Vec<u32> = steps.iter().map(|step| step.tid).collect();
         threads.sort_unstable();
         threads.dedup();
