@@ -99,7 +99,7 @@ fn prerequisite(name: &str, holds: bool, found: &str, needed: &str, fix: &str) -
 
 fn capability(name: &str, held: bool, why: &str) -> Prerequisite {
     let found = if held { "held" } else { "not held" };
-    prerequisite(name, held, found, &format!("to {why}"), "sudo tracer check")
+    prerequisite(name, held, found, &format!("to {why}"), "sudo tracer record")
 }
 
 /// 5.8 has the ring buffer and the capabilities; 5.10 is the oldest that is tested.

@@ -10,10 +10,10 @@ const NAME: usize = 26;
 
 /// Everything that was checked, a line or more each; ends with whether tracing is possible.
 pub fn render(check: &Check, width: usize, colour: bool) -> String {
-    let mut text = String::new();
-    for prerequisite in &check.prerequisites {
-        text.push_str(&host_line(prerequisite, width, colour));
-    }
+    let (unchecked, checked): (Vec<&Prerequisite>, Vec<&Prerequisite>) =
+        check.prerequisites.iter().partition(|item| item.status == Status::Unchecked);
+    let mut text: String = checked.iter().map(|item| host_line(item, width, colour)).collect();
+    text.push_str(&unchecked_lines(&unchecked, width, colour));
     text.push('\n');
     if check.processes.is_empty() {
         text.push_str("no Python process found\n");
@@ -22,25 +22,34 @@ pub fn render(check: &Check, width: usize, colour: bool) -> String {
         text.push_str(&process_lines(process, width, colour));
     }
     text.push('\n');
-    let missing = check.prerequisites.iter().filter(|item| item.required && item.status != Status::Ok);
+    let missing = checked.iter().filter(|item| item.required && item.status == Status::Missing);
     let missing: Vec<&str> = missing.map(|item| item.name.as_str()).collect();
     let verdict = match missing.as_slice() {
-        [] => "tracing is possible".to_owned(),
+        [] if check.ok => "tracing is possible".to_owned(),
+        [] => "whether tracing is possible could not be looked at".to_owned(),
         names => format!("tracing is not possible without {}", names.join(", ")),
     };
     text + &wrap::words(&verdict, "", 2, width)
 }
 
+/// What could not be looked at, together: it has one cause and one fix.
+fn unchecked_lines(items: &[&Prerequisite], width: usize, colour: bool) -> String {
+    let Some(first) = items.first() else { return String::new() };
+    let names: Vec<&str> = items.iter().map(|item| item.name.as_str()).collect();
+    entry(Mark::Doubtful, "not looked at", &names.join(", "), width, colour) + &fix_line(first)
+}
+
+/// The command that closes a gap, on a line of its own to be copied whole.
+fn fix_line(item: &Prerequisite) -> String {
+    item.fix.as_ref().map(|fix| format!("    → {fix}\n")).unwrap_or_default()
+}
+
 fn host_line(item: &Prerequisite, width: usize, colour: bool) -> String {
     let mut line = item.found.clone();
-    let mut extra = String::new();
     if item.status != Status::Ok {
         line = format!("{line}; needed: {}", item.needed);
         if !item.buckets.is_empty() {
             line.push_str(&format!("; without it unknown: {}", item.buckets.join(", ")));
-        }
-        if let Some(fix) = &item.fix {
-            extra = format!("{}→ {fix}\n", " ".repeat(4));
         }
     }
     let mark = match (item.status, item.required) {
@@ -48,7 +57,7 @@ fn host_line(item: &Prerequisite, width: usize, colour: bool) -> String {
         (Status::Missing, true) => Mark::Bad,
         _ => Mark::Doubtful,
     };
-    entry(mark, &item.name, &line, width, colour) + &extra
+    entry(mark, &item.name, &line, width, colour) + &fix_line(item)
 }
 
 fn process_lines(process: &ProcessCheck, width: usize, colour: bool) -> String {
@@ -125,6 +134,19 @@ mod tests {
         let check = of(vec![missing(true)], Vec::new());
         assert!(!check.ok);
         assert!(render(&check, 80, false).ends_with("tracing is not possible without tcp:tcp_probe\n"));
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_stands_together() {
+        let unchecked = |name: &str| Prerequisite {
+            name: name.to_owned(),
+            status: Status::Unchecked,
+            fix: Some("sudo tracer check".to_owned()),
+            ..missing(true)
+        };
+        let text = render(&of(vec![unchecked("a:b"), unchecked("c:d")], Vec::new()), 80, false);
+        assert!(text.contains("a:b, c:d\n    → sudo tracer check\n"), "{text}");
+        assert!(text.ends_with("could not be looked at\n"));
     }
 
     #[test]
