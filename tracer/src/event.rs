@@ -255,7 +255,7 @@ pub struct ProcessFacts {
     /// `3.11.2`, or `3.11` where only that is known.
     pub python: Option<String>,
     pub container_id: Option<String>,
-    /// Addresses of `_PyRuntime` in the process: a futex inside is the GIL.
+    /// First address of `_PyRuntime` in the process, and the one behind its last: a futex inside is the GIL.
     pub runtime: Option<(u64, u64)>,
     /// Buckets that no probe can see in this process, with the reason.
     pub unknown: Vec<Unknown>,

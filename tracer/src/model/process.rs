@@ -32,6 +32,6 @@ impl Process {
     /// Whether a futex at this address is the GIL: on glibc its condition and mutex lie inside `_PyRuntime`.
     pub fn is_gil(&self, address: u64) -> bool {
         let runtime = self.facts.as_ref().and_then(|facts| facts.runtime);
-        runtime.is_some_and(|(start, size)| (start..start + size).contains(&address))
+        runtime.is_some_and(|(start, end)| (start..end).contains(&address))
     }
 }

@@ -29,7 +29,7 @@ struct Story {
 impl Story {
     fn new() -> Self {
         let mut story = Story { model: Model::new(Arc::new(VendorTable::builtin())), tid: PID };
-        let facts = ProcessFacts { runtime: Some((0x1000, 0x100)), ..ProcessFacts::default() };
+        let facts = ProcessFacts { runtime: Some((0x1000, 0x1100)), ..ProcessFacts::default() };
         story.at(0, Body::Process(facts)).at(0, Body::SwitchIn { wake_ns: 0, waker_tid: 0 });
         story
     }
