@@ -1,10 +1,10 @@
 //! One connection: finds out its protocol, then hands its transfers to the parser of that protocol.
 
 use super::cursor::Cursor;
+use super::dns;
 use super::http1::{Http1, Outcome};
 use super::sniff::{SNIFF_BYTES, Sniffed, sniff};
 use super::tls::Tls;
-use super::{dns, http1};
 use crate::event::{Direction, Mark, Role, Transport};
 use crate::vendor::VendorTable;
 
@@ -41,6 +41,15 @@ struct Sniffing {
     received: Vec<u8>,
     sent: Vec<u8>,
     transfers: u16,
+}
+
+impl Sniffing {
+    fn held(&mut self, direction: Direction) -> &mut Vec<u8> {
+        match direction {
+            Direction::Received => &mut self.received,
+            Direction::Sent => &mut self.sent,
+        }
+    }
 }
 
 impl State {
@@ -106,22 +115,13 @@ impl State {
         let middle = self.role == Role::Unknown;
         let exhausted = !middle || sniffing.transfers >= TRANSFERS_UNTIL_HEAD;
         let visible = cursor.visible();
-        let held = match direction {
-            Direction::Received => &mut sniffing.received,
-            Direction::Sent => &mut sniffing.sent,
-        };
-        let mut beginning = std::mem::take(held);
-        let held_bytes = beginning.len();
-        beginning.extend(visible.iter().take(SNIFF_BYTES));
-        let mut sniffed = sniff(&beginning);
-        if sniffed == Sniffed::Other && middle && held_bytes > 0 {
+        let held = std::mem::take(sniffing.held(direction));
+        let joined: Vec<u8> = held.iter().chain(visible.iter().take(SNIFF_BYTES)).copied().collect();
+        let (sniffed, held) = match sniff(&joined) {
             // What was held was the end of something else.
-            beginning.drain(..held_bytes);
-            sniffed = sniff(&beginning);
-            beginning.clear();
-        } else {
-            beginning.truncate(held_bytes);
-        }
+            Sniffed::Other if middle => (sniff(visible), Vec::new()),
+            sniffed => (sniffed, held),
+        };
         let protocol = match sniffed {
             Sniffed::Request => Protocol::Http1(Box::new(Http1::new(direction))),
             Sniffed::Handshake { from_server } => Protocol::Tls(Box::new(Tls::handshake(
@@ -132,8 +132,7 @@ impl State {
                 Protocol::Tls(Box::new(Tls::established(client_direction(self.role, direction, false))))
             }
             Sniffed::More if cursor.left() == visible.len() as u64 => {
-                beginning.extend(visible);
-                *held = beginning;
+                *sniffing.held(direction) = [&held, visible].concat();
                 return false;
             }
             Sniffed::Http2 => Protocol::Foreign,
@@ -141,9 +140,7 @@ impl State {
             Sniffed::Ciphertext | Sniffed::More | Sniffed::Other => return false,
         };
         self.protocol = protocol;
-        if !beginning.is_empty() {
-            self.reduce(direction, Cursor::new(beginning.len() as u64, &beginning), vendors, marks);
-        }
+        self.reduce(direction, Cursor::new(held.len() as u64, &held), vendors, marks);
         true
     }
 }
@@ -153,7 +150,14 @@ fn client_direction(role: Role, direction: Direction, from_server: bool) -> Dire
     match role {
         Role::Connected => Direction::Sent,
         Role::Accepted => Direction::Received,
-        Role::Unknown if from_server => http1::opposite(direction),
+        Role::Unknown if from_server => opposite(direction),
         Role::Unknown => direction,
+    }
+}
+
+fn opposite(direction: Direction) -> Direction {
+    match direction {
+        Direction::Received => Direction::Sent,
+        Direction::Sent => Direction::Received,
     }
 }

@@ -15,6 +15,10 @@ const HANDSHAKE: u8 = 0x16;
 const APPLICATION_DATA: u8 = 0x17;
 const MAJOR_VERSION: u8 = 0x03;
 
+/// RFC 8446, section 4: the handshake messages that a side begins with.
+const CLIENT_HELLO: u8 = 1;
+const SERVER_HELLO: u8 = 2;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sniffed {
     /// An HTTP/1 request.
@@ -40,9 +44,13 @@ pub fn sniff(bytes: &[u8]) -> Sniffed {
         return Sniffed::Http2;
     }
     match *bytes {
-        [HANDSHAKE, MAJOR_VERSION, _, _, _, message, ..] => {
-            return Sniffed::Handshake { from_server: message == 0x02 };
+        [HANDSHAKE, MAJOR_VERSION, _, _, _, CLIENT_HELLO, ..] => {
+            return Sniffed::Handshake { from_server: false };
         }
+        [HANDSHAKE, MAJOR_VERSION, _, _, _, SERVER_HELLO, ..] => {
+            return Sniffed::Handshake { from_server: true };
+        }
+        [HANDSHAKE, MAJOR_VERSION, _, _, _, _, ..] => return Sniffed::Other,
         [HANDSHAKE, MAJOR_VERSION, ..] => return Sniffed::Handshake { from_server: false },
         [APPLICATION_DATA, MAJOR_VERSION, ..] => return Sniffed::Ciphertext,
         _ => {}
@@ -77,6 +85,7 @@ mod tests {
             (b"\x16\x03\x01\x02\x00", Sniffed::Handshake { from_server: false }),
             (b"\x16\x03\x03\x00\x7a\x02", Sniffed::Handshake { from_server: true }),
             (b"\x17\x03\x03\x00\x20", Sniffed::Ciphertext),
+            (b"\x16\x03\x03\x00\x7a\x63", Sniffed::Other),
             (b"\x16", Sniffed::More),
             (b"\x00", Sniffed::Other),
             (b"HTTP/1.1 200 OK\r\n", Sniffed::Other),

@@ -3,6 +3,7 @@
 mod body;
 mod chunked;
 mod head;
+mod head_reader;
 mod text;
 
 #[cfg(test)]
@@ -12,13 +13,11 @@ use std::collections::VecDeque;
 
 use self::body::{Body, Status};
 use self::chunked::Chunked;
+use self::head_reader::{HeadRead, head_at, read_head};
 use super::cursor::Cursor;
 use super::sniff::{Sniffed, sniff};
 use crate::event::{Direction, Mark, Role};
 use crate::vendor::VendorTable;
-
-/// Copied bytes of one head that are kept until it is complete.
-const HEAD_BYTES: usize = 64 << 10;
 
 /// Pipelined requests that await their answer; with more we lose the thread.
 const PIPELINED: usize = 256;
@@ -37,6 +36,8 @@ pub struct Http1 {
     upgraded: bool,
     /// The ends of messages cannot be told until a request begins with a transfer.
     lost: bool,
+    /// The last transfer was of the response direction.
+    answered: bool,
 }
 
 /// What a transfer left the parser with.
@@ -56,7 +57,7 @@ enum Reading {
     /// The copied bytes of a head.
     Head(Vec<u8>),
     Body(Body),
-    /// A message whose end lies beyond the copied bytes.
+    /// A request whose end lies beyond the copied bytes; it ends with its answer.
     Blind,
 }
 
@@ -66,16 +67,6 @@ struct Awaited {
     host: Option<String>,
     is_head: bool,
     tunnel: Option<(String, u16)>,
-}
-
-/// A head as far as it was copied.
-enum HeadRead<T> {
-    More,
-    Whole(T),
-    /// It runs on past the copied bytes; the whole lines of it.
-    Truncated(T),
-    /// Not even its first line was copied.
-    Hidden,
 }
 
 impl Http1 {
@@ -89,6 +80,7 @@ impl Http1 {
             is_http: false,
             upgraded: false,
             lost: false,
+            answered: false,
         }
     }
 
@@ -108,15 +100,17 @@ impl Http1 {
         vendors: &VendorTable,
         marks: &mut Vec<Mark>,
     ) -> Outcome {
-        if direction == self.request_direction {
+        let is_request = direction == self.request_direction;
+        if is_request && self.answered {
             self.resynchronise(cursor, marks);
         }
+        self.answered = !is_request;
         while !cursor.is_done() {
             if self.upgraded || self.lost {
                 cursor.finish();
                 break;
             }
-            let step = if direction == self.request_direction {
+            let step = if is_request {
                 self.read_request(cursor, marks)
             } else {
                 self.read_response(cursor, vendors, marks)
@@ -132,7 +126,8 @@ impl Http1 {
     }
 
     /// Starts afresh with a request at the beginning of a transfer, where the ends of messages were lost, as when
-    /// a transfer went unseen: with keep-alive a client sends it only when the answer before is whole.
+    /// a transfer went unseen: with keep-alive a client sends it only when the answer before is whole. Behind
+    /// another transfer of the client it could be content.
     fn resynchronise(&mut self, cursor: &Cursor<'_>, marks: &mut Vec<Mark>) {
         let response_lost = matches!(&self.response, Reading::Body(body) if body.is_lost());
         let between_requests = match &self.request {
@@ -284,45 +279,5 @@ impl Http1 {
             // The client has its answer: its next bytes are a new request.
             self.request = Reading::Head(Vec::new());
         }
-    }
-}
-
-/// The direction other than `direction`.
-pub fn opposite(direction: Direction) -> Direction {
-    match direction {
-        Direction::Received => Direction::Sent,
-        Direction::Sent => Direction::Received,
-    }
-}
-
-/// Where the head begins in this transfer: 0 when it began in an earlier one.
-fn head_at(held: &[u8], cursor: &Cursor<'_>) -> u64 {
-    if held.is_empty() { cursor.at() } else { 0 }
-}
-
-/// Adds the copied bytes to `held` and tries to parse them as a head, up to whose end the cursor moves.
-fn read_head<T>(
-    held: &mut Vec<u8>,
-    cursor: &mut Cursor<'_>,
-    parse: impl Fn(&[u8]) -> Result<Option<(usize, T)>, head::Malformed>,
-) -> Result<HeadRead<T>, head::Malformed> {
-    let visible = cursor.visible();
-    let held_bytes = held.len();
-    held.extend(visible);
-    let runs_on = cursor.left() > visible.len() as u64 || held.len() > HEAD_BYTES;
-    // Without a line end there is nothing new to parse, and bytes that trickle in stay cheap.
-    if (held_bytes == 0 || visible.contains(&b'\n'))
-        && let Some((end, parsed)) = parse(held)?
-    {
-        cursor.take(end.saturating_sub(held_bytes) as u64);
-        return Ok(HeadRead::Whole(parsed));
-    }
-    cursor.finish();
-    if !runs_on {
-        return Ok(HeadRead::More);
-    }
-    match head::whole_lines(held).map(|lines| parse(&lines)).transpose()?.flatten() {
-        Some((_, parsed)) => Ok(HeadRead::Truncated(parsed)),
-        None => Ok(HeadRead::Hidden),
     }
 }

@@ -356,6 +356,10 @@ fn after_an_unseen_transfer_the_next_request_starts_afresh() {
     // The head of the answer went unseen.
     assert_eq!(lab.sent("{}"), "Unparsed");
     assert_eq!(lab.sent("more"), "");
+    // A request that is not recognised, and content of it that looks like one.
+    assert_eq!(lab.received("PO"), "");
+    assert_eq!(lab.received(GET), "");
+    assert_eq!(lab.sent("HTTP/1.1 204 No Content\r\n\r\n"), "");
     assert_eq!(lab.received(GET), "req@0 GET /, req.");
     assert_eq!(lab.sent("HTTP/1.1 204 No Content\r\n\r\n"), "res@0 204, res.");
 }
