@@ -1,0 +1,16 @@
+"""A run without a server: two calls and some CPU. Usage: script.py [EXIT_CODE]"""
+
+import sys
+
+from openai import OpenAI
+
+import truth
+import work
+
+with truth.request("script", "script") as this:
+    client = OpenAI()
+    print(work.ask(client, this, "ttft=150,gap=10,n=10"))
+    work.burn(100)
+    print(work.ask_whole(client, this, "ttft=250,n=10"))
+
+sys.exit(int(sys.argv[1]) if len(sys.argv) > 1 else 0)

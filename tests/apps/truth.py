@@ -1,0 +1,123 @@
+"""What an application knows about its own time: a line of JSON for each request, in the file that TRUTH_FILE names.
+
+Times are CLOCK_MONOTONIC in ns. `cpu_ns` is CPU of the thread (time.thread_time_ns), and in a coroutine the sum over its steps, for
+everything that runs in a context of the request.
+"""
+
+import asyncio
+import contextvars
+import json
+import os
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "lab"))
+from log import Log  # noqa: E402
+
+now_ns = time.monotonic_ns
+
+_current: contextvars.ContextVar["Request | None"] = contextvars.ContextVar("request", default=None)
+_log = Log(os.environ["TRUTH_FILE"]) if "TRUTH_FILE" in os.environ else None
+
+
+class Request:
+    def __init__(self, identity: str, route: str) -> None:
+        self.id = identity
+        self.route = route
+        self.start_ns = now_ns()
+        self.cpu_ns = 0
+        self.calls: list[Call] = []
+        self.pid = os.getpid()
+        self.tid = threading.get_native_id()
+
+    def call(self) -> "Call":
+        """A call to the vendor that starts now; its name goes to the vendor as the field `user`."""
+        call = Call(f"{self.id}/{len(self.calls)}")
+        self.calls.append(call)
+        return call
+
+    def end(self) -> None:
+        if _log is None:
+            return
+        calls = [vars(call) for call in self.calls]
+        _log.write("request", **(vars(self) | {"calls": calls, "end_ns": now_ns()}))
+
+
+class Call:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.start_ns = now_ns()
+        self.first_chunk_ns: int | None = None
+        self.end_ns: int | None = None
+        self.chunks = 0
+        self.error: str | None = None
+
+    def chunk(self) -> None:
+        self.first_chunk_ns = self.first_chunk_ns or now_ns()
+        self.chunks += 1
+
+    def end(self, error: Exception | None = None) -> None:
+        self.end_ns = now_ns()
+        self.error = error and type(error).__name__
+
+
+@contextmanager
+def request(identity: str, route: str):
+    """The truth of a synchronous handler."""
+    request = Request(identity, route)
+    cpu_ns = time.thread_time_ns()
+    try:
+        yield request
+    finally:
+        request.cpu_ns = time.thread_time_ns() - cpu_ns
+        request.end()
+
+
+class Middleware:
+    """The truth of each request of an ASGI application on asyncio's own loop; paths are /ROUTE/ID."""
+
+    def __init__(self, app) -> None:
+        self._app = app
+        _count_steps()
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        _, route, identity = scope["path"].split("/", 2)
+        request = Request(identity, f"/{route}")
+        _current.set(request)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            request.cpu_ns += time.thread_time_ns() - _step_start_ns
+            request.end()
+
+
+def current() -> Request:
+    """The request that this coroutine works for."""
+    request = _current.get()
+    if request is None:
+        raise LookupError("no request: is truth.Middleware installed?")
+    return request
+
+
+_step_start_ns = 0
+
+
+def _count_steps() -> None:
+    """Adds the CPU of each callback of the event loop to the request in whose context it ran."""
+    run = asyncio.Handle._run
+
+    def counted(handle: asyncio.Handle) -> None:
+        global _step_start_ns
+        start_ns = _step_start_ns = time.thread_time_ns()
+        run(handle)
+        # Asked afterwards, so that the step in which the middleware sets the request counts as well.
+        request = handle._context.get(_current)
+        if request is not None:
+            request.cpu_ns += time.thread_time_ns() - start_ns
+
+    asyncio.Handle._run = counted

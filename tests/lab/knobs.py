@@ -1,0 +1,42 @@
+"""How the vendor shall answer a request: `name=value` pairs in the name of the model it asks for.
+
+`ttft=200,gap=20,n=20` answers after 200 ms with 20 chunks, 20 ms apart. `100-400` is a time between 100 and 400 ms, another for each
+call but the same in each run.
+"""
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Knobs:
+    # Request received to first byte of the answer; between chunks.
+    ttft_s: float
+    gap_s: float
+    # Chunks of content, each one word.
+    chunks: int
+    # The first `failures` attempts are refused with `status` and, unless 0, `retry-after` in seconds.
+    failures: int
+    status: int
+    retry_after: int
+    # The connection is cut by RST after so many chunks; -1 never.
+    cut: int
+
+
+def parse(model: str, call: str) -> Knobs:
+    values = dict(pair.split("=", 1) for pair in model.split(",") if "=" in pair)
+    chance = random.Random(call)
+    return Knobs(
+        ttft_s=_seconds(values.get("ttft", "50"), chance),
+        gap_s=_seconds(values.get("gap", "10"), chance),
+        chunks=int(values.get("n", "5")),
+        failures=int(values.get("fail", "0")),
+        status=int(values.get("status", "429")),
+        retry_after=int(values.get("retry_after", "0")),
+        cut=int(values.get("cut", "-1")),
+    )
+
+
+def _seconds(text: str, chance: random.Random) -> float:
+    low, _, high = text.partition("-")
+    return chance.uniform(float(low), float(high or low)) / 1000

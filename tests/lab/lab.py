@@ -1,0 +1,91 @@
+"""The lab: a vendor and a resolver on loopback, in namespaces of their own.
+
+    lab.py DIR COMMAND...   runs COMMAND inside and ends with its exit code
+    lab.py DIR              says `ready` and stays until its standard input ends; others join by `nsenter --net --mount`
+
+DIR gets ca.pem, which clients must trust, and vendor.jsonl, the truth.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import ssl
+import sys
+from pathlib import Path
+
+import trustme
+
+import clock
+import dns
+import namespace
+from log import Log
+from vendor import Vendor
+
+HOSTS = ["api.openai.com", "*.openai.azure.com", "localhost"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dns-delay-ms", type=float, default=0)
+    parser.add_argument("dir", type=Path)
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    arguments = parser.parse_args()
+    arguments.dir = arguments.dir.resolve()
+    arguments.dir.mkdir(parents=True, exist_ok=True)
+    namespace.enter(arguments.dir)
+    return asyncio.run(run(arguments))
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    log = Log(str(arguments.dir / "vendor.jsonl"))
+    log.write("clock", unix_offset_ns=clock.unix_offset_ns())
+    await dns.serve(log, arguments.dns_delay_ms / 1000)
+    vendor = asyncio.create_task(Vendor(log, certificates(arguments.dir)).serve(443))
+    await asyncio.sleep(0)
+    if arguments.command:
+        # Ctrl-C is for the command; the lab lives until it has ended.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        process = await asyncio.create_subprocess_exec(
+            *arguments.command,
+            env=os.environ | environment(arguments.dir),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        prefer_this_process()
+        ended = asyncio.create_task(process.wait())
+    else:
+        prefer_this_process()
+        print("ready", flush=True)
+        ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    done, _ = await asyncio.wait([ended, vendor], return_when=asyncio.FIRST_COMPLETED)
+    if vendor in done:
+        vendor.result()
+    code = ended.result() if arguments.command else 0
+    return code if code >= 0 else 128 - code
+
+
+def certificates(directory: Path) -> ssl.SSLContext:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(directory / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*HOSTS).configure_cert(context)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """What makes a client trust the vendor and the openai package content."""
+    authority = str(directory / "ca.pem")
+    return {"SSL_CERT_FILE": authority, "REQUESTS_CA_BUNDLE": authority, "OPENAI_API_KEY": "sk-lab"}
+
+
+def prefer_this_process() -> None:
+    """A vendor's own machine would not wait for the application's CPU."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    except PermissionError:
+        print("lab: may not raise its priority; its answers may come late", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
