@@ -1,1 +1,51 @@
-fn main() {}
+//! The project's tasks: `cargo xtask build`, `demo`, `test`, `golden`. Results go to stdout, progress to stderr.
+
+mod build;
+mod demo;
+mod need;
+mod test;
+mod venv;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, shows and tests tracer.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Leave the release binary, with the probes inside, at target/release/tracer
+    Build,
+    /// Trace an LLM application that talks to a vendor on loopback, and print the report
+    Demo,
+    /// Run all tests, or only the named parts
+    Test {
+        #[arg(value_enum)]
+        parts: Vec<test::Part>,
+    },
+    /// Write the expected outputs of the tests anew; read the difference before you commit it
+    Golden,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Build => build::build().map(|_| ()),
+        Task::Demo => demo::demo(),
+        Task::Test { parts } => test::test(&parts),
+        Task::Golden => test::golden(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

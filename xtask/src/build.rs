@@ -1,0 +1,124 @@
+//! Builds the probes and then the program that carries them.
+//!
+//! No toolchain brings `core` for the BPF target ready-made. Two ways lead there, and the first that works is taken: compile it from
+//! rustc's own sources, or take Debian's BPF edition of the library with Debian's compiler.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    need,
+    workspace::{cargo, command, output, root, run, say, target},
+};
+
+/// Options of rustc for the probes: BTF in the object, from full debug info, and the registers of this machine's `pt_regs`.
+const RUSTFLAGS: &str = "-C link-arg=--btf --cfg=bpf_target_arch=\"x86_64\" -C debuginfo=2 -C panic=abort";
+
+/// Builds everything; the path of the program.
+pub fn build() -> Result<PathBuf> {
+    let object = probes()?;
+    say("build", "tracer");
+    run(cargo().args(["build", "--release", "--package", "tracer"]).env("TRACER_EBPF_OBJECT", object))?;
+    Ok(target().join("release/tracer"))
+}
+
+/// The eBPF object.
+fn probes() -> Result<PathBuf> {
+    let first = match from_source() {
+        Ok(object) => return Ok(object),
+        Err(error) => error,
+    };
+    say("build", format!("with rustc's sources: {first:#}"));
+    say("build", "trying Debian's BPF edition of core instead");
+    with_debian().with_context(|| format!("no way to build the probes works; the first said: {first:#}"))
+}
+
+/// By the stock toolchain, which compiles `core` from its component rust-src.
+fn from_source() -> Result<PathBuf> {
+    let sysroot = output(command("rustc").args(["--print", "sysroot"]))?;
+    if !Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/Cargo.toml").exists() {
+        say("build", "installing rustc's component rust-src");
+        run(command("rustup").args(["component", "add", "rust-src"]))
+            .context("the sources of core are missing: run `rustup component add rust-src`")?;
+    }
+    // The default features take LLVM from rustc, so no LLVM package is needed.
+    let linker = linker("0.10.3", |_| ())?;
+    say("build", "eBPF object");
+    compile(&linker, |cargo| {
+        cargo.args(["-Z", "build-std=core"]);
+    })
+}
+
+/// By Debian's rustc for browsers, for which `core` is packaged, and its LLVM.
+fn with_debian() -> Result<PathBuf> {
+    let core = Path::new("/usr/lib/rustlib/bpfel-unknown-none");
+    let llvm = Path::new("/usr/lib/llvm-22");
+    if !core.exists() || !llvm.join("include/llvm").exists() {
+        need::packages(
+            "build",
+            "Rust's core library for BPF",
+            &["rustc-web", "libstd-rust-web-dev-bpf", "llvm-22-dev", "libpolly-22-dev", "libzstd-dev"],
+        )?;
+    }
+    let linker = linker("0.13.0", |install| {
+        install.args(["--no-default-features", "--features", "llvm-22"]).env("LLVM_PREFIX", llvm);
+    })?;
+    say("build", "eBPF object");
+    compile(&linker, |cargo| {
+        cargo.env("RUSTC", "/usr/bin/rustc");
+    })
+}
+
+/// bpf-linker of that version, as found or installed into the target folder.
+fn linker(version: &str, configure: impl FnOnce(&mut Command)) -> Result<PathBuf> {
+    let folder = target().join(format!("bpf-linker-{version}"));
+    let ours = folder.join("bin/bpf-linker");
+    for candidate in [Path::new("bpf-linker"), &ours] {
+        if output(command(candidate).arg("--version"))
+            .is_ok_and(|found| found.ends_with(&format!(" {version}")))
+        {
+            return Ok(candidate.to_path_buf());
+        }
+    }
+    say("build", format!("installing bpf-linker {version} (about a minute)"));
+    let mut install = cargo();
+    install.args(["install", "--locked", "bpf-linker", "--version", version, "--root"]).arg(&folder);
+    configure(&mut install);
+    run(&mut install)?;
+    Ok(ours)
+}
+
+fn compile(linker: &Path, configure: impl FnOnce(&mut Command)) -> Result<PathBuf> {
+    let folder = target().join("ebpf");
+    let mut build = cargo();
+    build
+        .args([
+            "build",
+            "--release",
+            "--package",
+            "tracer-ebpf",
+            "--bin",
+            "tracer-ebpf",
+            "--features",
+            "probes",
+        ])
+        .args(["--target", "bpfel-unknown-none", "--target-dir"])
+        .arg(&folder)
+        // The probes need unstable features of the language; nothing else here does.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker)
+        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS", RUSTFLAGS)
+        .current_dir(root());
+    configure(&mut build);
+    run(&mut build)?;
+    let object = folder.join("bpfel-unknown-none/release/tracer-ebpf");
+    if fs::metadata(&object).map(|object| object.len()).unwrap_or(0) == 0 {
+        bail!("the build left no eBPF object at {}", object.display());
+    }
+    Ok(object)
+}

@@ -1,0 +1,54 @@
+//! What the tasks need of the machine: installed where we may, else named with the command that installs it.
+
+use std::fs;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::{command, run, say};
+
+/// Installs packages of Debian or Ubuntu. `what` they are is for the message where that can't be done.
+pub fn packages(task: &str, what: &str, packages: &[&str]) -> Result<()> {
+    let names = packages.join(" ");
+    if !is_debian() {
+        bail!(
+            "{what} is missing: install what this distribution has in place of Debian's {names}, and try again"
+        );
+    }
+    if !is_root() {
+        bail!("{what} is missing: run `sudo apt-get install {names}`, and try again");
+    }
+    say(task, format!("installing {what} ({names})"));
+    if install(packages).is_err() {
+        say(task, "fetching the list of packages");
+        run(apt().args(["update", "--quiet=2"]))?;
+        install(packages)?;
+    }
+    Ok(())
+}
+
+/// Whether this process may do everything.
+pub fn is_root() -> bool {
+    // SAFETY: geteuid has no preconditions and can't fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    run(apt().args(["install", "--yes", "--quiet=2", "--no-install-recommends"]).args(packages))
+}
+
+fn apt() -> std::process::Command {
+    let mut apt = command("apt-get");
+    // Its messages are progress.
+    apt.env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr());
+    apt
+}
+
+/// By the names that os-release(5) defines.
+fn is_debian() -> bool {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    release
+        .lines()
+        .filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")))
+        .flat_map(|names| names.trim_matches('"').split(' '))
+        .any(|name| name == "debian" || name == "ubuntu")
+}

@@ -1,0 +1,72 @@
+//! Runs the tests, part by part.
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::{
+    build::build,
+    need, venv,
+    workspace::{cargo, run, say},
+};
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Source is formatted
+    Format,
+    /// clippy finds nothing
+    Lint,
+    /// Tests that need no root: unit tests, replay of captures, the command line
+    Unit,
+    /// Real applications under real probes; as root
+    Live,
+}
+
+/// Runs the given parts, or all. Stops at the first that fails.
+pub fn test(parts: &[Part]) -> Result<()> {
+    let wanted = |part| parts.is_empty() || parts.contains(&part);
+    if wanted(Part::Format) {
+        say("test", "format");
+        run(cargo().args(["fmt", "--all", "--check"]))?;
+    }
+    if wanted(Part::Lint) {
+        say("test", "lint");
+        let everything = ["clippy", "--workspace", "--all-targets", "--features", "tests/live", "--quiet"];
+        run(cargo().args(everything).args(["--", "-D", "warnings"]))?;
+    }
+    if wanted(Part::Unit) {
+        say("test", "unit, replay and command line tests");
+        run(cargo().args(["test", "--workspace", "--quiet"]))?;
+    }
+    if wanted(Part::Live) {
+        if !need::is_root() {
+            bail!(
+                "not run: the live tests (they load probes into the kernel) and the build they need; everything \
+                 else that was asked for passed. Run them by `sudo -E env PATH=\"$PATH\" cargo xtask test live`"
+            );
+        }
+        live()?;
+    }
+    Ok(())
+}
+
+/// Writes the expected outputs anew.
+pub fn golden() -> Result<()> {
+    say("golden", "writing the expected outputs anew");
+    run(cargo().args(["test", "--package", "tests", "--quiet"]).env("UPDATE_GOLDEN", "1"))
+}
+
+fn live() -> Result<()> {
+    let tracer = build()?;
+    let mut venvs = vec![venv::venv("test", &venv::system("test")?)?];
+    for python in venv::pyenv() {
+        venvs.push(venv::venv("test", &python)?);
+    }
+    say("test", "live tests");
+    run(cargo()
+        .args(["test", "--package", "tests", "--features", "live", "--test", "live"])
+        // One at a time: they measure time.
+        .args(["--", "--test-threads=1", "--nocapture"])
+        .env("TRACER", tracer)
+        .env("TRACER_TEST_VENVS", std::env::join_paths(venvs)?)
+        .env("PYTHONDONTWRITEBYTECODE", "1"))
+}
