@@ -78,7 +78,7 @@ pub mod wait {
     pub const SEND: u32 = 6;
     pub const CONNECT: u32 = 7;
     pub const ACCEPT: u32 = 8;
-    /// read, write and their kin on something that is no socket; fsync.
+    /// read, write and their kin on a file, a directory or a block device; open, fsync.
     pub const FILE: u32 = 9;
     /// wait4, waitid.
     pub const CHILD: u32 = 10;

@@ -4,6 +4,7 @@
 //! fields, so that the BPF target and the host agree on every byte.
 #![no_std]
 
+pub mod cookie;
 pub mod event;
 pub mod limits;
 pub mod settings;

@@ -1,1 +1,24 @@
+//! The probes. Each first takes the cheapest way out for whatever is not traced, then does bounded work:
+//! no loop over data of the traced process, at most one lookup per map.
+//!
+//! The programs are for x86-64: the syscall numbers and registers are of that ABI.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
 
+mod connection;
+mod emit;
+mod kernel;
+mod maps;
+mod probes;
+mod transfer;
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+/// The helpers that read memory are only for programs under a licence that the kernel knows as GPL-compatible.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,5 +1,5 @@
 //! What user space tells the probes: kernel field offsets, resolved from `/sys/kernel/btf/vmlinux` at start,
-//! because Rust programs carry no CO-RE relocations.
+//! because Rust programs carry no CO-RE relocations; and flags.
 
 /// Byte offsets of kernel fields, in the order of use.
 #[repr(C)]
@@ -8,12 +8,17 @@ pub struct KernelOffsets {
     pub task_tgid: u32,
     pub task_pid: u32,
     pub task_state: u32,
+    pub task_signal: u32,
+    pub signal_live: u32,
     pub task_files: u32,
     pub files_fdt: u32,
     pub fdtable_max_fds: u32,
     pub fdtable_fd: u32,
     pub file_private_data: u32,
     pub file_inode: u32,
+    pub file_count: u32,
+    /// What the count holds for one reference: 1 in `f_count`, 0 in `f_ref` (6.13 and later).
+    pub file_count_of_one: u32,
     pub inode_mode: u32,
     pub socket_sk: u32,
     pub sock_family: u32,
@@ -25,8 +30,61 @@ pub struct KernelOffsets {
     pub sock_local_v6: u32,
     pub sock_remote_v6: u32,
     pub sock_protocol: u32,
+    /// 1 where `sk_protocol` is an 8-bit field, as before 5.6.
+    pub sock_protocol_is_byte: u32,
     pub tcp_sock_copied_seq: u32,
     pub tcp_sock_rcv_nxt: u32,
     pub tcp_sock_srtt_us: u32,
-    pub reserved: u32,
+    pub sk_buff_len: u32,
+    pub sk_buff_data: u32,
+}
+
+impl KernelOffsets {
+    /// What the probes are compiled with.
+    pub const ZERO: KernelOffsets = KernelOffsets {
+        task_tgid: 0,
+        task_pid: 0,
+        task_state: 0,
+        task_signal: 0,
+        signal_live: 0,
+        task_files: 0,
+        files_fdt: 0,
+        fdtable_max_fds: 0,
+        fdtable_fd: 0,
+        file_private_data: 0,
+        file_inode: 0,
+        file_count: 0,
+        file_count_of_one: 0,
+        inode_mode: 0,
+        socket_sk: 0,
+        sock_family: 0,
+        sock_state: 0,
+        sock_local_port: 0,
+        sock_remote_port: 0,
+        sock_local_v4: 0,
+        sock_remote_v4: 0,
+        sock_local_v6: 0,
+        sock_remote_v6: 0,
+        sock_protocol: 0,
+        sock_protocol_is_byte: 0,
+        tcp_sock_copied_seq: 0,
+        tcp_sock_rcv_nxt: 0,
+        tcp_sock_srtt_us: 0,
+        sk_buff_len: 0,
+        sk_buff_data: 0,
+    };
+}
+
+/// Flags of a traced process.
+pub mod traced {
+    /// Its events are wanted.
+    pub const EMIT: u32 = 1;
+    /// Processes that it makes are traced with the same flags.
+    pub const INHERIT: u32 = 2;
+}
+
+/// What is told of processes that are not traced.
+pub mod watch {
+    /// [`crate::event::kind::EXEC`] of every process.
+    pub const EXEC: u32 = 1;
 }

@@ -1,0 +1,93 @@
+//! What the attach cookie of a uprobe says: what the point means, and where its argument is.
+//!
+//! Bits 0 to 7 are the [`role`], 8 to 15 the form of the operand, 16 to 23 its register, 32 to 63 its
+//! displacement.
+
+/// What reaching a point means.
+pub mod role {
+    /// `context_run(self, args, ...)`: runs the callable `args[0]` in `self`.
+    pub const CONTEXT_RUN: u8 = 1;
+    /// `PyContext_Enter(context)`: the operand holds the context.
+    pub const CONTEXT_ENTER: u8 = 2;
+    /// An instruction that `context_run` leaves by; the context is not known there.
+    pub const CONTEXT_LEAVE: u8 = 3;
+    /// `PyContext_Exit(context)`: the operand holds the context.
+    pub const CONTEXT_EXIT: u8 = 4;
+    /// Return of a function that gives a new context.
+    pub const CONTEXT_COPY: u8 = 5;
+    /// `context_tp_dealloc(context)`: the operand holds the context.
+    pub const CONTEXT_END: u8 = 6;
+    /// USDT `gc__start`, `gc__done`.
+    pub const GC_START: u8 = 7;
+    pub const GC_DONE: u8 = 8;
+    /// USDT `import__find__load__start`: the operand holds the address of the module's name.
+    pub const IMPORT_START: u8 = 9;
+    /// USDT `import__find__load__done`.
+    pub const IMPORT_DONE: u8 = 10;
+}
+
+/// Where the argument of a point is. Registers have their x86-64 instruction encoding, from rax 0 to r15 15.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// There is none, or it is of no interest.
+    None,
+    Register(u8),
+    /// In the eight bytes at `base + displacement`.
+    Memory {
+        base: u8,
+        displacement: i32,
+    },
+}
+
+const FORM_REGISTER: u64 = 1;
+const FORM_MEMORY: u64 = 2;
+
+/// The cookie for a point.
+pub const fn pack(role: u8, operand: Operand) -> u64 {
+    let operand = match operand {
+        Operand::None => 0,
+        Operand::Register(register) => FORM_REGISTER << 8 | (register as u64) << 16,
+        Operand::Memory { base, displacement } => {
+            FORM_MEMORY << 8 | (base as u64) << 16 | (displacement as u32 as u64) << 32
+        }
+    };
+    role as u64 | operand
+}
+
+/// What [`pack`] was given. A form that it never makes is read as no operand.
+#[inline(always)]
+pub const fn unpack(cookie: u64) -> (u8, Operand) {
+    let register = (cookie >> 16) as u8;
+    let operand = match (cookie >> 8) & 0xff {
+        FORM_REGISTER => Operand::Register(register),
+        FORM_MEMORY => Operand::Memory { base: register, displacement: (cookie >> 32) as i32 },
+        _ => Operand::None,
+    };
+    (cookie as u8, operand)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unpack_gives_what_was_packed() {
+        for operand in [
+            Operand::None,
+            Operand::Register(0),
+            Operand::Register(15),
+            Operand::Memory { base: 5, displacement: -0x1d8 },
+            Operand::Memory { base: 4, displacement: i32::MAX },
+            Operand::Memory { base: 12, displacement: i32::MIN },
+        ] {
+            for role in [role::CONTEXT_RUN, role::IMPORT_START, u8::MAX] {
+                assert_eq!(unpack(pack(role, operand)), (role, operand));
+            }
+        }
+    }
+
+    #[test]
+    fn a_cookie_of_nobody_has_no_operand() {
+        assert_eq!(unpack(0xff00), (0, Operand::None));
+    }
+}

@@ -1,0 +1,113 @@
+//! State of the probes. Every map has a limit in [`tracer_ebpf::limits`], which also says what happens there.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use tracer_ebpf::{event::kind, limits};
+
+/// Events on their way to user space.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(limits::RING_BYTES, 0);
+
+/// Events that found the ring full, by kind.
+#[map]
+pub static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(kind::LIMIT, 0);
+
+/// Traced processes, by tgid: [`tracer_ebpf::settings::traced`] flags. Written by user space and at fork.
+#[map]
+pub static TRACED: HashMap<u32, u32> = HashMap::with_max_entries(limits::PROCESSES, 0);
+
+/// One element, [`tracer_ebpf::settings::watch`] flags.
+#[map]
+pub static WATCH: Array<u32> = Array::with_max_entries(1, 0);
+
+/// What threads of traced processes are doing, by tid.
+#[map]
+pub static THREADS: LruHashMap<u32, Thread> = LruHashMap::with_max_entries(limits::THREADS, 0);
+
+/// Known sockets of traced processes, by address of `struct sock`.
+#[map]
+pub static SOCKETS: LruHashMap<u64, Socket> = LruHashMap::with_max_entries(limits::SOCKETS, 0);
+
+/// When the first data came for sockets that nobody accepted yet, by address of `struct sock`.
+#[map]
+pub static EARLY: LruHashMap<u64, u64> = LruHashMap::with_max_entries(limits::EARLY_SOCKETS, 0);
+
+/// Ports on which a traced process listens.
+#[map]
+pub static LISTEN_PORTS: HashMap<u16, u8> = HashMap::with_max_entries(limits::LISTEN_PORTS, 0);
+
+/// Where an event with copied bytes is put together: too large for the stack of a program (512 bytes).
+#[map]
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// What a thread is doing. `op` is 0 outside syscalls; then only `wake_ns` and `waker_tid` mean something.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Thread {
+    pub enter_ns: u64,
+    pub wake_ns: u64,
+    pub connection: u64,
+    /// As in [`tracer_ebpf::event::SwitchOut`].
+    pub argument: u64,
+    /// Address of `struct sock`; 0 where the syscall is on none that we follow.
+    pub sock: u64,
+    /// User address of what is transferred, in the form that `op` tells.
+    pub buffer: u64,
+    pub waker_tid: u32,
+    pub wait: u32,
+    /// One of [`crate::probes::op`].
+    pub op: u32,
+    /// Entries of an iovec.
+    pub count: u32,
+}
+
+impl Thread {
+    pub const IDLE: Thread = Thread {
+        enter_ns: 0,
+        wake_ns: 0,
+        connection: 0,
+        argument: 0,
+        sock: 0,
+        buffer: 0,
+        waker_tid: 0,
+        wait: 0,
+        op: 0,
+        count: 0,
+    };
+}
+
+/// A known socket.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Socket {
+    pub connection: u64,
+    pub received: u64,
+    pub sent: u64,
+    /// Process and thread that used it first: events in interrupts carry them.
+    pub tgid: u32,
+    pub tid: u32,
+    pub role: u32,
+    pub protocol: u16,
+    /// Of [`flag`].
+    pub flags: u16,
+}
+
+/// Flags of a [`Socket`].
+pub mod flag {
+    /// Its CONNECTION event is out.
+    pub const ANNOUNCED: u16 = 1;
+    /// A TLS handshake record was transferred.
+    pub const TLS: u16 = 2;
+}
+
+/// Room for the copied bytes; twice their limit, so that a mask proves the bound to the verifier.
+pub const SCRATCH_BYTES: usize = 2 * limits::HEAD_BYTES;
+
+#[repr(C)]
+pub struct Scratch {
+    pub header: tracer_ebpf::event::Header,
+    pub body: [u64; 4],
+    pub bytes: [u8; SCRATCH_BYTES],
+}

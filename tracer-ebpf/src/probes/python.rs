@@ -1,0 +1,137 @@
+//! Points in CPython. What a point means is in its cookie, so one program serves them all.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::pt_regs,
+    helpers::{
+        bpf_probe_read_user,
+        generated::{bpf_get_attach_cookie, bpf_probe_read_user_str},
+    },
+    macros::{uprobe, uretprobe},
+    programs::{ProbeContext, RetProbeContext},
+};
+use tracer_ebpf::{
+    cookie::{self, Operand, role},
+    event::{Context, Import, kind},
+    limits::MODULE_BYTES,
+};
+
+use crate::{
+    connection::now_ns,
+    emit::{Ids, emit, emit_scratch},
+    kernel,
+    maps::SCRATCH,
+};
+
+/// Any point that is an instruction: CONTEXT_ENTER, CONTEXT_EXIT, CONTEXT_END, GC_START, GC_DONE,
+/// IMPORT_START, IMPORT_DONE, by cookie. Other processes cost one lookup in TRACED.
+#[uprobe]
+pub fn python_entry(ctx: ProbeContext) -> u32 {
+    let ids = Ids::current();
+    if !kernel::is_traced(ids.tgid) {
+        return 0;
+    }
+    let now_ns = now_ns();
+    // SAFETY: the context of a uprobe is a `pt_regs`.
+    let regs = unsafe { &*ctx.as_ptr().cast::<pt_regs>() };
+    let (role, operand) = cookie::unpack(cookie_of(&ctx));
+    let context = |kind, address, callable| emit(kind, now_ns, ids, Context { address, callable });
+    match role {
+        role::CONTEXT_RUN => context(kind::CONTEXT_ENTER, regs.rdi, user_word(regs.rsi)),
+        role::CONTEXT_ENTER => context(kind::CONTEXT_ENTER, value(regs, operand), 0),
+        role::CONTEXT_LEAVE => context(kind::CONTEXT_EXIT, 0, 0),
+        role::CONTEXT_EXIT => context(kind::CONTEXT_EXIT, value(regs, operand), 0),
+        role::CONTEXT_END => context(kind::CONTEXT_END, value(regs, operand), 0),
+        role::GC_START => emit(kind::GC_START, now_ns, ids, ()),
+        role::GC_DONE => emit(kind::GC_DONE, now_ns, ids, ()),
+        role::IMPORT_START => import_start(value(regs, operand), now_ns, ids),
+        role::IMPORT_DONE => emit(kind::IMPORT_DONE, now_ns, ids, ()),
+        _ => {}
+    }
+    0
+}
+
+/// Return of a function that gives a new context: CONTEXT_COPY. Other processes cost one lookup in TRACED.
+#[uretprobe]
+pub fn python_return(ctx: RetProbeContext) -> u32 {
+    let ids = Ids::current();
+    if !kernel::is_traced(ids.tgid) {
+        return 0;
+    }
+    let address: u64 = ctx.ret();
+    // NULL is an exception.
+    if address != 0 {
+        emit(kind::CONTEXT_COPY, now_ns(), ids, Context { address, callable: 0 });
+    }
+    0
+}
+
+#[inline(always)]
+fn cookie_of(ctx: &ProbeContext) -> u64 {
+    // SAFETY: the context is the program's own.
+    unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }
+}
+
+/// The name is cut at [`MODULE_BYTES`]; where it can't be read it is empty.
+#[inline(always)]
+fn import_start(name: u64, now_ns: u64, ids: Ids) {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
+    // SAFETY: the element is this CPU's own. A system call tracepoint on it can't come between: this runs
+    // on behalf of user space.
+    let scratch = unsafe { &mut *scratch };
+    let [import, text, ..] = &mut scratch.body;
+    // SAFETY: the name goes where the body ends, and `Scratch` has far more room there than its limit.
+    let read = unsafe {
+        bpf_probe_read_user_str(
+            core::ptr::from_mut(text).cast(),
+            MODULE_BYTES as u32,
+            name as *const core::ffi::c_void,
+        )
+    };
+    // The count includes the final NUL.
+    let copied = if read > 0 && read <= MODULE_BYTES as i64 { read as u64 - 1 } else { 0 };
+    *import = copied;
+    emit_scratch(scratch, kind::IMPORT_START, now_ns, ids, size_of::<Import>() as u64, copied);
+}
+
+#[inline(always)]
+fn value(regs: &pt_regs, operand: Operand) -> u64 {
+    match operand {
+        Operand::None => 0,
+        Operand::Register(register) => register_value(regs, register),
+        Operand::Memory { base, displacement } => {
+            user_word(register_value(regs, base).wrapping_add_signed(i64::from(displacement)))
+        }
+    }
+}
+
+/// By x86-64 instruction encoding.
+#[inline(always)]
+fn register_value(regs: &pt_regs, register: u8) -> u64 {
+    match register {
+        0 => regs.rax,
+        1 => regs.rcx,
+        2 => regs.rdx,
+        3 => regs.rbx,
+        4 => regs.rsp,
+        5 => regs.rbp,
+        6 => regs.rsi,
+        7 => regs.rdi,
+        8 => regs.r8,
+        9 => regs.r9,
+        10 => regs.r10,
+        11 => regs.r11,
+        12 => regs.r12,
+        13 => regs.r13,
+        14 => regs.r14,
+        15 => regs.r15,
+        _ => 0,
+    }
+}
+
+/// Eight bytes of user memory; 0 where they can't be read.
+#[inline(always)]
+fn user_word(address: u64) -> u64 {
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    unsafe { bpf_probe_read_user(address as *const u64) }.unwrap_or(0)
+}

@@ -1,0 +1,96 @@
+//! Threads on and off the CPU.
+
+use aya_ebpf::{bindings::BPF_ANY, macros::btf_tracepoint, programs::BtfTracePointContext};
+use tracer_ebpf::event::{SwitchIn, SwitchOut, kind};
+
+use crate::{
+    connection::now_ns,
+    emit::{Ids, emit},
+    kernel::{self, offsets, read},
+    maps::{THREADS, Thread},
+};
+
+/// Bits of the task state that say why a task is off the CPU; those above are modifiers
+/// (include/linux/sched.h, `TASK_REPORT`).
+const STATE_BITS: u32 = 0xff;
+
+/// `sched_switch(preempt, prev, next)`: SWITCH_OUT of a traced thread, with the syscall it is in; SWITCH_IN of
+/// a traced thread, with who woke it. Others cost one or two lookups in TRACED.
+#[btf_tracepoint(function = "sched_switch")]
+pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
+    let now_ns = now_ns();
+    let out = Ids::current();
+    if kernel::is_traced(out.tgid) {
+        let preempted = ctx.arg::<u64>(0) & 1 != 0;
+        let state = if preempted {
+            0
+        } else {
+            read::<u32>(ctx.arg(1), offsets().task_state).unwrap_or(0) & STATE_BITS
+        };
+        switch_out(out, state, now_ns);
+    }
+    let next: u64 = ctx.arg(2);
+    let Some(tgid) = read::<u32>(next, offsets().task_tgid) else { return 0 };
+    if kernel::is_traced(tgid)
+        && let Some(tid) = read::<u32>(next, offsets().task_pid)
+    {
+        switch_in(Ids { tgid, tid }, now_ns);
+    }
+    0
+}
+
+#[inline(always)]
+fn switch_out(ids: Ids, state: u32, now_ns: u64) {
+    let mut body = SwitchOut { state, wait: 0, connection: 0, argument: 0 };
+    match THREADS.get_ptr_mut(&ids.tid) {
+        // SAFETY: the kernel keeps an element's memory while a program runs; only this thread, which is
+        // current, and its waker write to it, each its own fields.
+        Some(thread) => unsafe {
+            if (*thread).op != 0 {
+                body.wait = (*thread).wait;
+                body.connection = (*thread).connection;
+                body.argument = (*thread).argument;
+            }
+            (*thread).wake_ns = 0;
+            (*thread).waker_tid = 0;
+        },
+        // Without an entry its waker would be lost.
+        None => {
+            let _ = THREADS.insert(&ids.tid, &Thread::IDLE, BPF_ANY as u64);
+        }
+    }
+    emit(kind::SWITCH_OUT, now_ns, ids, body);
+}
+
+#[inline(always)]
+fn switch_in(ids: Ids, now_ns: u64) {
+    let mut body = SwitchIn { wake_ns: 0, waker_tid: 0, reserved: 0 };
+    if let Some(thread) = THREADS.get_ptr_mut(&ids.tid) {
+        // SAFETY: as in `switch_out`.
+        unsafe {
+            body.wake_ns = (*thread).wake_ns;
+            body.waker_tid = (*thread).waker_tid;
+            (*thread).wake_ns = 0;
+            (*thread).waker_tid = 0;
+        }
+    }
+    emit(kind::SWITCH_IN, now_ns, ids, body);
+}
+
+/// `sched_waking(task)`: no event; keeps when and by whom a traced thread was woken, for its SWITCH_IN. It
+/// runs on the waker's CPU, so the current task is the waker, or what an interrupt hit: an idle CPU (tid 0)
+/// tells it was an interrupt, any other task hides it. Others cost one lookup in THREADS.
+#[btf_tracepoint(function = "sched_waking")]
+pub fn sched_waking(ctx: BtfTracePointContext) -> i32 {
+    let Some(tid) = read::<u32>(ctx.arg(0), offsets().task_pid) else { return 0 };
+    if let Some(thread) = THREADS.get_ptr_mut(&tid) {
+        // SAFETY: as in `switch_out`.
+        unsafe {
+            if (*thread).wake_ns == 0 {
+                (*thread).wake_ns = now_ns();
+                (*thread).waker_tid = Ids::current().tid;
+            }
+        }
+    }
+    0
+}

@@ -1,0 +1,287 @@
+//! Syscalls: what a thread waits for, and what it transferred.
+
+use aya_ebpf::{
+    bindings::{BPF_ANY, pt_regs},
+    helpers::bpf_probe_read_user,
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use tracer_ebpf::event::{self, kind, role, wait};
+
+use super::{
+    op, socket,
+    table::{op_of, wait_of},
+};
+use crate::{
+    connection::{self, now_ns},
+    emit::{Ids, emit},
+    kernel::{self, Opened, TCP, TCP_CLOSE, UDP},
+    maps::{SOCKETS, THREADS, Thread},
+    transfer::{self, Done, MESSAGE_STRIDE, Piece, emit_transfer},
+};
+
+/// `EAGAIN`, include/uapi/asm-generic/errno-base.h.
+const EAGAIN: i64 = 11;
+
+/// `MSG_PEEK | MSG_ERRQUEUE`, include/linux/socket.h: such a receive takes nothing out of the stream.
+const TAKES_NOTHING: u64 = 0x2 | 0x2000;
+
+/// Messages of one sendmmsg that are told: a resolver sends its A and AAAA queries in one.
+const MESSAGES: u64 = 4;
+
+/// `sys_enter(regs, number)`: no event but CLOSE; keeps what the thread is about to wait for. Syscalls that
+/// never wait cost a table lookup, those of others a lookup in TRACED.
+#[btf_tracepoint(function = "sys_enter")]
+pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
+    let number: u64 = ctx.arg(1);
+    let op = op_of(number);
+    if op == 0 {
+        return 0;
+    }
+    let ids = Ids::current();
+    if !kernel::is_traced(ids.tgid) {
+        return 0;
+    }
+    let Some(arguments) = arguments(ctx.arg(0)) else { return 0 };
+    let mut thread = Thread { enter_ns: now_ns(), op: u32::from(op), wait: wait_of(op), ..Thread::IDLE };
+    prepare(&mut thread, op, number, &arguments, ids);
+    let _ = THREADS.insert(&ids.tid, &thread, BPF_ANY as u64);
+    0
+}
+
+/// The six arguments of a syscall, in order.
+#[inline(always)]
+fn arguments(regs: u64) -> Option<[u64; 6]> {
+    let regs: pt_regs = kernel::read(regs, 0)?;
+    Some([regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9])
+}
+
+/// Fills in what the entry of a syscall tells.
+#[inline(always)]
+fn prepare(thread: &mut Thread, op: u8, number: u64, arguments: &[u64; 6], ids: Ids) {
+    let [first, second, third, fourth, fifth, _] = *arguments;
+    match op {
+        op::RECEIVE..=op::SEND_FILE => {
+            thread.buffer = second;
+            thread.count = if third > u64::from(u32::MAX) { u32::MAX } else { third as u32 };
+            prepare_transfer(thread, first, number, ids);
+            let takes_nothing = match op {
+                op::RECEIVE => number != 0 && fourth & TAKES_NOTHING != 0,
+                op::RECEIVE_MESSAGE => third & TAKES_NOTHING != 0,
+                _ => false,
+            };
+            if takes_nothing {
+                thread.sock = 0;
+            }
+        }
+        op::CONNECT => prepare_connect(thread, first, ids),
+        op::ACCEPT | op::LISTEN => {
+            if let Opened::Socket(sock) = kernel::opened(first)
+                && sock.protocol == TCP
+            {
+                thread.sock = sock.address;
+                if op == op::ACCEPT {
+                    socket::remember_listener(sock.address);
+                }
+            }
+        }
+        op::CLOSE => close(first),
+        op::EPOLL_MS => thread.argument = timeout_ms(fourth),
+        op::EPOLL_TIMESPEC => thread.argument = timeout_at(fourth, 1),
+        op::POLL_MS | op::POLL_TIMESPEC => {
+            thread.argument = if op == op::POLL_MS { timeout_ms(third) } else { timeout_at(third, 1) };
+            match second {
+                0 => thread.wait = wait::SLEEP,
+                1 => prepare_poll(thread, first),
+                _ => {}
+            }
+        }
+        op::SELECT_TIMEVAL | op::SELECT_TIMESPEC => {
+            let unit_ns = if op == op::SELECT_TIMEVAL { 1_000 } else { 1 };
+            thread.argument = timeout_at(fifth, unit_ns);
+            if first == 0 {
+                thread.wait = wait::SLEEP;
+            }
+        }
+        op::FUTEX => thread.argument = first,
+        _ => thread.argument = number,
+    }
+}
+
+#[inline(always)]
+fn prepare_transfer(thread: &mut Thread, descriptor: u64, number: u64, ids: Ids) {
+    match kernel::opened(descriptor) {
+        Opened::Socket(sock) => {
+            if let Some(socket) = connection::find_or_register(&sock, ids) {
+                thread.sock = sock.address;
+                thread.connection = socket.connection;
+            }
+        }
+        Opened::Disk => thread.wait = wait::FILE,
+        Opened::Other => {
+            thread.wait = wait::OTHER;
+            thread.argument = number;
+        }
+    }
+}
+
+/// A socket in state CLOSE has never been connected, so what is known at its address is of another one.
+#[inline(always)]
+fn prepare_connect(thread: &mut Thread, descriptor: u64, ids: Ids) {
+    let Opened::Socket(sock) = kernel::opened(descriptor) else {
+        thread.wait = wait::OTHER;
+        return;
+    };
+    if kernel::state(sock.address) == TCP_CLOSE {
+        connection::close(sock.address);
+    }
+    let socket = match connection::find(sock.address) {
+        Some(socket) => socket,
+        None => match connection::register(&sock, role::CONNECTED, ids) {
+            Some(socket) => socket,
+            None => return,
+        },
+    };
+    thread.sock = sock.address;
+    thread.connection = socket.connection;
+}
+
+/// `struct pollfd` starts with the descriptor (include/uapi/asm-generic/poll.h).
+#[inline(always)]
+fn prepare_poll(thread: &mut Thread, set: u64) {
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    let Ok(descriptor) = (unsafe { bpf_probe_read_user(set as *const u32) }) else { return };
+    if let Opened::Socket(sock) = kernel::opened(u64::from(descriptor))
+        && let Some(socket) = connection::find(sock.address)
+    {
+        thread.connection = socket.connection;
+    }
+}
+
+/// TCP tells its end by its state as well: closing the last descriptor is told here, the rest there.
+#[inline(always)]
+fn close(descriptor: u64) {
+    if let Opened::Socket(sock) = kernel::opened(descriptor)
+        && kernel::is_last_reference(sock.file)
+    {
+        connection::close(sock.address);
+    }
+}
+
+/// A time-out in ms, an int; in ns, `u64::MAX` for none.
+#[inline(always)]
+fn timeout_ms(argument: u64) -> u64 {
+    let ms = argument as u32;
+    if ms > i32::MAX as u32 { u64::MAX } else { u64::from(ms) * 1_000_000 }
+}
+
+/// A `struct timespec` or, with a unit of 1000 ns, a `struct timeval`, in user memory.
+#[inline(always)]
+fn timeout_at(address: u64, unit_ns: u64) -> u64 {
+    if address == 0 {
+        return u64::MAX;
+    }
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    match unsafe { bpf_probe_read_user(address as *const [u64; 2]) } {
+        Ok([seconds, fraction]) => seconds.wrapping_mul(1_000_000_000).wrapping_add(fraction * unit_ns),
+        Err(_) => u64::MAX,
+    }
+}
+
+/// `sys_exit(regs, result)`: TRANSFER, CONNECT, and CONNECTION of what was accepted. Others cost a lookup in
+/// THREADS.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    let ids = Ids::current();
+    let Some(entry) = THREADS.get_ptr_mut(&ids.tid) else { return 0 };
+    // SAFETY: the kernel keeps an element's memory while a program runs; outside a wait only this thread,
+    // which is current, writes to it.
+    let thread = unsafe { *entry };
+    if thread.op == 0 {
+        return 0;
+    }
+    // SAFETY: as above.
+    unsafe { (*entry).op = 0 };
+    let op = thread.op as u8;
+    if op >= op::WAIT_ONLY {
+        return 0;
+    }
+    let result: i64 = ctx.arg(1);
+    match op {
+        op::RECEIVE..=op::SEND_FILE if thread.sock != 0 && result != -EAGAIN => {
+            finish_transfer(&thread, op, result, ids);
+        }
+        op::CONNECT if thread.sock != 0 => finish_connect(&thread, result, ids),
+        op::ACCEPT if thread.sock != 0 && result >= 0 => finish_accept(result as u64, ids),
+        op::LISTEN if thread.sock != 0 && result == 0 => socket::remember_listener(thread.sock),
+        op::SOCKET if result >= 0 => forget_former(result as u64),
+        _ => {}
+    }
+    0
+}
+
+#[inline(always)]
+fn finish_transfer(thread: &Thread, op: u8, result: i64, ids: Ids) {
+    let Some(socket) = connection::find(thread.sock) else { return };
+    if socket.connection != thread.connection {
+        return;
+    }
+    let mut done = Done { enter_ns: thread.enter_ns, exit_ns: now_ns(), result, sent: op >= op::SEND };
+    let messages = match op {
+        op::RECEIVE_MESSAGES if result > 0 => 1,
+        op::SEND_MESSAGES if result > 0 => (result as u64).min(MESSAGES),
+        op::RECEIVE_MESSAGES | op::SEND_MESSAGES => 0,
+        _ => {
+            let piece = match op {
+                op::RECEIVE | op::SEND => Piece { address: thread.buffer, bytes: u64::MAX },
+                op::RECEIVE_VECTOR | op::SEND_VECTOR => {
+                    transfer::first_of_vector(thread.buffer, u64::from(thread.count))
+                }
+                op::RECEIVE_MESSAGE | op::SEND_MESSAGE => transfer::first_of_message(thread.buffer),
+                _ => Piece::NONE,
+            };
+            emit_transfer(socket, done, piece, ids);
+            return;
+        }
+    };
+    for index in 0..MESSAGES {
+        if index >= messages {
+            break;
+        }
+        let message = thread.buffer + index * MESSAGE_STRIDE;
+        done.result = transfer::moved_of_message(message);
+        emit_transfer(socket, done, transfer::first_of_message(message), ids);
+    }
+}
+
+#[inline(always)]
+fn finish_connect(thread: &Thread, result: i64, ids: Ids) {
+    let Some(socket) = connection::find(thread.sock) else { return };
+    if socket.connection != thread.connection {
+        return;
+    }
+    connection::announce(thread.sock, socket, 0);
+    let body = event::Connect { connection: thread.connection, enter_ns: thread.enter_ns, result };
+    emit(kind::CONNECT, now_ns(), ids, body);
+    // Datagram sockets have no state to tell their failure by, and stay.
+    if result < 0 && socket.protocol != UDP && kernel::state(thread.sock) == TCP_CLOSE {
+        connection::close(thread.sock);
+    }
+}
+
+#[inline(always)]
+fn finish_accept(descriptor: u64, ids: Ids) {
+    let Opened::Socket(sock) = kernel::opened(descriptor) else { return };
+    let first_data_ns = connection::take_first_data_ns(sock.address);
+    if let Some(socket) = connection::register(&sock, role::ACCEPTED, ids) {
+        connection::announce(sock.address, socket, first_data_ns);
+    }
+}
+
+/// A new socket may have the address of one whose end was not seen.
+#[inline(always)]
+fn forget_former(descriptor: u64) {
+    if let Opened::Socket(sock) = kernel::opened(descriptor) {
+        let _ = SOCKETS.remove(&sock.address);
+    }
+}

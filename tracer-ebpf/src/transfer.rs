@@ -1,0 +1,146 @@
+//! TRANSFER events: what a send or receive syscall moved, with a bounded copy of its start.
+
+use aya_ebpf::helpers::{bpf_probe_read_user, generated};
+use tracer_ebpf::{
+    event::{self, Header, kind},
+    limits::{BEGINNING_BYTES, FRAME_BYTES, HEAD_BYTES},
+};
+
+use crate::{
+    emit::{Ids, bounded, emit_scratch},
+    kernel::UDP,
+    maps::{SCRATCH, Scratch, Socket, flag},
+};
+
+/// A piece of user memory.
+#[derive(Clone, Copy)]
+pub struct Piece {
+    pub address: u64,
+    pub bytes: u64,
+}
+
+impl Piece {
+    pub const NONE: Piece = Piece { address: 0, bytes: 0 };
+}
+
+/// What a syscall did.
+#[derive(Clone, Copy)]
+pub struct Done {
+    pub enter_ns: u64,
+    pub exit_ns: u64,
+    /// Bytes, or a negative errno.
+    pub result: i64,
+    pub sent: bool,
+}
+
+/// Entries of an iovec that are looked at for the first one with bytes.
+const VECTOR_ENTRIES: u64 = 4;
+
+/// Content type of a TLS handshake record, RFC 8446 section 5.1.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// Emits a TRANSFER whose first bytes are in `piece`.
+#[inline(always)]
+pub fn emit_transfer(socket: &mut Socket, done: Done, piece: Piece, ids: Ids) {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
+    // SAFETY: the element is this CPU's own, and system call tracepoints don't nest.
+    let scratch = unsafe { &mut *scratch };
+    let moved = if done.result > 0 { done.result as u64 } else { 0 };
+    let copied = copy(scratch, socket, piece, moved, done.sent);
+    let body = event::Transfer {
+        connection: socket.connection,
+        enter_ns: done.enter_ns,
+        result: done.result,
+        copied: copied as u32,
+        sent: u32::from(done.sent),
+    };
+    // SAFETY: `Scratch::body` is as large and as aligned as a `Transfer`.
+    unsafe { (&raw mut scratch.body).cast::<event::Transfer>().write(body) };
+    if done.sent {
+        socket.sent += moved;
+    } else {
+        socket.received += moved;
+    }
+    emit_scratch(scratch, kind::TRANSFER, done.exit_ns, ids, size_of::<event::Transfer>() as u64, copied);
+}
+
+/// Copies from `piece` as much as its first byte and the connection's state make useful.
+#[inline(always)]
+fn copy(scratch: &mut Scratch, socket: &mut Socket, piece: Piece, moved: u64, sent: bool) -> u64 {
+    let available = if piece.bytes < moved { piece.bytes } else { moved };
+    if available == 0 || piece.address == 0 {
+        return 0;
+    }
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    let Ok(first) = (unsafe { bpf_probe_read_user(piece.address as *const u8) }) else { return 0 };
+    if first == TLS_HANDSHAKE {
+        socket.flags |= flag::TLS;
+    }
+    let before = if sent { socket.sent } else { socket.received };
+    let limit = limit(first, before, socket);
+    let bytes = bounded(if available < limit { available } else { limit });
+    // SAFETY: `bytes` is less than the size of `scratch.bytes`; the helper checks the user address.
+    let result = unsafe {
+        generated::bpf_probe_read_user(
+            scratch.bytes.as_mut_ptr().cast(),
+            bytes as u32,
+            piece.address as *const core::ffi::c_void,
+        )
+    };
+    if result == 0 { bytes } else { 0 }
+}
+
+/// How many bytes may hold something to parse. Heads of HTTP start with a capital letter (a method, or
+/// `HTTP/`); TLS flights are cut anywhere, so the whole beginning counts; a plaintext JSON body never does.
+#[inline(always)]
+fn limit(first: u8, before: u64, socket: &Socket) -> u64 {
+    let is_body = socket.flags & flag::TLS == 0 && (first == b'{' || first == b'[');
+    let is_head = first.is_ascii_uppercase()
+        || first == TLS_HANDSHAKE
+        || socket.protocol == UDP
+        || before < BEGINNING_BYTES && !is_body;
+    if is_head { HEAD_BYTES as u64 } else { FRAME_BYTES as u64 }
+}
+
+/// The first entry with bytes of a user-space `struct iovec` array (include/uapi/linux/uio.h).
+#[inline(always)]
+pub fn first_of_vector(address: u64, count: u64) -> Piece {
+    for index in 0..VECTOR_ENTRIES {
+        if index >= count {
+            break;
+        }
+        // SAFETY: the helper checks the address and fails instead of faulting.
+        let Ok([base, bytes]) = (unsafe { bpf_probe_read_user((address + index * 16) as *const [u64; 2]) })
+        else {
+            break;
+        };
+        if bytes != 0 {
+            return Piece { address: base, bytes };
+        }
+    }
+    Piece::NONE
+}
+
+/// The first entry with bytes of a user-space `struct user_msghdr` (include/linux/socket.h): `msg_iov` is at
+/// 16, `msg_iovlen` at 24.
+#[inline(always)]
+pub fn first_of_message(address: u64) -> Piece {
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    match unsafe { bpf_probe_read_user((address + 16) as *const [u64; 2]) } {
+        Ok([vector, count]) => first_of_vector(vector, count),
+        Err(_) => Piece::NONE,
+    }
+}
+
+/// Bytes between two entries of a user-space `struct mmsghdr` array: a `user_msghdr` of 56 bytes, then
+/// `msg_len` and padding.
+pub const MESSAGE_STRIDE: u64 = 64;
+
+/// `msg_len` of an entry of a user-space `struct mmsghdr` array: what was moved of that message.
+#[inline(always)]
+pub fn moved_of_message(address: u64) -> i64 {
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    unsafe { bpf_probe_read_user((address + 56) as *const u32) }.map_or(0, i64::from)
+}
+
+const _: () = assert!(size_of::<Header>() + size_of::<event::Transfer>() == 56);
