@@ -1,0 +1,151 @@
+//! Uprobes: our own loading and attaching, because aya 0.14 attaches one perf event per point (100 of them
+//! take ten seconds to close) and knows no USDT semaphores.
+//!
+//! One `uprobe_multi` link carries all points of a file (6.6 and later). Older kernels get a perf event per point.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsRawFd as _, OwnedFd},
+};
+
+use super::sys::{self, ProgramKind};
+
+/// A place to probe in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UprobePoint {
+    /// Of the instruction, in the file.
+    pub offset: u64,
+    /// Of the USDT semaphore, in the file; 0 where there is none. The kernel counts it up while attached.
+    pub semaphore: u64,
+    /// As [`tracer_ebpf::cookie::pack`] makes it.
+    pub cookie: u64,
+    /// Probes the return of the function that starts there, instead of its entry.
+    pub returns: bool,
+}
+
+/// Attached points; dropping it detaches them.
+#[derive(Debug)]
+pub struct Attached {
+    links: Vec<Link>,
+    /// Points that could not be attached, while others could.
+    pub refused: Vec<Refused>,
+}
+
+impl Attached {
+    /// Links in the kernel: one for many points, or one for each.
+    pub fn links(&self) -> usize {
+        self.links.len()
+    }
+}
+
+/// A point that the kernel refused.
+#[derive(Debug)]
+pub struct Refused {
+    pub point: UprobePoint,
+    pub reason: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    #[error("the uprobe programs are not loaded: {0}")]
+    NotLoaded(String),
+    #[error("none of {points} points could be attached; at offset {offset:#x}: {reason}")]
+    All { points: usize, offset: u64, reason: String },
+}
+
+/// Fields are dropped in order: the link goes before the event that it hangs on.
+#[derive(Debug)]
+struct Link {
+    _link: OwnedFd,
+    _event: Option<OwnedFd>,
+}
+
+/// The two loaded programs.
+#[derive(Debug)]
+pub struct UprobePrograms {
+    entry: OwnedFd,
+    exit: OwnedFd,
+    kind: ProgramKind,
+}
+
+impl UprobePrograms {
+    /// Takes programs that were loaded as `kind`.
+    pub(super) fn new(entry: OwnedFd, exit: OwnedFd, kind: ProgramKind) -> UprobePrograms {
+        UprobePrograms { entry, exit, kind }
+    }
+
+    /// Attaches all points that the kernel takes. Fails if it takes none.
+    pub fn attach(&self, file: &File, points: &[UprobePoint]) -> Result<Attached, AttachError> {
+        let mut attached = Attached { links: Vec::new(), refused: Vec::new() };
+        for returns in [false, true] {
+            let group: Vec<UprobePoint> =
+                points.iter().copied().filter(|point| point.returns == returns).collect();
+            if !group.is_empty() {
+                self.attach_group(file, &group, returns, &mut attached);
+            }
+        }
+        match attached.refused.first() {
+            Some(first) if attached.links.is_empty() => Err(AttachError::All {
+                points: points.len(),
+                offset: first.point.offset,
+                reason: first.reason.clone(),
+            }),
+            _ => Ok(attached),
+        }
+    }
+
+    /// All in one link; if the kernel refuses it, each on its own, to find which it refuses.
+    fn attach_group(&self, file: &File, group: &[UprobePoint], returns: bool, attached: &mut Attached) {
+        if self.kind == ProgramKind::Multi
+            && let Ok(link) = self.attach_multi(file, group, returns)
+        {
+            attached.links.push(link);
+            return;
+        }
+        for point in group {
+            let result = match self.kind {
+                ProgramKind::Multi => self.attach_multi(file, &[*point], returns),
+                ProgramKind::Single => self.attach_single(file, point),
+            };
+            match result {
+                Ok(link) => attached.links.push(link),
+                Err(error) => {
+                    attached.refused.push(Refused { point: *point, reason: explain(&error, point) });
+                }
+            }
+        }
+    }
+
+    fn attach_multi(&self, file: &File, points: &[UprobePoint], returns: bool) -> io::Result<Link> {
+        let program = if returns { &self.exit } else { &self.entry };
+        let link = sys::link_uprobe_multi(program, &path_of(file), points, returns)?;
+        Ok(Link { _link: link, _event: None })
+    }
+
+    fn attach_single(&self, file: &File, point: &UprobePoint) -> io::Result<Link> {
+        let program = if point.returns { &self.exit } else { &self.entry };
+        let event = sys::open_uprobe_event(&path_of(file), point)?;
+        let link = sys::link_perf_event(program, &event, point.cookie)?;
+        Ok(Link { _link: link, _event: Some(event) })
+    }
+}
+
+/// A path that means the open file also where its own path is that of another mount namespace.
+fn path_of(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+fn explain(error: &io::Error, point: &UprobePoint) -> String {
+    match error.raw_os_error() {
+        Some(libc::EINVAL) => format!(
+            "{error}: offset {:#x} with semaphore {:#x} is refused; another tool may hold this point with \
+             another semaphore, or none: stop that tool, or trace without this point",
+            point.offset, point.semaphore
+        ),
+        Some(libc::EPERM | libc::EACCES) => {
+            format!("{error}: attaching uprobes needs CAP_BPF and CAP_PERFMON; run as root")
+        }
+        _ => error.to_string(),
+    }
+}

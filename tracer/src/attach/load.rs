@@ -1,0 +1,318 @@
+//! The probes in the kernel: loaded, attached, and told what to trace.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd},
+};
+
+use aya::{
+    Btf, Ebpf, EbpfError, EbpfLoader,
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
+    programs::{BtfTracePoint, Program},
+};
+use tracer_ebpf::{
+    event::kind,
+    limits::RING_BYTES,
+    settings::{KernelOffsets, traced, watch},
+};
+
+use super::{
+    kernel_btf::{self, BtfError},
+    link::{AttachError, Attached, UprobePoint, UprobePrograms},
+    sys::{self, ProgramKind},
+};
+use crate::ingest::{Reader, decode};
+
+/// The object that `cargo xtask build` compiled; empty without it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
+
+/// Programs on kernel tracepoints; each is named after its tracepoint.
+const TRACEPOINTS: [Tracepoint; 9] = [
+    Tracepoint::required("sched_switch"),
+    Tracepoint::required("sys_enter"),
+    Tracepoint::required("sys_exit"),
+    Tracepoint::required("sched_process_fork"),
+    Tracepoint::required("sched_process_exit"),
+    Tracepoint::optional("sched_process_exec"),
+    Tracepoint::optional("sched_waking"),
+    Tracepoint::optional("inet_sock_set_state"),
+    Tracepoint::optional(ARRIVALS),
+];
+
+/// Tells arrivals from 6.3 on; [`ARRIVALS_FALLBACK`] does before, for TCP alone.
+const ARRIVALS: &str = "sk_data_ready";
+const ARRIVALS_FALLBACK: &str = "tcp_probe";
+
+/// The programs of uprobes.
+const UPROBE_ENTRY: &str = "python_entry";
+const UPROBE_RETURN: &str = "python_return";
+
+struct Tracepoint {
+    name: &'static str,
+    is_required: bool,
+}
+
+impl Tracepoint {
+    const fn required(name: &'static str) -> Tracepoint {
+        Tracepoint { name, is_required: true }
+    }
+
+    const fn optional(name: &'static str) -> Tracepoint {
+        Tracepoint { name, is_required: false }
+    }
+}
+
+/// A probe that this kernel does not take; the buckets that need it are unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Name of the tracepoint, or `uprobes`.
+    pub probe: &'static str,
+    pub reason: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("this binary was built without probes: run `cargo xtask build`")]
+    NotBuilt,
+    #[error("loading probes is not permitted ({0}): needs CAP_BPF and CAP_PERFMON; run with sudo")]
+    NotPermitted(String),
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    #[error("loading the probes failed: {0}; `tracer check` lists what the kernel lacks")]
+    Object(String),
+    #[error(
+        "probe `{probe}` is required but not available: {reason}; `tracer check` lists what the kernel lacks"
+    )]
+    Required { probe: &'static str, reason: String },
+    #[error("the eBPF object has no {0}: build the tracer again with `cargo xtask build`")]
+    Incomplete(String),
+}
+
+/// Loaded and attached probes. Dropping them detaches all.
+pub struct Probes {
+    traced: HashMap<MapData, u32, u32>,
+    watch: Array<MapData, u32>,
+    drops: PerCpuArray<MapData, u64>,
+    uprobes: Result<UprobePrograms, String>,
+    missing: Vec<Missing>,
+    /// Holds the tracepoint programs and their links.
+    _ebpf: Ebpf,
+}
+
+impl Probes {
+    /// Loads and attaches all kernel probes, with a ring buffer of [`RING_BYTES`]. Nothing is traced yet.
+    pub fn load() -> Result<(Probes, Reader), LoadError> {
+        Probes::load_with_ring(RING_BYTES)
+    }
+
+    /// As [`Probes::load`], with a ring of another size: a power of two and a multiple of the page size.
+    pub fn load_with_ring(ring_bytes: u32) -> Result<(Probes, Reader), LoadError> {
+        if OBJECT.is_empty() {
+            return Err(LoadError::NotBuilt);
+        }
+        let offsets = kernel_btf::kernel_offsets()?;
+        raise_memlock();
+        let mut ebpf = EbpfLoader::new()
+            .override_global("OFFSETS", bytes_of(&offsets), true)
+            .map_max_entries("EVENTS", ring_bytes)
+            .load(OBJECT)
+            .map_err(load_error)?;
+        let uprobes = load_uprobes(&ebpf);
+        let mut missing = attach_tracepoints(&mut ebpf)?;
+        if let Err(reason) = &uprobes {
+            missing.push(Missing { probe: "uprobes", reason: reason.clone() });
+        }
+        let ring = RingBuf::try_from(take(&mut ebpf, "EVENTS")?).map_err(map_error)?;
+        let probes = Probes {
+            traced: HashMap::try_from(take(&mut ebpf, "TRACED")?).map_err(map_error)?,
+            watch: Array::try_from(take(&mut ebpf, "WATCH")?).map_err(map_error)?,
+            drops: PerCpuArray::try_from(take(&mut ebpf, "DROPS")?).map_err(map_error)?,
+            uprobes,
+            missing,
+            _ebpf: ebpf,
+        };
+        Ok((probes, Reader::new(ring)))
+    }
+
+    /// Probes that could not be attached.
+    pub fn missing(&self) -> &[Missing] {
+        &self.missing
+    }
+
+    /// Traces a process, and with `inherit` also every process that it makes. Fails when
+    /// [`tracer_ebpf::limits::PROCESSES`] are traced already.
+    pub fn trace(&mut self, tgid: u32, inherit: bool) -> Result<(), MapError> {
+        let flags = if inherit { traced::EMIT | traced::INHERIT } else { traced::EMIT };
+        self.traced.insert(tgid, flags, 0)
+    }
+
+    /// Stops tracing a process; one that is not traced is no error.
+    pub fn untrace(&mut self, tgid: u32) -> Result<(), MapError> {
+        match self.traced.remove(&tgid) {
+            Err(MapError::KeyNotFound) => Ok(()),
+            Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Processes that are traced now, also those that were made by traced ones.
+    pub fn traced(&self) -> Vec<u32> {
+        self.traced.keys().filter_map(Result::ok).collect()
+    }
+
+    /// Whether the start of every program is told, to find those that run Python.
+    pub fn watch_exec(&mut self, on: bool) -> Result<(), MapError> {
+        self.watch.set(0, if on { watch::EXEC } else { 0 }, 0)
+    }
+
+    /// Attaches points of a binary, for all its processes; only traced ones give events.
+    pub fn attach(&self, file: &File, points: &[UprobePoint]) -> Result<Attached, AttachError> {
+        match &self.uprobes {
+            Ok(programs) => programs.attach(file, points),
+            Err(reason) => Err(AttachError::NotLoaded(reason.clone())),
+        }
+    }
+
+    /// Events that were lost since the start because the ring was full, by name of their kind. Kinds
+    /// without loss are left out.
+    pub fn drops(&self) -> Result<Vec<(&'static str, u64)>, MapError> {
+        let mut drops = Vec::new();
+        for kind in 0..kind::LIMIT {
+            let count: u64 = self.drops.get(&kind, 0)?.iter().sum();
+            if count != 0 {
+                drops.push((decode::kind_name(kind), count));
+            }
+        }
+        Ok(drops)
+    }
+}
+
+fn attach_tracepoints(ebpf: &mut Ebpf) -> Result<Vec<Missing>, LoadError> {
+    let btf = Btf::from_sys_fs().map_err(|error| LoadError::Object(error.to_string()))?;
+    let mut missing = Vec::new();
+    for Tracepoint { name, is_required } in TRACEPOINTS {
+        let Err(reason) = attach_tracepoint(ebpf, name, &btf) else { continue };
+        if is_required {
+            return Err(LoadError::Required { probe: name, reason });
+        }
+        if name == ARRIVALS && attach_tracepoint(ebpf, ARRIVALS_FALLBACK, &btf).is_ok() {
+            let reason = format!("{reason}; `{ARRIVALS_FALLBACK}` stands in, for TCP alone");
+            missing.push(Missing { probe: name, reason });
+        } else {
+            missing.push(Missing { probe: name, reason });
+        }
+    }
+    Ok(missing)
+}
+
+fn attach_tracepoint(ebpf: &mut Ebpf, name: &str, btf: &Btf) -> Result<(), String> {
+    let program = ebpf.program_mut(name).ok_or_else(|| "not in the eBPF object".to_owned())?;
+    let program: &mut BtfTracePoint = program.try_into().map_err(|error| with_sources(&error))?;
+    program.load(name, btf).map_err(|error| with_sources(&error))?;
+    program.attach().map_err(|error| with_sources(&error))?;
+    Ok(())
+}
+
+/// Loads the uprobe programs against the maps that aya made: bound to `uprobe_multi` where the kernel has it.
+fn load_uprobes(ebpf: &Ebpf) -> Result<UprobePrograms, String> {
+    if !matches!(ebpf.program(UPROBE_ENTRY), Some(Program::UProbe(_))) {
+        return Err(format!("no uprobe program `{UPROBE_ENTRY}` in the eBPF object"));
+    }
+    let object = relocated(ebpf)?;
+    let load = |name: &str, kind| -> Result<OwnedFd, String> {
+        let program = object.programs.get(name).ok_or_else(|| format!("no program `{name}`"))?;
+        let function = object
+            .functions
+            .get(&program.function_key())
+            .ok_or_else(|| format!("no code of program `{name}`"))?;
+        sys::load_uprobe_program(&function.instructions, kind)
+            .map_err(|error| format!("loading program `{name}`: {error}"))
+    };
+    if let Ok(entry) = load(UPROBE_ENTRY, ProgramKind::Multi)
+        && sys::has_uprobe_multi(&entry)
+    {
+        let exit = load(UPROBE_RETURN, ProgramKind::Multi)?;
+        return Ok(UprobePrograms::new(entry, exit, ProgramKind::Multi));
+    }
+    let entry = load(UPROBE_ENTRY, ProgramKind::Single)?;
+    let exit = load(UPROBE_RETURN, ProgramKind::Single)?;
+    Ok(UprobePrograms::new(entry, exit, ProgramKind::Single))
+}
+
+/// The object again, its code made to use the maps of `ebpf`.
+fn relocated(ebpf: &Ebpf) -> Result<aya_obj::Object, String> {
+    let mut object = aya_obj::Object::parse(OBJECT).map_err(|error| with_sources(&error))?;
+    let text = object.functions.keys().map(|(section, _)| *section).collect();
+    let maps: Vec<(String, RawFd, aya_obj::Map)> = object
+        .maps
+        .iter()
+        .filter_map(|(name, map)| Some((name.clone(), descriptor(ebpf.map(name)?)?, map.clone())))
+        .collect();
+    object
+        .relocate_maps(maps.iter().map(|(name, fd, map)| (name.as_str(), *fd, map)), &text)
+        .map_err(|error| with_sources(&error))?;
+    object.relocate_calls(&text).map_err(|error| with_sources(&error))?;
+    Ok(object)
+}
+
+/// The types of map that the probes use.
+fn descriptor(map: &Map) -> Option<RawFd> {
+    match map {
+        Map::Array(data)
+        | Map::HashMap(data)
+        | Map::LruHashMap(data)
+        | Map::PerCpuArray(data)
+        | Map::RingBuf(data) => Some(data.fd().as_fd().as_raw_fd()),
+        _ => None,
+    }
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, LoadError> {
+    ebpf.take_map(name).ok_or_else(|| LoadError::Incomplete(format!("map `{name}`")))
+}
+
+fn map_error(error: MapError) -> LoadError {
+    LoadError::Object(with_sources(&error))
+}
+
+fn load_error(error: EbpfError) -> LoadError {
+    let text = with_sources(&error);
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && error.kind() == io::ErrorKind::PermissionDenied
+        {
+            return LoadError::NotPermitted(text);
+        }
+        source = error.source();
+    }
+    LoadError::Object(text)
+}
+
+/// An error with what caused it, on one line. aya's messages often leave their source out.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// Before 5.11 the kernel counts maps as locked memory. Where the limit can't be raised, creating the maps
+/// fails and says so.
+fn raise_memlock() {
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: reads a struct that outlives the call.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
+}
+
+fn bytes_of(offsets: &KernelOffsets) -> &[u8] {
+    // SAFETY: a struct of `u32` alone, so without padding.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(offsets).cast(), size_of::<KernelOffsets>()) }
+}

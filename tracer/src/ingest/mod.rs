@@ -1,0 +1,19 @@
+//! From the ring buffer to decoded events in order of time.
+
+pub mod decode;
+pub mod order;
+mod reader;
+
+use bytes::Bytes;
+
+pub use reader::Reader;
+
+use crate::event::Event;
+
+/// An event as the probes wrote it. A transfer has no marks yet, but the bytes they are found in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Raw {
+    pub event: Event,
+    /// Of a transfer: its first bytes. Empty for every other event.
+    pub copied: Bytes,
+}

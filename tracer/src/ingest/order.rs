@@ -1,0 +1,168 @@
+//! Putting events into order of time. CPUs write into one ring, each in its own order; what is older than the
+//! newest by a slack has settled.
+
+use std::{cmp::Ordering, collections::BinaryHeap};
+
+use super::Raw;
+use crate::event::{Body, Direction};
+
+/// By how much one CPU's events may come after another's.
+pub const SLACK_NS: u64 = 20_000_000;
+
+/// Events on their way into order.
+#[derive(Debug, Default)]
+pub struct Order {
+    waiting: BinaryHeap<Waiting>,
+    newest_ns: u64,
+    released_ns: u64,
+    pushed: u64,
+    late: u64,
+}
+
+impl Order {
+    pub fn push(&mut self, raw: Raw) {
+        let key_ns = key_ns(&raw);
+        self.newest_ns = self.newest_ns.max(raw.event.ts_ns);
+        self.late += u64::from(key_ns < self.released_ns);
+        self.pushed += 1;
+        self.waiting.push(Waiting { key_ns, number: self.pushed, raw });
+    }
+
+    /// Events that have settled, in order; those of one time in the order of [`Order::push`]. `now_ns` is the
+    /// time before the ring was last found empty: nothing older can come. It is 0 while the ring is not.
+    pub fn pop_settled(&mut self, now_ns: u64) -> impl Iterator<Item = Raw> + '_ {
+        let settled_ns = self.newest_ns.max(now_ns).saturating_sub(SLACK_NS);
+        std::iter::from_fn(move || (self.waiting.peek()?.key_ns < settled_ns).then(|| self.pop()).flatten())
+    }
+
+    /// All that is left, at the end of a run.
+    pub fn pop_all(&mut self) -> impl Iterator<Item = Raw> + '_ {
+        std::iter::from_fn(|| self.pop())
+    }
+
+    /// Events that came after later ones were released.
+    pub fn late(&self) -> u64 {
+        self.late
+    }
+
+    /// Events that wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    fn pop(&mut self) -> Option<Raw> {
+        let waiting = self.waiting.pop()?;
+        self.released_ns = self.released_ns.max(waiting.key_ns);
+        Some(waiting.raw)
+    }
+}
+
+/// When an event counts. A send counts from its start where that is within the slack: on the same machine the
+/// peer can answer before the send returns.
+fn key_ns(raw: &Raw) -> u64 {
+    let ts_ns = raw.event.ts_ns;
+    match raw.event.body {
+        Body::Transfer { direction: Direction::Sent, enter_ns, .. }
+            if ts_ns.checked_sub(enter_ns).is_some_and(|duration_ns| duration_ns < SLACK_NS) =>
+        {
+            enter_ns
+        }
+        _ => ts_ns,
+    }
+}
+
+#[derive(Debug)]
+struct Waiting {
+    key_ns: u64,
+    number: u64,
+    raw: Raw,
+}
+
+/// The earliest is the greatest, as a [`BinaryHeap`] gives the greatest first.
+impl Ord for Waiting {
+    fn cmp(&self, other: &Waiting) -> Ordering {
+        (other.key_ns, other.number).cmp(&(self.key_ns, self.number))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Waiting) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Waiting) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Waiting {}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::{ConnectionId, Event};
+
+    fn raw(ts_ns: u64, tid: u32, body: Body) -> Raw {
+        Raw { event: Event { ts_ns, tgid: 1, tid, body }, copied: Bytes::new() }
+    }
+
+    fn sent(enter_ns: u64, ts_ns: u64) -> Raw {
+        let body = Body::Transfer {
+            connection: ConnectionId(1),
+            direction: Direction::Sent,
+            enter_ns,
+            result: 1,
+            marks: Vec::new(),
+        };
+        raw(ts_ns, 0, body)
+    }
+
+    #[test]
+    fn what_is_within_the_slack_waits() {
+        let mut order = Order::default();
+        order.push(raw(1_000, 1, Body::Exec));
+        order.push(raw(1_000 + SLACK_NS, 2, Body::Exec));
+        assert_eq!(order.pop_settled(0).count(), 0);
+        order.push(raw(1_001 + SLACK_NS, 3, Body::Exec));
+        let settled: Vec<u32> = order.pop_settled(0).map(|raw| raw.event.tid).collect();
+        assert_eq!(settled, [1]);
+        assert_eq!(order.pop_settled(2_000 + 2 * SLACK_NS).count(), 2);
+        order.push(raw(999, 4, Body::Exec));
+        assert_eq!(order.late(), 1);
+    }
+
+    #[test]
+    fn a_short_send_counts_from_its_start() {
+        let mut order = Order::default();
+        order.push(raw(500, 1, Body::Exec));
+        order.push(sent(400, 600));
+        order.push(sent(400, 400 + SLACK_NS));
+        let times: Vec<u64> = order.pop_all().map(|raw| raw.event.ts_ns).collect();
+        assert_eq!(times, [600, 500, 400 + SLACK_NS]);
+    }
+
+    proptest! {
+        #[test]
+        fn all_come_out_in_order_and_stable(times in prop::collection::vec(0_u64..50, 0..200)) {
+            let mut order = Order::default();
+            for (number, &ts_ns) in times.iter().enumerate() {
+                order.push(raw(ts_ns, number as u32, Body::Exec));
+            }
+            let popped: Vec<(u64, u32)> =
+                order.pop_all().map(|raw| (raw.event.ts_ns, raw.event.tid)).collect();
+            let mut expected: Vec<(u64, u32)> =
+                times.iter().enumerate().map(|(number, &ts_ns)| (ts_ns, number as u32)).collect();
+            expected.sort();
+            prop_assert_eq!(popped, expected);
+        }
+    }
+}
