@@ -129,13 +129,7 @@ impl Http1 {
     /// a transfer went unseen: with keep-alive a client sends it only when the answer before is whole. Behind
     /// another transfer of the client it could be content.
     fn resynchronise(&mut self, cursor: &Cursor<'_>, marks: &mut Vec<Mark>) {
-        let response_lost = matches!(&self.response, Reading::Body(body) if body.is_lost());
-        let between_requests = match &self.request {
-            Reading::Head(held) => held.is_empty(),
-            Reading::Body(_) => false,
-            Reading::Blind => true,
-        };
-        let lost = self.lost || (response_lost && between_requests);
+        let lost = self.lost || (self.is_response_lost() && matches!(self.request, Reading::Blind));
         if !lost || self.upgraded || cursor.at() != 0 || sniff(cursor.visible()) != Sniffed::Request {
             return;
         }
@@ -143,6 +137,10 @@ impl Http1 {
             marks.push(Mark::Unparsed);
         }
         *self = Self::new(self.request_direction);
+    }
+
+    fn is_response_lost(&self) -> bool {
+        matches!(&self.response, Reading::Body(body) if body.is_lost())
     }
 
     fn lose(&mut self, marks: &mut Vec<Mark>) {
@@ -168,6 +166,12 @@ impl Http1 {
                     HeadRead::Truncated(parsed) => (parsed, false),
                 };
                 self.is_http = true;
+                if self.is_response_lost() {
+                    // The client goes on, so its answer is whole, though its end passed unseen.
+                    marks.push(Mark::Unparsed);
+                    self.awaited.clear();
+                    self.response = Reading::Head(Vec::new());
+                }
                 if self.awaited.len() == PIPELINED {
                     return Err(head::Malformed);
                 }
