@@ -5,6 +5,8 @@
 
 pub mod event;
 pub mod python;
+pub mod attach;
+pub mod ingest;
 pub mod vendor;
 pub mod wire;
 pub mod capture;

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write as _},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::Parser as _;
@@ -10,6 +11,7 @@ use tracer::{
     check,
     cli::{Cli, Command},
     hint, output, record, replay,
+    vendor::VendorTable,
 };
 
 fn main() -> ExitCode {
@@ -24,10 +26,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Record(options) => record::run(&options),
         Command::Report(options) => {
-            let report = replay::report(&options.file, options.vendors.as_deref())?;
+            let vendors = Arc::new(VendorTable::load(options.vendors.as_deref())?);
+            let (report, damage) = replay::report(&options.file, vendors)?;
+            if let Some(damage) = damage {
+                eprintln!("tracer: {damage}");
+            }
             output::report(&report, options.format, &options.filter(), options.output.as_deref())?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Check(options) => check::run(&options, Vec::new()),
+        Command::Check(options) => check::run(&options),
     }
 }

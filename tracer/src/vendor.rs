@@ -92,6 +92,15 @@ impl VendorTable {
         Ok(table)
     }
 
+    /// The table with what the user's file adds to it, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`VendorTable::with_file`].
+    pub fn load(path: Option<&Path>) -> Result<Self, VendorFileError> {
+        path.map_or_else(|| Ok(Self::builtin()), Self::with_file)
+    }
+
     /// The vendor at a host: a TLS server name, or the host of a request, with or without port.
     pub fn match_host(&self, host: &str) -> Option<&Vendor> {
         let host =

@@ -34,9 +34,9 @@ const CAP_SYS_ADMIN: u32 = 21;
 /// Tracepoints that are used, whether nothing works without, and the buckets they fill.
 const TRACEPOINTS: [(&str, bool, &[&str]); 10] = [
     ("sched:sched_switch", true, &["python.cpu", "wait.*"]),
-    ("sched:sched_waking", true, &["wait.runqueue"]),
+    ("sched:sched_waking", false, &["wait.runqueue"]),
     ("sched:sched_process_fork", true, &[]),
-    ("sched:sched_process_exec", true, &[]),
+    ("sched:sched_process_exec", false, &[]),
     ("sched:sched_process_exit", true, &[]),
     ("raw_syscalls:sys_enter", true, &["llm.*", "net.other", "client"]),
     ("raw_syscalls:sys_exit", true, &["llm.*", "net.other", "client"]),

@@ -1,6 +1,7 @@
 //! Prerequisites as data: what tracing needs, what is there, and what each gap costs.
 
 mod host;
+mod python;
 mod text;
 
 use std::process::ExitCode;
@@ -70,13 +71,13 @@ pub struct ProbeCheck {
     pub reason: Option<String>,
 }
 
-/// Looks at the host and prints what it found, followed by `processes`. Exits with 2 when tracing is not
+/// Looks at the host and its Python processes, and prints what it found. Exits with 2 when tracing is not
 /// possible.
 ///
 /// # Errors
 /// When the answer can't be written; a missing prerequisite is an answer, not an error.
-pub fn run(options: &CheckOptions, processes: Vec<ProcessCheck>) -> anyhow::Result<ExitCode> {
-    let check = of(host::prerequisites(&host::Facts::read()), processes);
+pub fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
+    let check = of(host::prerequisites(&host::Facts::read()), python::processes());
     match options.format {
         Format::Text => output::print(&text::render(&check, output::width(), output::colour()))?,
         Format::Json => output::print(&(serde_json::to_string_pretty(&check)? + "\n"))?,

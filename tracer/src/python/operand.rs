@@ -64,6 +64,28 @@ impl Register {
         })
     }
 
+    /// The number that instructions have for it (Intel SDM volume 2, table 2-2).
+    pub fn encoding(self) -> u8 {
+        match self {
+            Register::Rax => 0,
+            Register::Rcx => 1,
+            Register::Rdx => 2,
+            Register::Rbx => 3,
+            Register::Rsp => 4,
+            Register::Rbp => 5,
+            Register::Rsi => 6,
+            Register::Rdi => 7,
+            Register::R8 => 8,
+            Register::R9 => 9,
+            Register::R10 => 10,
+            Register::R11 => 11,
+            Register::R12 => 12,
+            Register::R13 => 13,
+            Register::R14 => 14,
+            Register::R15 => 15,
+        }
+    }
+
     /// A register by the assembler's name of it or of its low part (`rax`, `eax`, `ax`, `al`).
     pub fn from_name(name: &str) -> Option<Register> {
         let numbered = name.strip_suffix(['d', 'w', 'b']).filter(|name| name.starts_with('r'));

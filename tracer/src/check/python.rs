@@ -1,0 +1,55 @@
+//! What can be seen in each Python process of the host.
+
+use crate::{
+    check::{ProbeCheck, ProcessCheck},
+    python::{
+        binary::{self, Binary, Role, Subject},
+        discover,
+        process::{self, PythonProcess},
+    },
+};
+
+/// Probes of CPython by name, the role that shows that one is there, and what is missing where it is not.
+const PROBES: [(&str, &[Role], Subject); 5] = [
+    ("contexts", &[Role::ContextEnter, Role::ContextEnterExported], Subject::Contexts),
+    ("context ends", &[Role::ContextExit, Role::ContextExitExported], Subject::ContextExit),
+    ("context copies", &[Role::ContextCopied], Subject::ContextCopies),
+    ("garbage collections", &[Role::GcStart], Subject::Gc),
+    ("imports", &[Role::ImportStart], Subject::Imports),
+];
+
+/// Every Python process that can be looked at. One that ends in between is left out.
+pub fn processes() -> Vec<ProcessCheck> {
+    let inspected = discover::scan().into_iter().filter_map(|pid| process::inspect(pid).ok().flatten());
+    inspected.map(|process| check(&process)).collect()
+}
+
+fn check(process: &PythonProcess) -> ProcessCheck {
+    let mut check = ProcessCheck {
+        pid: process.tgid,
+        exe: process.exe.clone(),
+        cmdline: process.cmdline.clone(),
+        ..ProcessCheck::default()
+    };
+    let Some(mapped) = process.binaries.first() else { return check };
+    match binary::inspect(&mapped.file) {
+        Ok(binary) => {
+            check.python = binary.version.clone();
+            check.probes =
+                PROBES.iter().map(|(name, roles, subject)| probe(&binary, name, roles, *subject)).collect();
+            check.unknown = process.facts(&binary).unknown;
+        }
+        Err(error) => {
+            let reason = Some(error.to_string());
+            check.probes = vec![ProbeCheck { name: "python".to_owned(), available: false, reason }];
+        }
+    }
+    check
+}
+
+fn probe(binary: &Binary, name: &str, roles: &[Role], subject: Subject) -> ProbeCheck {
+    let available = binary.points.iter().any(|point| roles.contains(&point.role));
+    let missing = binary.missing.iter().find(|missing| missing.what == subject);
+    let reason = missing.filter(|_| !available).map(|missing| missing.reason.clone());
+    ProbeCheck { name: name.to_owned(), available, reason }
+}

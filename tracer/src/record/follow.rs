@@ -1,0 +1,302 @@
+//! Finds what runs Python among the traced processes, attaches its points, and tells the model about it.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use tracer_ebpf::cookie;
+
+use crate::{
+    attach::{
+        link::{Attached, UprobePoint},
+        load::Probes,
+    },
+    event::{Body, Event, ProcessFacts, Unknown},
+    python::{
+        binary::{self, Binary, FileId, PythonPoint, Role},
+        discover,
+        operand::Operand,
+        process::{self, Expectation, PythonProcess},
+    },
+    record::{
+        InputSender,
+        pipeline::{Input, Start, Started, monotonic_ns},
+    },
+};
+
+/// How long a program that needs libpython may take to map it.
+const MAPPING_TIME: Duration = Duration::from_secs(10);
+
+/// Binaries that stay attached; another one gives nothing more than kernel events.
+const MAX_BINARIES: usize = 256;
+
+pub struct Follower {
+    probes: Probes,
+    input: InputSender,
+    /// Whether every new Python process is traced, or only those that a traced one makes.
+    is_host: bool,
+    /// Process ids that were asked for, while they live.
+    wanted: HashSet<u32>,
+    binaries: HashMap<FileId, Arc<Attachment>>,
+    /// Processes that will map Python, and until when they are looked at.
+    expected: HashMap<u32, Instant>,
+    losses: BTreeMap<&'static str, u64>,
+    losses_since_ns: u64,
+}
+
+/// A file that contains CPython, with its points attached.
+struct Attachment {
+    binary: Binary,
+    /// Buckets that this lost because a point could not be attached.
+    unknown: Vec<Unknown>,
+    /// Detaches when it is dropped.
+    _attached: Option<Attached>,
+}
+
+impl Follower {
+    pub fn new(probes: Probes, input: InputSender) -> Follower {
+        Follower {
+            probes,
+            input,
+            is_host: false,
+            wanted: HashSet::new(),
+            binaries: HashMap::new(),
+            expected: HashMap::new(),
+            losses: BTreeMap::new(),
+            losses_since_ns: monotonic_ns(),
+        }
+    }
+
+    /// Traces every Python process of the host, also those that start later.
+    pub fn trace_host(&mut self) -> anyhow::Result<()> {
+        self.is_host = true;
+        self.probes.watch_exec(true).context("can't watch for new programs")?;
+        for tgid in discover::scan() {
+            self.trace(tgid)?;
+            self.examine(tgid);
+        }
+        Ok(())
+    }
+
+    /// Traces a process, and those that it has made or will make.
+    pub fn trace_process(&mut self, tgid: u32) -> anyhow::Result<()> {
+        self.wanted.insert(tgid);
+        for tgid in with_descendants(tgid) {
+            self.trace(tgid)?;
+            self.examine(tgid);
+        }
+        Ok(())
+    }
+
+    /// Traces a program that is about to start.
+    pub fn trace_command(&mut self, tgid: u32) -> anyhow::Result<()> {
+        self.trace(tgid)
+    }
+
+    /// A process started, or ended.
+    pub fn started(&mut self, Started { tgid, by }: Started) {
+        match by {
+            Start::Exit => {
+                self.wanted.remove(&tgid);
+                self.expected.remove(&tgid);
+                // One that ended is no longer in the table of the probes, unless it just was put there.
+                let _ = self.probes.untrace(tgid);
+            }
+            // A copy of a process that is known: the model has its facts, and its binary is attached.
+            Start::Fork => {}
+            Start::Exec => {
+                if self.is_host && !self.may_be_python(tgid) {
+                    return;
+                }
+                if self.is_host && self.trace(tgid).is_err() {
+                    return;
+                }
+                self.expected.insert(tgid, Instant::now() + MAPPING_TIME);
+                self.examine(tgid);
+            }
+        }
+    }
+
+    /// Looks again at processes that had not mapped Python yet.
+    pub fn look_again(&mut self) {
+        let now = Instant::now();
+        self.expected.retain(|_, until| *until > now);
+        let expected: Vec<u32> = self.expected.keys().copied().collect();
+        for tgid in expected {
+            self.examine(tgid);
+        }
+    }
+
+    /// Tells the model how many events were lost since the last time.
+    pub fn report_losses(&mut self) {
+        let Ok(drops) = self.probes.drops() else { return };
+        let now_ns = monotonic_ns();
+        for (kind, total) in drops {
+            let before = self.losses.insert(kind, total).unwrap_or(0);
+            if total > before {
+                let body = Body::Loss {
+                    kind: kind.to_owned(),
+                    count: total - before,
+                    since_ns: self.losses_since_ns,
+                };
+                self.tell(0, now_ns, body);
+            }
+        }
+        self.losses_since_ns = now_ns;
+    }
+
+    /// Whether every process that was asked for has ended.
+    pub fn all_ended(&mut self) -> bool {
+        let before = self.wanted.len();
+        self.wanted.retain(|tgid| std::path::Path::new(&format!("/proc/{tgid}")).exists());
+        before > 0 && self.wanted.is_empty()
+    }
+
+    fn trace(&mut self, tgid: u32) -> anyhow::Result<()> {
+        self.probes.trace(tgid, true).with_context(|| format!("can't trace process {tgid}"))
+    }
+
+    /// In host mode a new program is looked at before anything is done for it.
+    fn may_be_python(&self, tgid: u32) -> bool {
+        process::expects_python(tgid).is_ok_and(|expectation| expectation != Expectation::Not)
+    }
+
+    /// Attaches what a process maps of Python, and tells its facts.
+    fn examine(&mut self, tgid: u32) {
+        // A process that died in between has nothing to be told about.
+        let Ok(Some(process)) = process::inspect(tgid) else { return };
+        let Some(interpreter) = self.attach_all(&process) else { return };
+        self.expected.remove(&tgid);
+        let mut facts: ProcessFacts = process.facts(&interpreter.binary);
+        facts.unknown.extend(interpreter.unknown.iter().cloned());
+        for missing in self.probes.missing() {
+            for bucket in buckets_of(missing.probe) {
+                let reason = format!("the kernel does not give `{}`: {}", missing.probe, missing.reason);
+                facts.unknown.push(Unknown { bucket: (*bucket).to_owned(), reason });
+            }
+        }
+        self.tell(tgid, monotonic_ns(), Body::Process(facts));
+    }
+
+    /// Attaches every Python that a process maps; gives the first, its interpreter.
+    fn attach_all(&mut self, process: &PythonProcess) -> Option<Arc<Attachment>> {
+        let mut interpreter = None;
+        for mapped in &process.binaries {
+            let attachment = match self.binaries.get(&mapped.identity) {
+                Some(known) => known.clone(),
+                None if self.binaries.len() >= MAX_BINARIES => continue,
+                None => {
+                    let attachment = match binary::inspect(&mapped.file) {
+                        Ok(binary) => Arc::new(self.attach(&mapped.file, binary)),
+                        Err(error) => {
+                            eprintln!("tracer: {}: {error}", mapped.path);
+                            continue;
+                        }
+                    };
+                    self.binaries.insert(mapped.identity, attachment.clone());
+                    attachment
+                }
+            };
+            interpreter.get_or_insert(attachment);
+        }
+        interpreter
+    }
+
+    fn attach(&self, file: &std::fs::File, binary: Binary) -> Attachment {
+        let points: Vec<UprobePoint> = binary.points.iter().map(uprobe_point).collect();
+        let mut unknown = Vec::new();
+        let attached = match self.probes.attach(file, &points) {
+            Ok(attached) => {
+                for refused in &attached.refused {
+                    let point = binary.points.iter().find(|point| uprobe_point(point) == refused.point);
+                    if let Some(bucket) = point.and_then(|point| bucket_of(point.role)) {
+                        let reason = refused.reason.clone();
+                        unknown.push(Unknown { bucket: bucket.to_owned(), reason });
+                    }
+                }
+                Some(attached)
+            }
+            Err(error) => {
+                let roles: HashSet<_> =
+                    binary.points.iter().filter_map(|point| bucket_of(point.role)).collect();
+                for bucket in roles {
+                    unknown.push(Unknown { bucket: bucket.to_owned(), reason: error.to_string() });
+                }
+                None
+            }
+        };
+        Attachment { binary, unknown, _attached: attached }
+    }
+
+    fn tell(&self, tgid: u32, ts_ns: u64, body: Body) {
+        // The thread is gone only when recording has ended.
+        let _ = self.input.send(Input::Event(Event { ts_ns, tgid, tid: tgid, body }));
+    }
+}
+
+/// Buckets that are unknown without a kernel probe.
+fn buckets_of(probe: &str) -> &'static [&'static str] {
+    match probe {
+        "sched_waking" => &["wait.runqueue"],
+        "inet_sock_set_state" => &["llm.connect"],
+        "uprobes" => &["wait.loop", "wait.executor", "python.gc", "python.import"],
+        _ => &[],
+    }
+}
+
+/// The bucket that is unknown without a point.
+fn bucket_of(role: Role) -> Option<&'static str> {
+    match role {
+        Role::GcStart | Role::GcDone => Some("python.gc"),
+        Role::ImportStart | Role::ImportDone => Some("python.import"),
+        _ => Some("wait.loop"),
+    }
+}
+
+fn uprobe_point(point: &PythonPoint) -> UprobePoint {
+    use cookie::role;
+    let role = match point.role {
+        Role::ContextEnter => role::CONTEXT_RUN,
+        Role::ContextExit => role::CONTEXT_LEAVE,
+        Role::ContextEnterExported => role::CONTEXT_ENTER,
+        Role::ContextExitExported => role::CONTEXT_EXIT,
+        Role::ContextCopied => role::CONTEXT_COPY,
+        Role::ContextEnded => role::CONTEXT_END,
+        Role::GcStart => role::GC_START,
+        Role::GcDone => role::GC_DONE,
+        Role::ImportStart => role::IMPORT_START,
+        Role::ImportDone => role::IMPORT_DONE,
+    };
+    UprobePoint {
+        offset: point.point.offset,
+        semaphore: point.point.semaphore,
+        cookie: cookie::pack(role, point.operand.map_or(cookie::Operand::None, packed)),
+        returns: point.role.returns(),
+    }
+}
+
+fn packed(operand: Operand) -> cookie::Operand {
+    let register = operand.register.encoding();
+    match operand.displacement {
+        None => cookie::Operand::Register(register),
+        Some(displacement) => cookie::Operand::Memory { base: register, displacement },
+    }
+}
+
+/// A process and all that it has made, as they are now.
+fn with_descendants(tgid: u32) -> Vec<u32> {
+    let mut all = vec![tgid];
+    let mut next = 0;
+    while let Some(&parent) = all.get(next) {
+        next += 1;
+        let Ok(tasks) = std::fs::read_dir(format!("/proc/{parent}/task")) else { continue };
+        for task in tasks.flatten() {
+            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            all.extend(children.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        }
+    }
+    all
+}

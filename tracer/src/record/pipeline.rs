@@ -1,0 +1,234 @@
+//! The thread that reads the ring buffer: orders events, reduces them, and hands them to the capture file and
+//! to the model.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
+    thread::JoinHandle,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::anyhow;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::{
+    capture,
+    event::{Body, Event},
+    ingest::{Raw, Reader, order::Order},
+    replay::Replay,
+    report::build::Origin,
+    vendor::VendorTable,
+    wire::Wire,
+};
+
+/// Events taken from the ring at once.
+const BATCH: usize = 4_096;
+
+/// The longest time that events wait in the ring.
+const WAIT: Duration = Duration::from_millis(10);
+
+/// What is put among the events, or told to the thread.
+pub enum Input {
+    /// An event that user space makes: facts about a process, a loss.
+    Event(Event),
+    /// Nothing more is traced: read what is left, and end.
+    Finish,
+}
+
+/// A process that started, or started another program.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    pub tgid: u32,
+    pub by: Start,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    Fork,
+    Exec,
+    /// It ended.
+    Exit,
+}
+
+/// What the thread leaves at its end.
+pub struct Recorded {
+    pub replay: Replay,
+    pub end_ns: u64,
+    /// Why the capture is not whole.
+    pub capture_error: Option<io::Error>,
+}
+
+pub struct Pipeline {
+    input: mpsc::Sender<Input>,
+    seen: Option<UnboundedReceiver<Started>>,
+    running: Arc<AtomicBool>,
+    thread: JoinHandle<Recorded>,
+}
+
+impl Pipeline {
+    pub fn start(
+        reader: Reader,
+        origin: Origin,
+        capture: Option<BufWriter<File>>,
+        vendors: Arc<VendorTable>,
+    ) -> io::Result<Pipeline> {
+        let (input, inputs) = mpsc::channel();
+        let (tell, seen) = unbounded_channel();
+        let running = Arc::new(AtomicBool::new(true));
+        let is_running = running.clone();
+        let (capture, capture_error) = match capture.map(|out| capture::Writer::new(out, &origin)) {
+            Some(Ok(writer)) => (Some(writer), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        let stage = Stage {
+            reader,
+            order: Order::default(),
+            wire: Wire::new(vendors.clone()),
+            capture,
+            capture_error,
+            replay: Replay::new(vendors),
+            tell,
+        };
+        let thread = std::thread::Builder::new().name("tracer-ingest".to_owned()).spawn(move || {
+            let recorded = stage.run(&inputs);
+            is_running.store(false, Relaxed);
+            recorded
+        })?;
+        Ok(Pipeline { input, seen: Some(seen), running, thread })
+    }
+
+    pub fn input(&self) -> mpsc::Sender<Input> {
+        self.input.clone()
+    }
+
+    /// Processes as they start. Can be taken once.
+    pub fn seen(&mut self) -> UnboundedReceiver<Started> {
+        self.seen.take().unwrap_or_else(|| unbounded_channel().1)
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.running.load(Relaxed)
+    }
+
+    pub fn finish(self) -> anyhow::Result<Recorded> {
+        // Fails only when the thread has ended already, which joining tells.
+        let _ = self.input.send(Input::Finish);
+        self.thread
+            .join()
+            .map_err(|_| anyhow!("the thread that reads events ended by a defect of the tracer"))
+    }
+}
+
+/// The clocks now, and the kernel's release.
+pub fn origin() -> Origin {
+    let start_unix_ns =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    Origin { start_ns: monotonic_ns(), start_unix_ns, kernel: kernel.trim().to_owned() }
+}
+
+/// The clock of events.
+pub fn monotonic_ns() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes a struct that outlives the call; this clock is always there.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+struct Stage {
+    reader: Reader,
+    order: Order,
+    wire: Wire,
+    capture: Option<capture::Writer<BufWriter<File>>>,
+    capture_error: Option<io::Error>,
+    replay: Replay,
+    tell: UnboundedSender<Started>,
+}
+
+impl Stage {
+    fn run(mut self, inputs: &mpsc::Receiver<Input>) -> Recorded {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut finishing = false;
+        loop {
+            // Read before the ring, so that what is found empty then held nothing older.
+            let now_ns = monotonic_ns();
+            let full = self.reader.drain(BATCH, &mut batch) == BATCH;
+            for raw in batch.drain(..) {
+                self.tell(&raw.event);
+                self.order.push(raw);
+            }
+            for input in inputs.try_iter() {
+                match input {
+                    Input::Event(event) => self.order.push(Raw { event, copied: Default::default() }),
+                    Input::Finish => finishing = true,
+                }
+            }
+            let settled: Vec<Raw> = self.order.pop_settled(if full { 0 } else { now_ns }).collect();
+            settled.into_iter().for_each(|raw| self.pass_on(raw));
+            if full {
+                continue;
+            }
+            if finishing {
+                let rest: Vec<Raw> = self.order.pop_all().collect();
+                rest.into_iter().for_each(|raw| self.pass_on(raw));
+                return self.end(now_ns);
+            }
+            if self.reader.wait(WAIT).is_err() {
+                std::thread::sleep(WAIT);
+            }
+        }
+    }
+
+    /// Who started is told at once: what is to be attached should be so before the program gets far.
+    fn tell(&self, event: &Event) {
+        let started = match event.body {
+            Body::Fork { child_tgid, .. } if child_tgid != event.tgid => {
+                Started { tgid: child_tgid, by: Start::Fork }
+            }
+            Body::Exec => Started { tgid: event.tgid, by: Start::Exec },
+            Body::Exit if event.tgid == event.tid => Started { tgid: event.tgid, by: Start::Exit },
+            _ => return,
+        };
+        // The receiver is gone when recording ends.
+        let _ = self.tell.send(started);
+    }
+
+    fn pass_on(&mut self, raw: Raw) {
+        let event = self.reduce(raw);
+        if let Some(capture) = &mut self.capture
+            && let Err(error) = capture.event(&event)
+        {
+            eprintln!("tracer: the capture can't be written any more: {error}; recording goes on without it");
+            self.capture = None;
+            self.capture_error = Some(error);
+        }
+        self.replay.apply(&event);
+    }
+
+    /// Reduces the copied bytes of a transfer to marks: from here on there is no plaintext.
+    fn reduce(&mut self, Raw { mut event, copied }: Raw) -> Event {
+        match &mut event.body {
+            Body::Connection(connection) => self.wire.opened(connection),
+            Body::Close { connection } => self.wire.closed(*connection),
+            Body::Transfer { connection, direction, result, marks, .. } => {
+                if let Ok(length) = u64::try_from(*result) {
+                    *marks = self.wire.reduce(*connection, *direction, length, &copied);
+                }
+            }
+            _ => {}
+        }
+        event
+    }
+
+    fn end(self, end_ns: u64) -> Recorded {
+        let finished = self.capture.map(|capture| capture.finish(end_ns));
+        let capture_error = self.capture_error.or(finished.and_then(Result::err));
+        Recorded { replay: self.replay, end_ns, capture_error }
+    }
+}
