@@ -19,6 +19,7 @@ impl Model {
         if child_tgid == tgid {
             child.request = owner;
             child.bound_ns = at_ns;
+            child.is_started_by_request = true;
         } else {
             let parent = self.process(tgid);
             parent.n_children += 1;

@@ -136,6 +136,10 @@ impl Model {
 
     fn lost(&mut self, kind: &str, count: u64, since_ns: u64) {
         *self.lost_events.entry(kind.to_owned()).or_default() += count;
+        if matches!(kind, "context_enter" | "context_exit") {
+            // Whether a thread is inside a context is no longer known: the next step tells.
+            self.threads.values_mut().for_each(|thread| thread.frames.clear());
+        }
         // Which request a lost event belonged to can't be known: it may be any that was under way.
         let closed =
             self.closed.iter_mut().filter(|request| request.end_ns.is_some_and(|end_ns| end_ns >= since_ns));

@@ -76,6 +76,9 @@ impl Model {
             }
         }
         let Some(at) = answer_at.filter(|_| transfer.bytes > 0) else {
+            if transfer.marks.iter().any(|mark| matches!(mark, Mark::Ticket { .. })) {
+                return;
+            }
             // Part of a record or a head: its bytes count when it is whole.
             call.pending_in += transfer.bytes;
             call.pending_since_ns.get_or_insert(first_arrival_ns);
@@ -121,8 +124,7 @@ impl Model {
         });
         let under_way = self.call_of(id).filter(|call| call.first_byte_ns.is_none() && head.is_none());
         if let Some(call) = under_way {
-            call.send.end_ns = sent.end_ns;
-            call.bytes_out += transfer.bytes;
+            call.sent(sent, transfer.bytes);
             return;
         }
         if let Some(call) = self.call_of(id) {

@@ -41,6 +41,9 @@ impl Model {
             thread.work_since_ns = off.wake_ns;
         }
         thread.remember(off);
+        if thread.is_spare(&off) {
+            return;
+        }
         let Some(request) = self.works_for(tgid, tid) else { return };
         let waker = self.threads.get(&waker_tid).map(|waker| waker.tgid);
         let is_join = waker.is_some_and(|waker_tgid| self.works_for(waker_tgid, waker_tid) == Some(request));
@@ -51,6 +54,9 @@ impl Model {
     pub(super) fn claim_still_off(&mut self, request: RequestId, at_ns: u64, tid: u32) {
         let Some(thread) = self.threads.get(&tid) else { return };
         let (tgid, Some(mut off)) = (thread.tgid, thread.off) else { return };
+        if thread.is_spare(&off) {
+            return;
+        }
         off.in_ns = at_ns;
         off.wake_ns = if off.state == OffState::Runnable { off.out_ns } else { at_ns };
         self.claim_off(request, tgid, &off, false);
@@ -143,7 +149,7 @@ impl Model {
                 process.and_then(|process| process.facts.as_ref()?.runtime).map(|_| Rank::Lock)
             }
             (_, Wait::Sleep) => Some(Rank::Sleep),
-            (_, Wait::Child) => Some(Rank::Child),
+            (_, Wait::Child | Wait::Other { syscall: VFORK }) => Some(Rank::Child),
             (_, Wait::Receive { connection } | Wait::Send { connection } | Wait::Connect { connection }) => {
                 self.rank_of_socket(connection)
             }
@@ -152,7 +158,8 @@ impl Model {
                 if timed_out(timeout_ns) { Some(Rank::Sleep) } else { child }
             }
             (OffState::Blocked, _) => Some(Rank::Disk),
-            (OffState::Sleeping, Wait::File) => child,
+            // A pipe: the one from a child process, if there is a child.
+            (OffState::Sleeping, Wait::Other { syscall: READ }) => child,
             (OffState::Sleeping, _) => None,
         }
     }
@@ -165,6 +172,10 @@ impl Model {
         }
     }
 }
+
+/// Syscall numbers of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
+const READ: u64 = 0;
+const VFORK: u64 = 58;
 
 /// epoll and poll take milliseconds, and asyncio rounds up to them.
 const EPOLL_GRAIN_NS: u64 = 1_000_000;

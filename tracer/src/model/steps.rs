@@ -11,6 +11,11 @@ use crate::{
 impl Model {
     pub(super) fn context_entered(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64) {
         self.is_on_cpu(at_ns, tgid, tid);
+        if self.thread(tgid, tid).frames.iter().any(|frame| frame.address == address) {
+            // CPython refuses to enter a context that is entered already, and the exit is not reached
+            // (Python/context.c, PyContext_Enter).
+            return;
+        }
         self.flush(at_ns, tid);
         let around = self.owner(tgid, tid);
         let context = self.process(tgid).contexts.run(address);
@@ -89,6 +94,7 @@ impl Model {
             let thread = self.thread(tgid, tid);
             thread.request = Some(id);
             thread.bound_ns = at_ns;
+            thread.is_started_by_request = false;
         } else if let Some(frame) = self.thread(tgid, tid).frames.last_mut() {
             // The time of this step that is not yet claimed goes to the new request as well: the step was
             // begun for it.

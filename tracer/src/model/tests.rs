@@ -380,3 +380,23 @@ fn pipelined_requests_are_answered_in_order() {
     assert_eq!(requests, [("/1".to_owned(), 40), ("/2".to_owned(), 70)]);
     assert_eq!(report.requests[1].buckets.get(Bucket::PythonCpu).map(|ns| ns / US), Some(30));
 }
+
+#[test]
+fn tickets_that_are_read_before_the_answer_are_not_its_first_byte() {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .request_read(10)
+        .tls_opened(20)
+        .call_sent(31)
+        .arrival(40, VENDOR, 500)
+        .transfer((50, 51), VENDOR, Direction::Received, 500, vec![Mark::Ticket { at: 0 }])
+        .out(60, Wait::Poll { connection: Some(VENDOR), timeout_ns: None })
+        .arrival(900, VENDOR, 600)
+        .back(900, 910)
+        .answer_read(920, 100)
+        .answer_sent(950);
+    let report = story.report(1_000);
+    assert_eq!(report.requests[0].calls[0].first_byte_ns, Some(869 * US));
+}

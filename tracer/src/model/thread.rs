@@ -22,6 +22,9 @@ pub struct Thread {
     pub request: Option<RequestId>,
     /// Since when it works for that.
     pub bound_ns: u64,
+    /// It works for that because a step of it started the thread: it may be a pool's, which then waits for
+    /// work of anybody's.
+    pub is_started_by_request: bool,
     pub in_gc: bool,
     pub imports: u32,
     /// The last sleep in epoll: when it began, when it was woken, and whether by its time-out.
@@ -66,6 +69,14 @@ pub type Threads = HashMap<u32, Thread>;
 impl Thread {
     pub fn new(tgid: u32) -> Self {
         Thread { tgid, ..Thread::default() }
+    }
+
+    /// Whether the thread may just be waiting for something to do.
+    pub fn is_spare(&self, off: &Off) -> bool {
+        self.is_started_by_request
+            && self.frames.is_empty()
+            && matches!(off.wait, Wait::Futex { .. })
+            && !off.is_gil
     }
 
     pub fn remember(&mut self, off: Off) {

@@ -39,7 +39,10 @@ pub struct Call {
     pub dns: Option<Span>,
     pub connect: Option<Span>,
     pub tls: Option<Span>,
+    /// From the first request byte to the last.
     pub send: Span,
+    /// The system calls that sent them: in between the application did something else.
+    pub sends: Vec<Span>,
     /// Arrival of the first and of the last byte of the answer.
     pub first_byte_ns: Option<u64>,
     pub last_byte_ns: Option<u64>,
@@ -79,6 +82,7 @@ impl Call {
             connect: None,
             tls: None,
             send,
+            sends: vec![send],
             first_byte_ns: None,
             last_byte_ns: None,
             last_read_ns: None,
@@ -107,6 +111,13 @@ impl Call {
     /// The last thing seen of it.
     pub fn end_ns(&self) -> u64 {
         self.last_read_ns.or(self.last_byte_ns).unwrap_or(self.send.end_ns).max(self.send.end_ns)
+    }
+
+    /// More request bytes went out.
+    pub fn sent(&mut self, send: Span, bytes: u64) {
+        self.send.end_ns = send.end_ns;
+        self.sends.push(send);
+        self.bytes_out += bytes;
     }
 
     /// Bytes of the answer that arrived at `arrival_ns` were read at `read_ns`.
@@ -153,7 +164,7 @@ impl Call {
         let phases = [(self.dns, Rank::Dns), (self.connect, Rank::Connect), (self.tls, Rank::Tls)];
         let mut claims: Vec<Claim> =
             phases.into_iter().filter_map(|(span, of)| span.map(|span| claim(span, of))).collect();
-        claims.push(claim(self.send, Rank::Send));
+        claims.extend(self.sends.iter().map(|send| claim(*send, Rank::Send)));
         claims.extend(self.waits.iter().map(|wait| {
             let first = self.first_byte_ns.is_none_or(|first_byte_ns| wait.end_ns <= first_byte_ns);
             claim(*wait, if first { Rank::FirstByte } else { Rank::Stream })
