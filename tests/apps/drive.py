@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--requests", type=int, default=10, help="for each path")
     parser.add_argument("--concurrency", type=int, default=10)
+    parser.add_argument("--stagger-ms", type=float, default=0, help="between the starts of two workers")
     parser.add_argument("--prefix", default="r", help="of the requests' names")
     parser.add_argument("--fresh", action="store_true", help="a connection for each request")
     parser.add_argument("--wait", type=float, default=30, help="seconds for the server to come up")
@@ -44,7 +45,7 @@ async def drive(arguments: argparse.Namespace) -> int:
             for j, path in enumerate(arguments.paths)
         ]
     )
-    workers = (worker(arguments, targets, log) for _ in range(arguments.concurrency))
+    workers = (worker(arguments, number, targets, log) for number in range(arguments.concurrency))
     failures = sum(await asyncio.gather(*workers))
     if failures:
         print(f"drive: {failures} requests failed", file=sys.stderr)
@@ -63,8 +64,9 @@ async def server_up(port: int, seconds: float) -> None:
             await asyncio.sleep(0.05)
 
 
-async def worker(arguments: argparse.Namespace, targets, log: Log | None) -> int:
+async def worker(arguments: argparse.Namespace, number: int, targets, log: Log | None) -> int:
     """Takes a target after the other; the number of failures."""
+    await asyncio.sleep(number * arguments.stagger_ms / 1000)
     failures = 0
     connection = None
     for name, path in targets:

@@ -1,1 +1,6 @@
-//! Tests.
+//! Real applications under real probes, held against their own truth. Run by `cargo xtask test live`, as root.
+
+mod adversity;
+mod application;
+mod survival;
+mod truth;

@@ -1,0 +1,144 @@
+//! A report held against the truth: requests found, calls linked, and how far the times are off.
+
+mod linking;
+mod series;
+
+use std::{collections::HashMap, fmt};
+
+use tracer::report::{
+    bucket::Bucket,
+    types::{Call, Kind, Report, Request},
+};
+
+use crate::truth::{Connection, Exchange, Truth};
+
+pub use linking::Links;
+pub use series::Series;
+
+pub struct Comparison {
+    title: String,
+    pub requests: usize,
+    /// Requests of the truth that the report has exactly once.
+    pub found: usize,
+    pub links: Links,
+    pub lost_events: u64,
+    /// Errors of the calls and of the requests.
+    pub series: Vec<Series>,
+}
+
+impl Comparison {
+    /// Joins requests by the name at the end of their path; a run, which has no path, by its process.
+    pub fn new(title: impl Into<String>, report: &Report, truth: &Truth) -> Comparison {
+        let mut by_name: HashMap<&str, Vec<&Request>> = HashMap::new();
+        for request in &report.requests {
+            if let Some(name) = name_of(request, truth) {
+                by_name.entry(name).or_default().push(request);
+            }
+        }
+        let pairs: Vec<_> = truth
+            .requests
+            .iter()
+            .filter_map(|request| match by_name.get(request.id.as_str())?.as_slice() {
+                [found] => Some((*found, request)),
+                _ => None,
+            })
+            .collect();
+
+        let calls = by_name
+            .iter()
+            .flat_map(|(name, requests)| requests.iter().map(move |request| (*name, *request)))
+            .flat_map(|(name, request)| request.calls.iter().map(move |call| (name, call)))
+            .filter(|(_, call)| call.vendor.is_some())
+            .collect::<Vec<_>>();
+        let links = Links::new(&calls, truth);
+
+        let mut cpu = Series::new("python.cpu");
+        for (found, logged) in &pairs {
+            cpu.add(python_ns(found), Some(logged.cpu_ns), found.wall_ns);
+        }
+        let mut series = call_series(&links, &calls, truth);
+        series.push(cpu);
+        Comparison {
+            title: title.into(),
+            requests: truth.requests.len(),
+            found: pairs.len(),
+            links,
+            lost_events: report.capture.lost_events.values().sum(),
+            series,
+        }
+    }
+
+    /// Prints the table, and panics unless all is found, linked, and close enough to the truth.
+    #[track_caller]
+    pub fn check(&self) {
+        eprintln!("{self}");
+        assert_eq!(self.found, self.requests, "{}: requests found", self.title);
+        assert_eq!(self.links.wrong, 0, "{}: calls linked to a wrong request", self.title);
+        assert_eq!(self.links.missing, 0, "{}: calls not linked", self.title);
+        assert_eq!(self.links.extra, 0, "{}: calls that the vendor did not see", self.title);
+        assert_eq!(self.lost_events, 0, "{}: lost events", self.title);
+        for series in &self.series {
+            assert!(series.is_close(), "{}: {} is off:\n{self}", self.title, series.name());
+        }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let Links { right, wrong, missing, extra, .. } = &self.links;
+        writeln!(formatter, "{}", self.title)?;
+        writeln!(
+            formatter,
+            "  requests found {} of {}, lost events {}",
+            self.found, self.requests, self.lost_events
+        )?;
+        writeln!(formatter, "  calls linked right {right}, wrong {wrong}, missing {missing}, extra {extra}")?;
+        write!(formatter, "{}", Series::heading())?;
+        for series in &self.series {
+            write!(formatter, "\n{series}")?;
+        }
+        Ok(())
+    }
+}
+
+fn call_series(links: &Links, calls: &[(&str, &Call)], truth: &Truth) -> Vec<Series> {
+    let connections: HashMap<u64, &Connection> =
+        truth.connections.iter().map(|connection| (connection.connection, connection)).collect();
+    let mut tls = Series::new("llm.tls");
+    let mut first_byte = Series::new("llm.first_byte");
+    let mut stream = Series::new("llm.stream");
+    for (call, exchange) in
+        links.pairs.iter().map(|&(call, exchange)| (calls[call].1, &truth.exchanges[exchange]))
+    {
+        first_byte.add(call.first_byte_ns, exchange.first_byte_ns(), call.wall_ns);
+        if exchange.sent_ns.len() > 1 {
+            stream.add(call.stream_ns, exchange.stream_ns(), call.wall_ns);
+        }
+        if let Some(connection) = connections.get(&exchange.connection).filter(|_| is_first(exchange, truth))
+        {
+            tls.add(call.tls_ns, Some(connection.finished_ns - connection.hello_ns), call.wall_ns);
+        }
+    }
+    vec![tls, first_byte, stream]
+}
+
+fn is_first(exchange: &Exchange, truth: &Truth) -> bool {
+    let on_connection = truth.exchanges.iter().filter(|other| other.connection == exchange.connection);
+    on_connection.map(|other| other.received_ns).min() == Some(exchange.received_ns)
+}
+
+fn name_of<'a>(request: &'a Request, truth: &'a Truth) -> Option<&'a str> {
+    match request.kind {
+        Kind::Http => request.path.as_deref()?.rsplit('/').next(),
+        Kind::Run => {
+            let logged = truth.requests.iter().find(|logged| logged.pid == request.pid)?;
+            Some(logged.id.as_str())
+        }
+    }
+}
+
+/// Time on CPU: the truth does not tell collections and imports from the rest.
+fn python_ns(request: &Request) -> Option<u64> {
+    let known = |bucket| request.buckets.get(bucket).unwrap_or(0);
+    Some(request.buckets.get(Bucket::PythonCpu)? + known(Bucket::PythonGc) + known(Bucket::PythonImport))
+}

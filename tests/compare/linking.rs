@@ -1,0 +1,132 @@
+//! Which exchange of the vendor's log a call of the report is, told by time alone.
+//!
+//! The report does not say what was asked, so a call that stands under a wrong request must be found out otherwise: the tests let the
+//! vendor's delays differ for each call, so that the time to the first byte and the length of the stream tell exchanges apart.
+
+use tracer::report::types::Call;
+
+use crate::truth::{Exchange, Truth};
+
+/// How far clocks and probes may be apart in what must lie within a call.
+const SLACK_NS: u64 = 3_000_000;
+/// What is not known counts as much as this.
+const UNKNOWN_NS: u64 = 20_000_000;
+
+#[derive(Debug, Default)]
+pub struct Links {
+    /// Index of the call and of its exchange, of those linked to the right request.
+    pub pairs: Vec<(usize, usize)>,
+    pub right: usize,
+    /// Calls that stand under another request than the one that made them.
+    pub wrong: usize,
+    /// Exchanges that no call of the report is.
+    pub missing: usize,
+    /// Calls that no exchange is.
+    pub extra: usize,
+}
+
+impl Links {
+    /// `calls` with the names of their requests.
+    pub fn new(calls: &[(&str, &Call)], truth: &Truth) -> Links {
+        let mut candidates = Vec::new();
+        for (i, (_, call)) in calls.iter().enumerate() {
+            for (j, exchange) in truth.exchanges.iter().enumerate() {
+                if contains(call, exchange, truth.unix_offset_ns) {
+                    candidates.push((distance_ns(call, exchange), i, j));
+                }
+            }
+        }
+        candidates.sort_unstable();
+
+        let mut links = Links::default();
+        let mut exchange_of = vec![None; calls.len()];
+        let mut taken = vec![false; truth.exchanges.len()];
+        for (_, i, j) in candidates {
+            if exchange_of[i].is_some() || taken[j] {
+                continue;
+            }
+            exchange_of[i] = Some(j);
+            taken[j] = true;
+        }
+        for (i, exchange) in exchange_of.into_iter().enumerate() {
+            match exchange {
+                None => links.extra += 1,
+                Some(j) if truth.exchanges[j].request() == calls[i].0 => links.pairs.push((i, j)),
+                Some(_) => links.wrong += 1,
+            }
+        }
+        links.right = links.pairs.len();
+        links.missing = taken.iter().filter(|taken| !**taken).count();
+        links
+    }
+}
+
+/// Whether the vendor received the request and sent its answer while the call lasted.
+fn contains(call: &Call, exchange: &Exchange, unix_offset_ns: u64) -> bool {
+    let start_ns = call.start_unix_ns.saturating_sub(unix_offset_ns);
+    let end_ns = start_ns + call.wall_ns;
+    let sent_ns = exchange.sent_ns.last().copied().unwrap_or(exchange.received_ns);
+    start_ns <= exchange.received_ns + SLACK_NS && sent_ns <= end_ns + SLACK_NS
+}
+
+fn distance_ns(call: &Call, exchange: &Exchange) -> u64 {
+    let difference = |measured: Option<u64>, truth: Option<u64>| match (measured, truth) {
+        (Some(measured), Some(truth)) => measured.abs_diff(truth),
+        _ => UNKNOWN_NS,
+    };
+    difference(call.first_byte_ns, exchange.first_byte_ns())
+        + difference(call.stream_ns, exchange.stream_ns())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFSET_NS: u64 = 1_000_000_000_000;
+
+    fn exchange(call: &str, received_ns: u64, ttft_ns: u64) -> Exchange {
+        let first = received_ns + ttft_ns;
+        Exchange {
+            connection: 1,
+            call: call.into(),
+            attempt: 1,
+            stream: true,
+            status: 200,
+            received_ns,
+            sent_ns: vec![first, first + 50_000_000],
+        }
+    }
+
+    fn call(exchange: &Exchange) -> Call {
+        Call {
+            start_unix_ns: OFFSET_NS + exchange.received_ns - 1_000_000,
+            wall_ns: 400_000_000,
+            first_byte_ns: exchange.first_byte_ns(),
+            stream_ns: exchange.stream_ns(),
+            ..Call::default()
+        }
+    }
+
+    fn truth(exchanges: Vec<Exchange>) -> Truth {
+        Truth { unix_offset_ns: OFFSET_NS, exchanges, ..Truth::default() }
+    }
+
+    #[test]
+    fn simultaneous_calls_are_told_apart_by_their_times() {
+        let truth =
+            truth(vec![exchange("a/0", 10_000_000, 100_000_000), exchange("b/0", 10_000_000, 130_000_000)]);
+        let (a, b) = (call(&truth.exchanges[0]), call(&truth.exchanges[1]));
+        let right = Links::new(&[("b", &b), ("a", &a)], &truth);
+        assert_eq!((right.right, right.wrong, right.missing, right.extra), (2, 0, 0, 0));
+        let swapped = Links::new(&[("a", &b), ("b", &a)], &truth);
+        assert_eq!((swapped.right, swapped.wrong), (0, 2));
+    }
+
+    #[test]
+    fn what_only_one_side_has_is_missing_or_extra() {
+        let truth = truth(vec![exchange("a/0", 10_000_000, 100_000_000)]);
+        let elsewhere = call(&exchange("a/0", 900_000_000, 100_000_000));
+        let links = Links::new(&[("a", &elsewhere)], &truth);
+        assert_eq!((links.right, links.missing, links.extra), (0, 1, 1));
+    }
+}

@@ -1,0 +1,44 @@
+//! The applications of `tests/apps`, as commands.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use tests::{lab::PORT, python::Python};
+
+/// FastAPI that streams to its caller, one process.
+pub fn chat(python: &Python) -> Vec<OsString> {
+    uvicorn(python, "chat:app")
+}
+
+/// FastAPI with four routes, each with another trouble.
+pub fn demo(python: &Python) -> Vec<OsString> {
+    uvicorn(python, "demo:app")
+}
+
+/// Flask on gunicorn; `workers` are its options for them.
+pub fn flask(python: &Python, workers: &[&str]) -> Vec<OsString> {
+    let address = format!("127.0.0.1:{PORT}");
+    let options = ["--bind", &address, "--log-level", "warning", "flask_app:app"];
+    words(python.program("gunicorn"), workers.iter().chain(&options))
+}
+
+/// A run without a server.
+pub fn script(python: &Python, exit_code: &str) -> Vec<OsString> {
+    words(python.program("python"), ["script.py", exit_code].iter())
+}
+
+/// What lets `tracer record` start the command.
+pub fn traced(command: Vec<OsString>) -> Vec<OsString> {
+    [OsString::from("--")].into_iter().chain(command).collect()
+}
+
+fn uvicorn(python: &Python, application: &str) -> Vec<OsString> {
+    let options = ["-m", "uvicorn", application, "--port", PORT, "--no-access-log", "--log-level", "warning"];
+    words(python.program("python"), options.iter())
+}
+
+fn words<'a>(program: PathBuf, arguments: impl Iterator<Item = &'a &'a str>) -> Vec<OsString> {
+    [program.into_os_string()]
+        .into_iter()
+        .chain(arguments.map(|argument| OsString::from(*argument)))
+        .collect()
+}

@@ -1,0 +1,55 @@
+//! The Pythons that the live tests run on.
+
+use std::{env, path::PathBuf};
+
+/// A virtual environment with the packages of `tests/apps/requirements.txt`.
+#[derive(Clone, Debug)]
+pub struct Python {
+    /// As in `python-3.11.2`.
+    pub name: String,
+    bin: PathBuf,
+}
+
+impl Python {
+    /// All that `cargo xtask test` prepared; the system's is the first.
+    pub fn all() -> Vec<Python> {
+        let venvs = env::var_os("TRACER_TEST_VENVS").expect(
+            "TRACER_TEST_VENVS names no virtual environments: run the live tests by `cargo xtask test live`",
+        );
+        let pythons: Vec<Python> = env::split_paths(&venvs)
+            .map(|venv| Python {
+                name: venv.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                bin: venv.join("bin"),
+            })
+            .collect();
+        assert!(!pythons.is_empty(), "TRACER_TEST_VENVS is empty");
+        pythons
+    }
+
+    /// The system's.
+    pub fn system() -> Python {
+        Python::all().swap_remove(0)
+    }
+
+    /// A program of the environment: `python`, `gunicorn`.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
+    }
+}
+
+/// The interpreter of a version under pyenv, as in `3.6`, if there is one.
+pub fn pyenv(version: &str) -> Option<PathBuf> {
+    let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".pyenv"));
+    let root = env::var_os("PYENV_ROOT").map(PathBuf::from).or(home)?;
+    let mut found: Vec<PathBuf> = root
+        .join("versions")
+        .read_dir()
+        .ok()?
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{version}.")))
+        .map(|entry| entry.path().join("bin/python3"))
+        .filter(|python| python.exists())
+        .collect();
+    found.sort();
+    found.pop()
+}
