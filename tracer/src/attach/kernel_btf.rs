@@ -182,7 +182,7 @@ impl<'a> Btf<'a> {
             at = at.checked_add(found.at).ok_or_else(no_field)?;
             type_id = found.type_id;
         }
-        if found.bits != 0 || at % 8 != 0 {
+        if found.bits != 0 || !at.is_multiple_of(8) {
             let (root, path) = (root.to_owned(), path.to_owned());
             return Err(BtfError::BitField { root, path, at, bits: found.bits });
         }
