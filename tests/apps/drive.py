@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=10, help="for each path")
     parser.add_argument("--concurrency", type=int, default=10)
     parser.add_argument("--stagger-ms", type=float, default=0, help="between the starts of two workers")
-    parser.add_argument("--prefix", default="r", help="of the requests' names")
+    parser.add_argument("--prefix", default="", help="of the requests' names")
     parser.add_argument("--fresh", action="store_true", help="a connection for each request")
     parser.add_argument("--wait", type=float, default=30, help="seconds for the server to come up")
     parser.add_argument("--truth", help="file for a line of JSON for each request")

@@ -7,7 +7,7 @@ from openai import OpenAI
 import truth
 import work
 
-with truth.request("script", "script") as this:
+with truth.run("script") as this:
     client = OpenAI()
     print(work.ask(client, this, "ttft=150,gap=10,n=10"))
     work.burn(100)

@@ -65,6 +65,17 @@ class Call:
 
 
 @contextmanager
+def run(identity: str):
+    """The truth of a whole process, from its start: a run is one request, imports and all."""
+    request = Request(identity, identity)
+    try:
+        yield request
+    finally:
+        request.cpu_ns = time.process_time_ns()
+        request.end()
+
+
+@contextmanager
 def request(identity: str, route: str):
     """The truth of a synchronous handler."""
     request = Request(identity, route)

@@ -81,9 +81,9 @@ fn an_answer_that_waits_for_a_busy_loop_is_the_loops_time() {
         let report = recording.interrupt();
         let truth = lab.truth();
         let arrived_ns =
-            truth.exchanges.iter().find(|exchange| exchange.call == "r0/0").expect("the call").sent_ns[0];
-        let expected_ns = truth.request("r1").end_ns - arrived_ns;
-        let request = report.requests.iter().find(|request| request.path.as_deref() == Some("/chat/r0"));
+            truth.exchanges.iter().find(|exchange| exchange.call == "0/0").expect("the call").sent_ns[0];
+        let expected_ns = truth.request("1").end_ns - arrived_ns;
+        let request = report.requests.iter().find(|request| request.path.as_deref() == Some("/chat/0"));
         let waited_ns = request.expect("the request is in the report").buckets.get(Bucket::WaitLoop);
         let waited_ns = waited_ns.expect("wait.loop is known");
         eprintln!("{}: wait.loop {:.2} ms, true {:.2} ms", python.name, ms(waited_ns), ms(expected_ns));

@@ -6,9 +6,12 @@ use std::{
 };
 
 use crate::{
-    event::{self, ConnectionId, Role},
+    event::{self, ConnectionId, Role, Transport},
     request::{RequestId, call::Span},
 };
+
+/// RFC 1035, section 4.2.
+const DNS_PORT: u16 = 53;
 
 /// Arrivals kept while they are not read.
 const MAX_ARRIVALS: usize = 4_096;
@@ -80,9 +83,10 @@ pub type Connections = HashMap<ConnectionId, Connection>;
 
 impl Connection {
     pub fn new(tgid: u32, opened: &event::Connection) -> Self {
-        let use_ = match opened.role {
-            Role::Accepted => Use::Inbound(Inbound::default()),
-            Role::Connected | Role::Unknown => Use::Unknown,
+        let use_ = match (opened.role, opened.transport, opened.remote) {
+            (Role::Accepted, ..) => Use::Inbound(Inbound::default()),
+            (_, Transport::Udp, Some((_, DNS_PORT))) => Use::Dns,
+            _ => Use::Unknown,
         };
         let mut stream = Stream::new((opened.copied_seq != 0).then_some(opened.copied_seq));
         if let Some(first_data_ns) = opened.first_data_ns {

@@ -48,12 +48,13 @@ impl Lookups {
         lookups.retain(|lookup| lookup.span.end_ns + MAX_AGE_NS > end_ns);
     }
 
-    /// The lookup of `host` that a connect at `connect_ns` waited for: the latest that ended before it.
-    pub fn take(&mut self, host: &str, connect_ns: u64) -> Option<Span> {
+    /// The lookup of `host` that a connect at `connect_ns` waited for: the latest that ended before it, and that
+    /// began when its request had, at `since_ns`.
+    pub fn take(&mut self, host: &str, since_ns: u64, connect_ns: u64) -> Option<Span> {
         let lookups = self.by_name.get_mut(&key(host))?;
         let lookup = lookups
             .iter_mut()
-            .filter(|lookup| !lookup.taken)
+            .filter(|lookup| !lookup.taken && lookup.span.start_ns >= since_ns)
             .filter(|lookup| lookup.span.end_ns <= connect_ns && lookup.span.end_ns + MAX_AGE_NS > connect_ns)
             .max_by_key(|lookup| lookup.span.end_ns)?;
         lookup.taken = true;
@@ -76,9 +77,10 @@ mod tests {
         lookups.query(2, "api.openai.com", 100);
         lookups.answer(1, "api.openai.com.", 150);
         lookups.answer(2, "API.openai.com", 160);
-        assert_eq!(lookups.take("api.openai.com", 155), None);
-        assert_eq!(lookups.take("api.openai.com", 170), Some(Span { start_ns: 100, end_ns: 160 }));
-        assert_eq!(lookups.take("api.openai.com", 171), None);
-        assert_eq!(lookups.take("api.anthropic.com", 171), None);
+        assert_eq!(lookups.take("api.openai.com", 100, 155), None);
+        assert_eq!(lookups.take("api.openai.com", 101, 170), None);
+        assert_eq!(lookups.take("api.openai.com", 100, 170), Some(Span { start_ns: 100, end_ns: 160 }));
+        assert_eq!(lookups.take("api.openai.com", 100, 171), None);
+        assert_eq!(lookups.take("api.anthropic.com", 0, 171), None);
     }
 }

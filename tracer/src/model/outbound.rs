@@ -101,7 +101,7 @@ impl Model {
             return;
         };
         let mut call = Call::new(id, 0, Span { start_ns: at_ns, end_ns: at_ns });
-        self.describe(id, tgid, &mut call);
+        self.describe(id, tgid, request, &mut call);
         self.begin(id, request, tid, call);
     }
 
@@ -137,12 +137,12 @@ impl Model {
         let mut call = Call::new(id, 0, sent);
         call.request = head.cloned();
         call.bytes_out = transfer.bytes;
-        self.describe(id, transfer.tgid, &mut call);
+        self.describe(id, transfer.tgid, request, &mut call);
         self.begin(id, request, transfer.tid, call);
     }
 
     /// Fills in the peer, and for the first call of a connection what it took to open it.
-    fn describe(&mut self, id: ConnectionId, tgid: u32, call: &mut Call) {
+    fn describe(&mut self, id: ConnectionId, tgid: u32, request: RequestId, call: &mut Call) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let remote = connection.remote;
         let Some(outbound) = connection.outbound() else { return };
@@ -161,7 +161,8 @@ impl Model {
             call.connect = Some(connect);
             call.tls = outbound.tls;
             let host = call.host.as_deref().unwrap_or_default();
-            call.dns = self.process(tgid).lookups.take(host, connect.start_ns);
+            let since_ns = self.open.get(&request).map_or(0, |request| request.start_ns);
+            call.dns = self.process(tgid).lookups.take(host, since_ns, connect.start_ns);
         }
         let path = call.request.as_ref().map(|head| head.path.as_str());
         call.to_llm = self.vendors.is_llm(call.host.as_deref(), call.port, path);

@@ -38,7 +38,7 @@ impl Model {
             thread.last_epoll = Some(Epoll { out_ns: off.out_ns, wake_ns: off.wake_ns, timed_out });
         }
         if matches!(off.wait, Wait::Futex { .. }) && !off.is_gil && off.state == OffState::Sleeping {
-            thread.work_since_ns = off.wake_ns;
+            thread.work_since_ns = Some(off.wake_ns);
         }
         thread.remember(off);
         if thread.is_spare(&off) {

@@ -382,6 +382,47 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
+fn a_lookup_in_a_pool_thread_is_joined_by_host() {
+    let (pool, resolver) = (PID + 1, ConnectionId(9));
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .request_read(10)
+        .out(20, Wait::Futex { address: 0x9000 });
+    story
+        .on(pool)
+        .back(22, 22)
+        .at(
+            100,
+            Body::Connection(Connection {
+                id: resolver,
+                role: Role::Connected,
+                transport: Transport::Udp,
+                local: None,
+                remote: Some(([127, 0, 0, 53].into(), 53)),
+                first_data_ns: None,
+                copied_seq: 0,
+            }),
+        )
+        .at(100, Body::Connect { connection: resolver, enter_ns: 100 * US, result: 0 });
+    let name = || "api.openai.com".to_owned();
+    let query = Mark::DnsQuery { id: 7, name: name() };
+    let answer = Mark::DnsAnswer { id: 7, name: name(), addresses: vec![[127, 0, 0, 1].into()] };
+    story
+        .transfer((100, 101), resolver, Direction::Sent, 32, vec![query])
+        .transfer((390, 400), resolver, Direction::Received, 48, vec![answer])
+        .on(PID)
+        .back(400, 400)
+        .tls_opened(410)
+        .call_sent(420)
+        .answer_sent(450);
+    let report = story.report(1_000);
+    assert_eq!(report.requests[0].calls[0].dns_ns, Some(300 * US));
+    assert_eq!(report.requests[0].buckets.get(Bucket::NetOther), Some(0));
+}
+
+#[test]
 fn tickets_that_are_read_before_the_answer_are_not_its_first_byte() {
     let mut story = Story::new();
     story

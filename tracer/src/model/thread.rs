@@ -29,8 +29,9 @@ pub struct Thread {
     pub imports: u32,
     /// The last sleep in epoll: when it began, when it was woken, and whether by its time-out.
     pub last_epoll: Option<Epoll>,
-    /// When it last woke from a futex that is not the GIL: a pool thread then has something to do.
-    pub work_since_ns: u64,
+    /// When it was started, or last woke from a futex that is not the GIL: a pool thread then has something to
+    /// do.
+    pub work_since_ns: Option<u64>,
     pub history: VecDeque<Off>,
 }
 

@@ -125,11 +125,10 @@ impl Model {
 
     fn looked_up(&mut self, transfer: &Transfer) {
         let work_since_ns = self.thread(transfer.tgid, transfer.tid).work_since_ns;
-        let start_ns = match transfer.enter_ns.checked_sub(work_since_ns) {
-            // A pool thread that was woken for this lookup had to read its configuration first.
-            Some(before_ns) if before_ns < LOOKUP_PREPARATION_NS => work_since_ns,
-            _ => transfer.enter_ns,
-        };
+        // A pool thread that was woken for this lookup had to read its configuration first.
+        let start_ns = work_since_ns
+            .filter(|since_ns| since_ns + LOOKUP_PREPARATION_NS > transfer.enter_ns)
+            .unwrap_or(transfer.enter_ns);
         let lookups = &mut self.process(transfer.tgid).lookups;
         for mark in transfer.marks {
             match mark {

@@ -151,9 +151,8 @@ impl PythonProcess {
         .collect();
         unknown.push(Unknown {
             bucket: Bucket::WaitExecutor.name().to_owned(),
-            reason:
-                "no probe on _queue.SimpleQueue (put, get, get_nowait), which hands work to thread pools, yet"
-                    .to_owned(),
+            reason: "no probe on _queue.SimpleQueue (put, get, get_nowait), which hands work to thread pools"
+                .to_owned(),
         });
         ProcessFacts {
             start_unix_ns: self.start_unix_ns,

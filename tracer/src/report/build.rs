@@ -66,6 +66,7 @@ pub fn build(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTa
     };
     report.requests =
         outcome.requests.iter().map(|request| build_request(origin, &report, request, vendors)).collect();
+    report.capture.unknown.extend(hidden_backoff(&report));
     report.findings = crate::finding::find(&report);
     report
 }
@@ -144,6 +145,21 @@ fn build_request(
         timeline,
         steps,
     }
+}
+
+/// The processes whose backoff can't be seen, because their answers are encrypted.
+fn hidden_backoff(report: &Report) -> Vec<UnknownBucket> {
+    let hidden = |request: &&types::Request| request.buckets.get(Bucket::LlmBackoff).is_none();
+    let pids: std::collections::BTreeSet<u32> =
+        report.requests.iter().filter(hidden).map(|request| request.pid).collect();
+    let unknown = |pid| UnknownBucket {
+        pid,
+        bucket: Bucket::LlmBackoff.name().to_owned(),
+        reason:
+            "the status of an answer over TLS is not read, so a sleep before another attempt is wait.sleep"
+                .to_owned(),
+    };
+    pids.into_iter().map(unknown).collect()
 }
 
 /// Buckets that no probe could see for this request: those of its process, and the backoff between calls whose
