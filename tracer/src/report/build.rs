@@ -4,6 +4,7 @@ use crate::{
     model::Outcome,
     report::{
         bucket::Bucket,
+        route::Templates,
         types::{self, Buckets, Kind, Report, Segment, Step, UnknownBucket},
     },
     request::{self, call::Span},
@@ -67,8 +68,17 @@ pub fn build(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTa
     report.requests =
         outcome.requests.iter().map(|request| build_request(origin, &report, request, vendors)).collect();
     report.capture.unknown.extend(hidden_backoff(&report));
+    route(&mut report.requests);
     report.findings = crate::finding::find(&report);
     report
+}
+
+/// Groups requests by what their paths have in common.
+fn route(requests: &mut [types::Request]) {
+    let templates = Templates::learn(requests.iter().filter_map(|request| request.path.as_deref()));
+    for request in requests {
+        request.route = request.path.as_deref().map(|path| templates.of(path));
+    }
 }
 
 fn build_request(
@@ -129,7 +139,7 @@ fn build_request(
         pid: request.tgid,
         kind: if is_http { Kind::Http } else { Kind::Run },
         method: is_http.then(|| request.head.method.clone()),
-        route: path.as_deref().map(super::route::template),
+        route: None,
         path,
         status: request.status,
         start_unix_ns: origin.unix_ns(request.start_ns),

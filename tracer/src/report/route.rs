@@ -1,10 +1,81 @@
-//! From a path to the template that groups it with its like.
+//! From paths to the templates that group each with its like.
+
+use std::collections::{HashMap, HashSet};
 
 /// Segments beyond this many become one `{rest}`, so that a scanner cannot make routes without end.
 const SEGMENTS: usize = 12;
 
 /// Longer segments are identifiers, whatever they hold.
 const WORD_CHARS: usize = 48;
+
+/// What stands for an identifier.
+const ID: &str = "{id}";
+
+/// So many segments that differ in their digits alone, in one place below one prefix, are identifiers:
+/// `/wait/r1` to `/wait/r5`. Fewer may be words: `/step1`, `/step2`.
+const LIKE_SEGMENTS: usize = 5;
+
+/// Templates learned from all paths of a report, for identifiers that only show beside their like.
+#[derive(Clone, Debug, Default)]
+pub struct Templates {
+    /// Places of identifiers: the template of what stands before, and the segment with its digits taken out.
+    places: HashSet<(String, String)>,
+}
+
+impl Templates {
+    /// Looks for segments that are identifiers by their number.
+    pub fn learn<'a>(paths: impl IntoIterator<Item = &'a str>) -> Self {
+        let paths: HashSet<String> = paths.into_iter().map(template).collect();
+        let mut paths: Vec<Vec<&str>> = paths.iter().map(|path| path.split('/').collect()).collect();
+        let mut templates = Templates::default();
+        // Place by place, so that what is learned of one is in the prefix of the next.
+        for index in 0..=SEGMENTS {
+            let mut found = HashMap::<(String, String), HashSet<&str>>::new();
+            for path in &paths {
+                if let Some(segment) = path.get(index).filter(|segment| is_numbered(segment)) {
+                    let place = (path[..index].join("/"), shape(segment));
+                    found.entry(place).or_default().insert(segment);
+                }
+            }
+            let ids = found.into_iter().filter(|(_, segments)| segments.len() >= LIKE_SEGMENTS);
+            templates.places.extend(ids.map(|(place, _)| place));
+            for path in &mut paths {
+                if templates.is_id(path, index) {
+                    path[index] = ID;
+                }
+            }
+        }
+        templates
+    }
+
+    /// As [`template`], with what was learned.
+    pub fn of(&self, path: &str) -> String {
+        let path = template(path);
+        let mut segments: Vec<&str> = path.split('/').collect();
+        for index in 0..segments.len() {
+            if self.is_id(&segments, index) {
+                segments[index] = ID;
+            }
+        }
+        segments.join("/")
+    }
+
+    fn is_id(&self, path: &[&str], index: usize) -> bool {
+        path.get(index).is_some_and(|segment| {
+            is_numbered(segment) && self.places.contains(&(path[..index].join("/"), shape(segment)))
+        })
+    }
+}
+
+/// A word that ends in a number, other than a version.
+fn is_numbered(segment: &str) -> bool {
+    let word = segment.trim_end_matches(|c: char| c.is_ascii_digit());
+    word.len() < segment.len() && !word.eq_ignore_ascii_case("v")
+}
+
+fn shape(segment: &str) -> String {
+    segment.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()
+}
 
 /// The path with its identifiers replaced: `/users/123/posts` gives `/users/{id}/posts`. What counts as an
 /// identifier: numbers and dates, UUIDs, hexadecimal of 8 digits or more, long strings that mix letters and
@@ -20,7 +91,7 @@ pub fn template(path: &str) -> String {
             route.push_str("{rest}");
             break;
         }
-        route.push_str(if is_identifier(segment) { "{id}" } else { segment });
+        route.push_str(if is_identifier(segment) { ID } else { segment });
     }
     if route.is_empty() { "/".to_owned() } else { route }
 }
@@ -98,6 +169,22 @@ mod tests {
         ] {
             assert_eq!(template(path), path);
         }
+    }
+
+    #[test]
+    fn many_alike_are_identifiers() {
+        let users = (0..6).map(|id| format!("/users/u{id}/posts/p{}", 7 * id));
+        let words = ["/step1", "/step2", "/v1/a", "/v2/a", "/v3/a", "/v4/a", "/v5/a"].map(str::to_owned);
+        let paths: Vec<String> = users.chain(words.clone()).collect();
+        let templates = Templates::learn(paths.iter().map(String::as_str));
+        assert_eq!(templates.of("/users/u3/posts/p21"), "/users/{id}/posts/{id}");
+        assert_eq!(templates.of("/users/u99"), "/users/{id}");
+        assert_eq!(templates.of("/users/new"), "/users/new");
+        assert_eq!(templates.of("/users/5"), "/users/{id}");
+        for word in words {
+            assert_eq!(templates.of(&word), word);
+        }
+        assert_eq!(Templates::default().of(""), "/");
     }
 
     #[test]
