@@ -12,7 +12,7 @@ use crate::report::{
     types::{Finding, Report},
 };
 
-/// From this share of the wall time on, nothing but the code matters.
+/// From this share on of the time that others do not hold it up, nothing but the code matters.
 const DOMINANT_SHARE: f64 = 0.5;
 
 /// Routes that are faster than this have no trouble to find.
@@ -25,8 +25,8 @@ pub fn check(report: &Report) -> Vec<Finding> {
 
 fn of_route(group: &Group) -> Option<Finding> {
     let cpu_ns = group.bucket_ns(Bucket::PythonCpu)?;
-    let share = stats::ratio(cpu_ns, group.wall_ns());
-    if share < DOMINANT_SHARE || group.wall_percentile_ns(50.0) < SLOW_NS {
+    let own_share = stats::ratio(cpu_ns, group.wall_ns().saturating_sub(group.held_up_ns()));
+    if own_share < DOMINANT_SHARE || group.wall_percentile_ns(50.0) < SLOW_NS {
         return None;
     }
     let hottest = hottest(group);
@@ -40,12 +40,12 @@ fn of_route(group: &Group) -> Option<Finding> {
     };
     Some(Finding {
         kind: "cpu_bound".to_owned(),
-        title: format!("{} is bound by Python code, not by the vendor", group.label),
+        title: format!("{} is bound by Python code", group.label),
         requests: group.requests.len() as u64,
         cost_ns: cpu_ns,
         evidence: evidence([
             ("route", json!(group.label)),
-            ("share", json!(share)),
+            ("share", json!(stats::ratio(cpu_ns, group.wall_ns()))),
             ("cpu_p50_ns", json!(cpu_p50_ns(group))),
             ("hottest_function", json!(hottest)),
         ]),
@@ -87,6 +87,12 @@ mod tests {
         assert_eq!(findings[0].cost_ns, 90 * MS);
         assert_eq!(findings[0].evidence["share"], 0.9);
         assert!(findings[0].advice.contains("fib"));
+    }
+
+    #[test]
+    fn what_others_hold_up_is_no_part_of_it() {
+        let held_up = request("/compute", 0, &[(Bucket::WaitLoop, 200), (Bucket::PythonCpu, 90)]);
+        assert_eq!(check(&report([held_up])).len(), 1);
     }
 
     #[test]

@@ -1,137 +1,153 @@
 //! A route whose steps keep an event loop busy while other requests are ready to go on.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::evidence;
+use super::{
+    evidence,
+    loop_wait::{Busy, Threads, waits},
+};
 use crate::report::{
     bucket::Bucket,
-    group, stats,
-    types::{Finding, Report, Request, Segment},
+    group::{self, Side},
+    stats,
+    types::{Finding, Report},
 };
 
-/// A loop that is merely well used holds nobody back for longer than this at a time.
-const LONG_STEP_NS: u64 = 10_000_000;
-
-/// Steps of a thread in absolute time, in order; steps of one thread do not overlap.
-type Lane<'a> = Vec<(u64, u64, &'a Request)>;
+/// A loop that is merely well used holds nobody up for longer than this at a time.
+pub(super) const LONG_STEP_NS: u64 = 10_000_000;
 
 /// What a route did to others.
 #[derive(Default)]
 struct Blocker<'a> {
-    cost_ns: u64,
-    longest_ns: u64,
-    requests: BTreeSet<&'a str>,
+    /// Its long steps, by request and start.
+    steps: BTreeMap<(&'a str, u64), Busy<'a>>,
     waiting: BTreeSet<&'a str>,
-    /// What the blocking steps spent their time on.
-    spent_ns: BTreeMap<Bucket, u64>,
+    /// How long requests of each route waited for it.
+    delayed_ns: BTreeMap<String, u64>,
 }
 
 /// Holds the `wait.loop` of each request against the steps of others on the thread where it goes on. The
 /// cost of a route is the time that others waited while its long steps ran.
 pub fn check(report: &Report) -> Vec<Finding> {
-    let lanes = lanes(report);
+    let threads = Threads::new(report);
     let mut blockers = BTreeMap::<String, Blocker>::new();
-    for waiting in &report.requests {
-        for wait in waiting.timeline.iter().filter(|piece| piece.bucket == Bucket::WaitLoop) {
-            let Some(lane) = loop_thread(waiting, wait).and_then(|tid| lanes.get(&(waiting.pid, tid))) else {
-                continue;
-            };
-            let start_ns = waiting.start_unix_ns.saturating_add(wait.start_ns);
-            let end_ns = waiting.start_unix_ns.saturating_add(wait.end_ns);
-            let first = lane.partition_point(|(_, step_end_ns, _)| *step_end_ns <= start_ns);
-            let overlapping =
-                lane.iter().skip(first).take_while(|(step_start_ns, ..)| *step_start_ns < end_ns);
-            for (step_start_ns, step_end_ns, request) in overlapping {
-                let step_ns = step_end_ns.saturating_sub(*step_start_ns);
-                if request.id == waiting.id || step_ns < LONG_STEP_NS {
-                    continue;
-                }
-                let from_ns = start_ns.max(*step_start_ns);
-                let to_ns = end_ns.min(*step_end_ns);
-                let blocker = blockers.entry(group::label(request)).or_default();
-                blocker.cost_ns = blocker.cost_ns.saturating_add(to_ns.saturating_sub(from_ns));
-                blocker.longest_ns = blocker.longest_ns.max(step_ns);
-                blocker.requests.insert(&request.id);
-                blocker.waiting.insert(&waiting.id);
-                add_spent(&mut blocker.spent_ns, request, from_ns, to_ns);
-            }
+    for (waiting, wait) in waits(report) {
+        let long = threads.during(waiting, wait).filter(|(busy, _)| busy.length_ns() >= LONG_STEP_NS);
+        for (busy, delay_ns) in long {
+            let blocker = blockers.entry(group::label(busy.request)).or_default();
+            blocker.steps.insert((&busy.request.id, busy.start_ns), busy);
+            blocker.waiting.insert(&waiting.id);
+            let delayed = blocker.delayed_ns.entry(group::label(waiting)).or_default();
+            *delayed = delayed.saturating_add(delay_ns);
         }
     }
     blockers.into_iter().map(|(route, blocker)| finding(route, &blocker)).collect()
 }
 
-/// The thread whose loop was waited for: that of the step with which the request goes on.
-fn loop_thread(waiting: &Request, wait: &Segment) -> Option<u32> {
-    let next = waiting.steps.partition_point(|step| step.start_ns < wait.end_ns);
-    waiting.steps.get(next).or(waiting.steps.last()).map(|step| step.tid)
+/// What a step was doing, as far as it matters for what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    Network,
+    Cpu,
+    Gc,
+    Import,
+    Sleep,
+    Other,
 }
 
-fn lanes(report: &Report) -> HashMap<(u32, u32), Lane<'_>> {
-    let mut lanes = HashMap::<(u32, u32), Lane>::new();
-    for request in &report.requests {
-        for step in &request.steps {
-            let start_ns = request.start_unix_ns.saturating_add(step.start_ns);
-            let end_ns = request.start_unix_ns.saturating_add(step.end_ns);
-            lanes.entry((request.pid, step.tid)).or_default().push((start_ns, end_ns, request));
+fn finding(route: String, blocker: &Blocker) -> Finding {
+    let mut spent_ns = BTreeMap::<Cause, u64>::new();
+    for busy in blocker.steps.values() {
+        add_spent(&mut spent_ns, busy);
+    }
+    let cause = spent_ns.iter().max_by_key(|(_, ns)| **ns).map_or(Cause::Other, |(cause, _)| *cause);
+    let requests: BTreeSet<&str> = blocker.steps.keys().map(|(request, _)| *request).collect();
+    let hosts: BTreeSet<&str> =
+        blocker.steps.values().flat_map(|busy| hosts(busy)).filter(|_| cause == Cause::Network).collect();
+    let with = match (cause, hosts.iter().next()) {
+        (Cause::Network, Some(host)) => format!("synchronous calls to {host}"),
+        (Cause::Network, None) => "synchronous calls".to_owned(),
+        (Cause::Cpu, _) => "computation".to_owned(),
+        (Cause::Gc, _) => "garbage collections".to_owned(),
+        (Cause::Import, _) => "imports".to_owned(),
+        (Cause::Sleep, _) => "a sleep".to_owned(),
+        (Cause::Other, _) => "long steps".to_owned(),
+    };
+    Finding {
+        kind: "loop_blocked".to_owned(),
+        title: format!("{route} blocks the event loop with {with}"),
+        requests: blocker.waiting.len() as u64,
+        cost_ns: stats::sum(blocker.delayed_ns.values().copied()),
+        evidence: evidence([
+            ("route", json!(route)),
+            ("blocking_requests", json!(requests.len())),
+            ("long_steps", json!(blocker.steps.len())),
+            ("longest_step_ns", json!(blocker.steps.values().map(Busy::length_ns).max())),
+            ("network_wait_in_steps_ns", json!(spent_ns.get(&Cause::Network))),
+            ("cpu_in_steps_ns", json!(spent_ns.get(&Cause::Cpu))),
+            ("gc_in_steps_ns", json!(spent_ns.get(&Cause::Gc))),
+            ("imports_in_steps_ns", json!(spent_ns.get(&Cause::Import))),
+            ("delayed_ns", json!(blocker.delayed_ns)),
+        ]),
+        advice: advice(cause).to_owned(),
+    }
+}
+
+fn advice(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Network => {
+            "Use the asynchronous client (AsyncOpenAI, httpx.AsyncClient), or wrap the call in `await \
+             asyncio.to_thread(...)`, or make the handler a plain `def`, which FastAPI runs in a thread."
         }
+        Cause::Cpu => {
+            "Move the computation off the loop: `await loop.run_in_executor(process_pool, ...)`, or a worker \
+             of its own."
+        }
+        Cause::Gc => {
+            "Call `gc.freeze()` once the application is loaded, so that collections skip what stays, or raise \
+             `gc.set_threshold()`."
+        }
+        Cause::Import => "Import at the top of the module, so that it happens before requests come.",
+        Cause::Sleep => "Replace time.sleep() by `await asyncio.sleep()`.",
+        Cause::Other => "Wrap what blocks in `await asyncio.to_thread(...)`.",
     }
-    for lane in lanes.values_mut() {
-        lane.sort_unstable_by_key(|(start_ns, end_ns, _)| (*start_ns, *end_ns));
-    }
-    lanes
 }
 
-/// Adds what a request spent between two instants, by bucket.
-fn add_spent(spent_ns: &mut BTreeMap<Bucket, u64>, request: &Request, from_ns: u64, to_ns: u64) {
-    let absolute = |ns| request.start_unix_ns.saturating_add(ns);
-    let first = request.timeline.partition_point(|piece| absolute(piece.end_ns) <= from_ns);
-    let pieces = request.timeline.iter().skip(first).take_while(|piece| absolute(piece.start_ns) < to_ns);
+/// Adds what a request spent in a step, by cause.
+fn add_spent(spent_ns: &mut BTreeMap<Cause, u64>, busy: &Busy) {
+    let absolute = |ns| busy.request.start_unix_ns.saturating_add(ns);
+    let timeline = &busy.request.timeline;
+    let first = timeline.partition_point(|piece| absolute(piece.end_ns) <= busy.start_ns);
+    let pieces = timeline.iter().skip(first).take_while(|piece| absolute(piece.start_ns) < busy.end_ns);
     for piece in pieces {
-        let start_ns = absolute(piece.start_ns).max(from_ns);
-        let end_ns = absolute(piece.end_ns).min(to_ns);
-        let spent = spent_ns.entry(piece.bucket).or_default();
+        let start_ns = absolute(piece.start_ns).max(busy.start_ns);
+        let end_ns = absolute(piece.end_ns).min(busy.end_ns);
+        let spent = spent_ns.entry(cause_of(piece.bucket)).or_default();
         *spent = spent.saturating_add(end_ns.saturating_sub(start_ns));
     }
 }
 
-fn finding(route: String, blocker: &Blocker) -> Finding {
-    let busy_with = blocker.spent_ns.iter().max_by_key(|(_, ns)| **ns).map(|(bucket, _)| *bucket);
-    let spent_ns = stats::sum(blocker.spent_ns.values().copied());
-    let cpu_ns = blocker.spent_ns.get(&Bucket::PythonCpu).copied().unwrap_or_default();
-    Finding {
-        kind: "loop_blocked".to_owned(),
-        title: format!("{route} blocks the event loop while other requests are ready to go on"),
-        requests: blocker.waiting.len() as u64,
-        cost_ns: blocker.cost_ns,
-        evidence: evidence([
-            ("route", json!(route)),
-            ("blocking_requests", json!(blocker.requests.len())),
-            ("longest_step_ns", json!(blocker.longest_ns)),
-            ("busy_with", json!(busy_with.map(Bucket::name))),
-            ("cpu_share", json!(stats::ratio(cpu_ns, spent_ns))),
-        ]),
-        advice: advice(busy_with).to_owned(),
+fn cause_of(bucket: Bucket) -> Cause {
+    match bucket {
+        Bucket::NetOther => Cause::Network,
+        bucket if group::side_of(bucket) == Side::Vendor => Cause::Network,
+        Bucket::PythonCpu => Cause::Cpu,
+        Bucket::PythonGc => Cause::Gc,
+        Bucket::PythonImport => Cause::Import,
+        Bucket::WaitSleep => Cause::Sleep,
+        _ => Cause::Other,
     }
 }
 
-fn advice(busy_with: Option<Bucket>) -> &'static str {
-    match busy_with {
-        Some(Bucket::PythonCpu | Bucket::PythonGc) => {
-            "Move the computation off the loop: `await loop.run_in_executor(process_pool, ...)`, or a worker \
-             of its own."
-        }
-        Some(Bucket::WaitSleep) => "Replace time.sleep() by `await asyncio.sleep()`.",
-        Some(bucket) if group::side_of(bucket) == group::Side::Vendor || bucket == Bucket::NetOther => {
-            "A blocking client is used on the loop: use the asynchronous one (AsyncOpenAI, httpx.AsyncClient), \
-             or wrap the call in `await asyncio.to_thread(...)`."
-        }
-        Some(Bucket::PythonImport) => {
-            "Import at the top of the module, so that it happens before requests come."
-        }
-        _ => "Wrap what blocks in `await asyncio.to_thread(...)`.",
-    }
+/// Whom a step called.
+fn hosts<'a>(busy: &Busy<'a>) -> impl Iterator<Item = &'a str> {
+    let (start_ns, end_ns) = (busy.start_ns, busy.end_ns);
+    let calls = busy.request.calls.iter().filter(move |call| {
+        call.start_unix_ns < end_ns && call.start_unix_ns.saturating_add(call.wall_ns) > start_ns
+    });
+    calls.filter_map(|call| call.host.as_deref())
 }
 
 #[cfg(test)]
@@ -139,7 +155,7 @@ mod tests {
     use super::*;
     use crate::{
         finding::cases::{MS, report, request},
-        report::types::Step,
+        report::types::{Request, Step},
     };
 
     fn waiting() -> Request {
@@ -160,7 +176,9 @@ mod tests {
         let finding = &findings[0];
         assert_eq!((finding.kind.as_str(), finding.requests, finding.cost_ns), ("loop_blocked", 1, 80 * MS));
         assert_eq!(finding.evidence["route"], "GET /sync");
-        assert_eq!(finding.evidence["busy_with"], "llm.first_byte");
+        assert_eq!(finding.evidence["network_wait_in_steps_ns"], 70 * MS);
+        assert_eq!(finding.evidence["delayed_ns"]["GET /quick"], 80 * MS);
+        assert!(finding.title.ends_with("synchronous calls"));
         assert!(finding.advice.contains("AsyncOpenAI"));
     }
 

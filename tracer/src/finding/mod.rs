@@ -6,6 +6,8 @@ mod cpu_bound;
 mod gil_contention;
 mod import_in_request;
 mod loop_blocked;
+mod loop_saturated;
+mod loop_wait;
 mod retry_backoff;
 mod serial_calls;
 mod slow_dns;
@@ -16,13 +18,17 @@ mod cases;
 
 use serde_json::Value;
 
-use crate::report::types::{Finding, Report};
+use crate::report::{
+    stats,
+    types::{Finding, Report},
+};
 
 /// Looks for one bottleneck.
 type Check = fn(&Report) -> Vec<Finding>;
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     loop_blocked::check,
+    loop_saturated::check,
     cpu_bound::check,
     serial_calls::check,
     connection_not_reused::check,
@@ -36,11 +42,17 @@ const CHECKS: [Check; 9] = [
 /// Costs below this are noise, whatever share they are.
 const LEAST_COST_NS: u64 = 1_000_000;
 
+/// Costs below this share of the wall time of all requests are not worth a look.
+const LEAST_SHARE: f64 = 0.001;
+
 /// All findings of a report, the most costly first. The report must be one that was just made from events:
 /// `timeline`, `steps` and the place of calls are not in its JSON form. `report.findings` is not looked at.
 pub fn find(report: &Report) -> Vec<Finding> {
     let mut findings: Vec<Finding> = CHECKS.iter().flat_map(|check| check(report)).collect();
-    findings.retain(|finding| finding.cost_ns >= LEAST_COST_NS);
+    let wall_ns = stats::sum(report.requests.iter().map(|request| request.wall_ns));
+    findings.retain(|finding| {
+        finding.cost_ns >= LEAST_COST_NS && stats::ratio(finding.cost_ns, wall_ns) >= LEAST_SHARE
+    });
     findings.sort_by(|a, b| b.cost_ns.cmp(&a.cost_ns).then_with(|| a.title.cmp(&b.title)));
     findings
 }

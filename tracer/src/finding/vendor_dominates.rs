@@ -10,8 +10,12 @@ use crate::report::{
     types::{Finding, Report},
 };
 
-/// Beyond this share there is nothing to win on one's own side.
+/// Beyond this share there is nothing to win in the route's own code. Time in which others hold it up is not
+/// counted: that is a finding about them.
 const DOMINANT_SHARE: f64 = 0.8;
+
+/// Below this share of the wall time, being held up is what the route suffers from.
+const LEAST_SHARE: f64 = 0.3;
 
 /// The cost of a route is all of its `llm.*`.
 pub fn check(report: &Report) -> Vec<Finding> {
@@ -22,7 +26,8 @@ fn of_route(group: &Group) -> Option<Finding> {
     let wall_ns = group.wall_ns();
     let vendor_ns = group.side_ns(Side::Vendor);
     let share = stats::ratio(vendor_ns, wall_ns);
-    if share <= DOMINANT_SHARE {
+    let own_share = stats::ratio(vendor_ns, wall_ns.saturating_sub(group.held_up_ns()));
+    if own_share <= DOMINANT_SHARE || share < LEAST_SHARE {
         return None;
     }
     let first_byte_ns = group.bucket_ns(Bucket::LlmFirstByte).unwrap_or_default();
@@ -41,7 +46,7 @@ fn of_route(group: &Group) -> Option<Finding> {
     };
     Some(Finding {
         kind: "vendor_dominates".to_owned(),
-        title: format!("{} waits for the vendor, mostly {part}; little of it is yours", group.label),
+        title: format!("{} waits for the vendor, mostly {part}", group.label),
         requests: group.requests.len() as u64,
         cost_ns: vendor_ns,
         evidence: evidence([
@@ -71,8 +76,15 @@ mod tests {
     }
 
     #[test]
+    fn a_route_that_others_hold_up_still_waits_for_its_vendor() {
+        let held_up = request("/wait", 0, &[(Bucket::LlmFirstByte, 50), (Bucket::WaitLoop, 50)]);
+        assert_eq!(check(&report([held_up]))[0].cost_ns, 50 * MS);
+    }
+
+    #[test]
     fn a_route_with_time_of_its_own_is_not_found() {
-        let mixed = request("/mixed", 0, &[(Bucket::LlmFirstByte, 80), (Bucket::WaitLoop, 20)]);
-        assert!(check(&report([mixed])).is_empty());
+        let mixed = request("/mixed", 0, &[(Bucket::LlmFirstByte, 80), (Bucket::PythonCpu, 20)]);
+        let held_up = request("/held_up", 0, &[(Bucket::LlmFirstByte, 20), (Bucket::WaitLoop, 80)]);
+        assert!(check(&report([mixed, held_up])).is_empty());
     }
 }

@@ -226,5 +226,32 @@ fn build_call(
         stack: Vec::new(),
         context: call.context,
         start_ns: start_ns.saturating_sub(request.start_ns),
+        phases: phases(request, call),
     }
+}
+
+/// The phases of a call. One that was not answered waits for its first byte until it ends.
+fn phases(request: &request::Request, call: &request::Call) -> Vec<Segment> {
+    let (sent_ns, end_ns) = (call.send.end_ns, call.end_ns());
+    let first_byte_ns = call.first_byte_ns.unwrap_or(end_ns);
+    let last_byte_ns = call.last_byte_ns.unwrap_or(first_byte_ns);
+    let phases = [
+        (call.dns, Bucket::LlmDns),
+        (call.connect, Bucket::LlmConnect),
+        (call.tls, Bucket::LlmTls),
+        (Some(call.send), Bucket::LlmSend),
+        (Some(Span { start_ns: sent_ns, end_ns: first_byte_ns }), Bucket::LlmFirstByte),
+        (Some(Span { start_ns: first_byte_ns, end_ns: last_byte_ns }), Bucket::LlmStream),
+    ];
+    let from_start = |at_ns: u64| at_ns.saturating_sub(request.start_ns);
+    phases
+        .into_iter()
+        .filter_map(|(span, bucket)| span.map(|span| (span, bucket)))
+        .filter(|(span, _)| span.end_ns > span.start_ns)
+        .map(|(span, bucket)| Segment {
+            start_ns: from_start(span.start_ns),
+            end_ns: from_start(span.end_ns),
+            bucket,
+        })
+        .collect()
 }

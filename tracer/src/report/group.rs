@@ -66,6 +66,12 @@ impl Group<'_> {
         stats::sum(buckets.filter_map(|bucket| self.bucket_ns(bucket)))
     }
 
+    /// Time in which its requests could have gone on, had others not been served first.
+    pub fn held_up_ns(&self) -> u64 {
+        let buckets = [Bucket::WaitLoop, Bucket::WaitGil, Bucket::WaitExecutor, Bucket::WaitRunqueue];
+        stats::sum(buckets.into_iter().filter_map(|bucket| self.bucket_ns(bucket)))
+    }
+
     /// Calls of all its requests.
     pub fn calls(&self) -> usize {
         self.requests.iter().map(|request| request.calls.len()).sum()

@@ -153,6 +153,9 @@ pub struct Call {
     /// From the request's start.
     #[serde(skip)]
     pub start_ns: u64,
+    /// Where its phases lie, named as for an LLM call; from the request's start.
+    #[serde(skip)]
+    pub phases: Vec<Segment>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -10,13 +10,19 @@ use crate::report::{
 
 const INDENT: usize = 4;
 
+/// Findings that are printed, the most costly ones.
+const FINDINGS: usize = 8;
+
+/// Parts of a figure that are printed, the largest ones.
+const PARTS: usize = 3;
+
 pub fn render(report: &Report, filter: &Filter, width: usize, paint: Paint) -> String {
     let findings: Vec<&Finding> = report.findings.iter().filter(|finding| filter.keeps(finding)).collect();
     if findings.is_empty() {
         return String::new();
     }
     let mut text = format!("{}\n", paint.title("findings, by cost"));
-    for (index, finding) in findings.into_iter().enumerate() {
+    for (index, finding) in findings.iter().take(FINDINGS).enumerate() {
         let title = format!(
             "{} ({} over {})",
             format::printable(&finding.title),
@@ -33,6 +39,12 @@ pub fn render(report: &Report, filter: &Filter, width: usize, paint: Paint) -> S
         let advice = format!("→ {}", format::printable(&finding.advice));
         text.push_str(&wrap::words(&advice, &lead, INDENT + 2, width));
     }
+    if let Some(rest) = findings.get(FINDINGS..).filter(|rest| !rest.is_empty()) {
+        let cost_ns = rest.iter().map(|finding| finding.cost_ns).max().unwrap_or_default();
+        let line =
+            format!("and {} more, of at most {}: --format json", rest.len(), format::duration(cost_ns));
+        text.push_str(&wrap::words(&line, "    ", INDENT, width));
+    }
     text
 }
 
@@ -43,8 +55,26 @@ fn evidence(finding: &Finding) -> Vec<String> {
         .evidence
         .iter()
         .filter(|(_, value)| !value.is_null() && !is_named(value))
-        .map(|(key, value)| format::printable(&figure(key, value)))
+        .flat_map(|(key, value)| figures(key, value))
+        .map(|figure| format::printable(&figure))
         .collect()
+}
+
+/// A figure, or each part of one that is given by name: `holding up GET /chat 1.20 s`, `POST /ask 300 ms`.
+fn figures(key: &str, value: &Value) -> Vec<String> {
+    let Value::Object(parts) = value else { return vec![figure(key, value)] };
+    let name = key.trim_end_matches("_ns").replace('_', " ");
+    let mut parts: Vec<(&str, u64)> =
+        parts.iter().map(|(part, ns)| (part.as_str(), ns.as_u64().unwrap_or_default())).collect();
+    parts.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
+    let lead = |index| if index == 0 { format!("{name} ") } else { String::new() };
+    let shown = parts.iter().take(PARTS).enumerate();
+    let mut figures: Vec<String> =
+        shown.map(|(index, (part, ns))| format!("{}{part} {}", lead(index), format::duration(*ns))).collect();
+    if parts.len() > PARTS {
+        figures.push(format!("{} more", parts.len() - PARTS));
+    }
+    figures
 }
 
 fn figure(key: &str, value: &Value) -> String {

@@ -1,10 +1,12 @@
 //! The report as text for a terminal: a summary by route, findings, what could not be seen, and a waterfall
 //! for each of the slowest requests.
 
+mod calls;
 mod chart;
 mod findings;
 pub mod format;
 mod header;
+mod lanes;
 mod notes;
 mod paint;
 mod summary;

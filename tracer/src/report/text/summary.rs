@@ -1,8 +1,9 @@
-//! The summary by route: how slow, and because of whom.
+//! The summary by route: how slow, because of whom, and where the time went.
 
 use super::{
+    chart::Chart,
     format,
-    paint::{Paint, UNKNOWN, glyph},
+    paint::{Paint, glyph},
     wrap,
 };
 use crate::report::{
@@ -14,8 +15,8 @@ use crate::report::{
 /// Width of the columns after the route: requests, p50, p95, vendor, own, other, calls.
 const COLUMNS: [usize; 7] = [9, 9, 9, 7, 6, 6, 6];
 
-/// Buckets below this share of their route's time are left out of the second line.
-const LEAST_SHARE: f64 = 0.005;
+/// Buckets below this share of their route's time are not named.
+const LEAST_SHARE: f64 = 0.01;
 
 pub fn render(requests: &[&Request], width: usize, paint: Paint) -> String {
     let groups = group::by_route(requests.iter().copied());
@@ -30,7 +31,7 @@ pub fn render(requests: &[&Request], width: usize, paint: Paint) -> String {
     for group in &groups {
         let label = format::fit(&format::printable(&group.label), route_width);
         text.push_str(&format!("{}\n", row(&label, &figures(group), route_width)));
-        text.push_str(&wrap::items(&shares(group, paint), 2, width));
+        text.push_str(&shares(group, width, paint));
     }
     let key = "vendor: llm.*; own: python.* and wait.*; other: net.other, client, unattributed";
     text.push_str(&paint.dim(&wrap::words(key, "", 0, width)));
@@ -59,19 +60,36 @@ fn figures(group: &Group) -> [String; 7] {
     ]
 }
 
-/// The buckets that matter, the largest first, then those that could not be seen, with a `?`.
-fn shares(group: &Group, paint: Paint) -> Vec<(String, usize)> {
+/// A bar of the route's time, and as many of its buckets as have room beside it, the largest first. What
+/// could not be seen is said elsewhere; a figure that lacks some requests has a `?`.
+fn shares(group: &Group, width: usize, paint: Paint) -> String {
     let wall_ns = group.wall_ns();
     let mut seen: Vec<(Bucket, u64)> = Bucket::ALL
         .into_iter()
         .filter_map(|bucket| Some((bucket, group.bucket_ns(bucket)?)))
-        .filter(|(_, ns)| *ns as f64 >= LEAST_SHARE * wall_ns as f64 && *ns > 0)
+        .filter(|(_, ns)| *ns > 0)
         .collect();
     seen.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
-    let seen = seen.into_iter().map(|(bucket, ns)| {
-        let doubt = if group.is_unknown(bucket) { " ?" } else { "" };
-        paint.keyed(glyph(bucket), &format!("{} {}{doubt}", bucket.name(), format::share(ns, wall_ns)))
+
+    let chart = Chart { span_ns: wall_ns, cells: width / 5 };
+    let mut at_ns = 0u64;
+    let pieces = seen.iter().map(|(bucket, ns)| {
+        let start_ns = at_ns;
+        at_ns = at_ns.saturating_add(*ns);
+        (start_ns, at_ns, glyph(*bucket))
     });
-    let unseen = Bucket::ALL.into_iter().filter(|bucket| group.bucket_ns(*bucket).is_none());
-    seen.chain(unseen.map(|bucket| paint.keyed(UNKNOWN, bucket.name()))).collect()
+    let mut line = format!("  {}", paint.cells(&chart.row(pieces)));
+    let mut column = 2 + chart.cells;
+    for (bucket, ns) in seen.into_iter().filter(|(_, ns)| *ns as f64 >= LEAST_SHARE * wall_ns as f64) {
+        let doubt = if group.is_unknown(bucket) { " ?" } else { "" };
+        let text = format!("{} {}{doubt}", bucket.name(), format::share(ns, wall_ns));
+        let (item, columns) = paint.keyed(glyph(bucket), &text);
+        column += 2 + columns;
+        if column > width {
+            break;
+        }
+        line.push_str("  ");
+        line.push_str(&item);
+    }
+    format!("{}\n", line.trim_end())
 }

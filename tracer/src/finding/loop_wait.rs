@@ -1,0 +1,92 @@
+//! Waits for an event loop, held against what its thread did meanwhile.
+
+use std::collections::HashMap;
+
+use crate::report::{
+    bucket::Bucket,
+    types::{Report, Request, Segment},
+};
+
+/// A step on a thread; from and to in time since the epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Busy<'a> {
+    pub start_ns: u64,
+    pub end_ns: u64,
+    pub request: &'a Request,
+}
+
+impl Busy<'_> {
+    pub fn length_ns(&self) -> u64 {
+        self.end_ns.saturating_sub(self.start_ns)
+    }
+}
+
+/// What the threads of a report did, each in order and without overlap.
+pub struct Threads<'a>(HashMap<(u32, u32), Vec<Busy<'a>>>);
+
+impl<'a> Threads<'a> {
+    pub fn new(report: &'a Report) -> Self {
+        let mut threads = HashMap::<(u32, u32), Vec<Busy>>::new();
+        for request in &report.requests {
+            for step in &request.steps {
+                let start_ns = request.start_unix_ns.saturating_add(step.start_ns);
+                let end_ns = request.start_unix_ns.saturating_add(step.end_ns);
+                threads.entry((request.pid, step.tid)).or_default().push(Busy { start_ns, end_ns, request });
+            }
+        }
+        threads.values_mut().for_each(|lane| *lane = without_overlap(lane));
+        Threads(threads)
+    }
+
+    /// The steps of other requests that the event loop ran during a wait of `waiting` for it, each with how
+    /// much of it (ns) lies within the wait. The loop is that of the step with which the request goes on.
+    pub fn during(&self, waiting: &Request, wait: &Segment) -> impl Iterator<Item = (Busy<'a>, u64)> {
+        let next = waiting.steps.partition_point(|step| step.start_ns < wait.end_ns);
+        let step = waiting.steps.get(next).or(waiting.steps.last());
+        let lane = step.and_then(|step| self.0.get(&(waiting.pid, step.tid))).map_or(&[][..], Vec::as_slice);
+        let start_ns = waiting.start_unix_ns.saturating_add(wait.start_ns);
+        let end_ns = waiting.start_unix_ns.saturating_add(wait.end_ns);
+        let first = lane.partition_point(|busy| busy.end_ns <= start_ns);
+        let overlapping = lane.iter().skip(first).take_while(move |busy| busy.start_ns < end_ns);
+        overlapping
+            .filter(|busy| busy.request.id != waiting.id)
+            .map(move |busy| (*busy, end_ns.min(busy.end_ns).saturating_sub(start_ns.max(busy.start_ns))))
+    }
+}
+
+/// Every wait for an event loop.
+pub fn waits(report: &Report) -> impl Iterator<Item = (&Request, &Segment)> {
+    report.requests.iter().flat_map(|request| {
+        let waits = request.timeline.iter().filter(|piece| piece.bucket == Bucket::WaitLoop);
+        waits.map(move |wait| (request, wait))
+    })
+}
+
+/// Contexts may run within each other; what is inside belongs to the outermost.
+fn without_overlap<'a>(lane: &mut [Busy<'a>]) -> Vec<Busy<'a>> {
+    lane.sort_unstable_by_key(|busy| (busy.start_ns, std::cmp::Reverse(busy.end_ns)));
+    let mut outermost = Vec::<Busy>::with_capacity(lane.len());
+    for busy in lane {
+        let free_ns = outermost.last().map_or(0, |last| last.end_ns);
+        if busy.end_ns > free_ns {
+            outermost.push(Busy { start_ns: busy.start_ns.max(free_ns), ..*busy });
+        }
+    }
+    outermost
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::cases::request;
+
+    #[test]
+    fn inner_steps_are_part_of_the_outer() {
+        let request = request("/a", 0, &[(Bucket::PythonCpu, 1)]);
+        let busy = |start_ns, end_ns| Busy { start_ns, end_ns, request: &request };
+        let mut lane = [busy(20, 40), busy(0, 100), busy(90, 120), busy(200, 210)];
+        let spans: Vec<(u64, u64)> =
+            without_overlap(&mut lane).iter().map(|busy| (busy.start_ns, busy.end_ns)).collect();
+        assert_eq!(spans, [(0, 100), (100, 120), (200, 210)]);
+    }
+}

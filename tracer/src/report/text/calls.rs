@@ -1,0 +1,103 @@
+//! One call: drawn, and in words.
+
+use super::{
+    format,
+    paint::{CALL, Glyph, Paint, glyph},
+    wrap,
+};
+use crate::report::{bucket::Bucket, types::Call};
+
+/// Columns before the words of a call, where its number stands.
+const INDENT: usize = 5;
+
+/// To whom, for what and how it went; then its phases, each with the glyph it is drawn with.
+pub fn render(call: &Call, number: usize, width: usize, paint: Paint) -> String {
+    let words = wrap::facts(&words(call), &format!("{number:>4} "), INDENT, width);
+    words + &wrap::items(&phases(call, paint), INDENT, width)
+}
+
+/// What a call is drawn as: its phases, and what lies between and after them.
+pub fn pieces(call: &Call) -> Vec<(u64, u64, Glyph)> {
+    let mut phases = call.phases.clone();
+    phases.sort_by_key(|phase| phase.start_ns);
+    let end_ns = call.start_ns.saturating_add(call.wall_ns);
+    let mut at_ns = call.start_ns;
+    let mut pieces = Vec::new();
+    for phase in phases {
+        if phase.start_ns > at_ns {
+            pieces.push((at_ns, phase.start_ns, CALL));
+        }
+        pieces.push((phase.start_ns.max(at_ns), phase.end_ns, glyph(phase.bucket)));
+        at_ns = at_ns.max(phase.end_ns);
+    }
+    if at_ns < end_ns || pieces.is_empty() {
+        pieces.push((at_ns, end_ns, CALL));
+    }
+    pieces
+}
+
+/// The name of the other side.
+pub fn peer(call: &Call) -> &str {
+    call.host.as_deref().or(call.vendor.as_deref()).unwrap_or("?")
+}
+
+fn words(call: &Call) -> Vec<String> {
+    let mut words = vec![match call.port {
+        Some(port) => format!("{}:{port}", peer(call)),
+        None => peer(call).to_owned(),
+    }];
+    words.extend([&call.vendor, &call.operation, &call.model].into_iter().flatten().cloned());
+    words.extend(call.status.map(|status| format!("status {status}")));
+    if call.attempt > 1 {
+        words.push(format!("attempt {}", call.attempt));
+    }
+    words.push(if call.connection_reused { "kept connection" } else { "new connection" }.to_owned());
+    words.push(format::duration(call.wall_ns));
+    words.iter().map(|word| format::printable(word)).collect()
+}
+
+/// Every phase, those of opening the connection only where it was opened; `–` where there was none.
+fn phases(call: &Call, paint: Paint) -> Vec<(String, usize)> {
+    let opening = [
+        ("dns", call.dns_ns, Bucket::LlmDns),
+        ("connect", call.connect_ns, Bucket::LlmConnect),
+        ("tls", call.tls_ns, Bucket::LlmTls),
+    ];
+    let exchange = [
+        ("send", call.send_ns, Bucket::LlmSend),
+        ("first byte", call.first_byte_ns, Bucket::LlmFirstByte),
+        ("stream", call.stream_ns, Bucket::LlmStream),
+    ];
+    let opening = opening.into_iter().filter(|(_, ns, _)| !call.connection_reused || ns.is_some());
+    let mut items: Vec<(String, usize)> = opening
+        .chain(exchange)
+        .map(|(name, ns, bucket)| {
+            let ns = ns.map_or_else(|| "–".to_owned(), format::duration);
+            paint.keyed(glyph(bucket), &format!("{name} {ns}"))
+        })
+        .collect();
+    let plain = |text: String| (text.clone(), text.chars().count());
+    if call.chunks > 1 {
+        items.push(plain(format::plural(u64::from(call.chunks), "chunk")));
+    }
+    let late_ns = call.read_delay_ns.filter(|ns| *ns > 0);
+    items.extend(late_ns.map(|ns| plain(format!("read late by {}", format::duration(ns)))));
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::types::Segment;
+
+    #[test]
+    fn gaps_between_phases_are_the_calls_own() {
+        let phase = |start_ns, end_ns, bucket| Segment { start_ns, end_ns, bucket };
+        let phases = vec![phase(10, 20, Bucket::LlmDns), phase(50, 60, Bucket::LlmConnect)];
+        let call = Call { start_ns: 10, wall_ns: 80, phases, ..Call::default() };
+        let drawn: Vec<(u64, u64, char)> =
+            pieces(&call).into_iter().map(|(from, to, glyph)| (from, to, glyph.character)).collect();
+        assert_eq!(drawn, [(10, 20, 'd'), (20, 50, '·'), (50, 60, 'c'), (60, 90, '·')]);
+        assert_eq!(pieces(&Call::default()), [(0, 0, CALL)]);
+    }
+}
