@@ -18,7 +18,11 @@ impl Model {
         };
         let thread = self.thread(tgid, tid);
         thread.on_cpu_since_ns = None;
-        thread.off = Some(Off { out_ns: at_ns, wake_ns: at_ns, in_ns: at_ns, state, wait, is_gil });
+        let off = Off { out_ns: at_ns, wake_ns: at_ns, in_ns: at_ns, state, wait, is_gil };
+        thread.off = Some(off);
+        if thread.is_spare(&off) && state == OffState::Sleeping {
+            thread.idle_since_ns.get_or_insert(at_ns);
+        }
     }
 
     pub(super) fn switched_in(&mut self, at_ns: u64, tgid: u32, tid: u32, wake_ns: u64, waker_tid: u32) {

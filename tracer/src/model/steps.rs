@@ -107,9 +107,9 @@ impl Model {
     pub(super) fn unbind_thread(&mut self, at_ns: u64, tid: u32) {
         self.flush(at_ns, tid);
         let Some(thread) = self.threads.get_mut(&tid) else { return };
-        // Since when it waits for work of anybody's, it no longer works for the request.
-        let idle_since_ns = thread.off.filter(|off| thread.is_spare(off)).map(|off| off.out_ns);
-        let at_ns = idle_since_ns.unwrap_or(at_ns);
+        // A pool thread that waits for work of anybody's was done when it first did.
+        let is_idle = thread.off.is_some_and(|off| thread.is_spare(&off));
+        let at_ns = thread.idle_since_ns.take().filter(|_| is_idle).unwrap_or(at_ns);
         let (bound_ns, Some(id)) = (thread.bound_ns, thread.request.take()) else { return };
         if let Some(request) = self.open.get_mut(&id) {
             let context = request.context_number(Worker::Thread(tid));

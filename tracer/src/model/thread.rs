@@ -25,6 +25,8 @@ pub struct Thread {
     /// It works for that because a step of it started the thread: it may be a pool's, which then waits for
     /// work of anybody's.
     pub is_started_by_request: bool,
+    /// When one that a request started first waited for something to do.
+    pub idle_since_ns: Option<u64>,
     pub in_gc: bool,
     pub imports: u32,
     /// The last sleep in epoll: when it began, when it was woken, and whether by its time-out.
