@@ -67,7 +67,15 @@ fn chat() -> Request {
     request.first_byte_ns = Some(470 * MS);
     request.steps =
         vec![step(0, 4, 0), step(44, 46, 0), step(466, 468, 0), step(600, 602, 0), step(782, 786, 0)];
+    let phases = [
+        (4, 7, LlmDns),
+        (7, 19, LlmConnect),
+        (19, 44, LlmTls),
+        (46, 466, LlmFirstByte),
+        (466, 776, LlmStream),
+    ];
     request.calls = vec![Call {
+        phases: phases.map(|(start_ms, end_ms, bucket)| phase(start_ms, end_ms, bucket)).into(),
         dns_ns: Some(3 * MS),
         connect_ns: Some(12 * MS),
         tls_ns: Some(25 * MS),
@@ -90,6 +98,7 @@ fn held_back() -> Request {
     let mut request = request("2", "/chat/43", "/chat/{id}", 2_000, &pieces);
     request.steps = vec![step(0, 3, 0), step(943, 950, 0)];
     request.calls = vec![Call {
+        phases: vec![phase(3, 303, LlmFirstByte)],
         first_byte_ns: Some(300 * MS),
         read_delay_ns: Some(640 * MS),
         ..call(&request, 0, 3, 940, 0)
@@ -173,6 +182,10 @@ fn step(start_ms: u64, end_ms: u64, context: u32) -> Step {
     Step { start_ns: start_ms * MS, end_ns: end_ms * MS, context, tid: LOOP_TID }
 }
 
+fn phase(start_ms: u64, end_ms: u64, bucket: Bucket) -> Segment {
+    Segment { start_ns: start_ms * MS, end_ns: end_ms * MS, bucket }
+}
+
 fn call(request: &Request, index: u32, at_ms: u64, wall_ms: u64, context: u32) -> Call {
     Call {
         id: format!("{}.{index}", request.id),
@@ -196,6 +209,7 @@ fn call(request: &Request, index: u32, at_ms: u64, wall_ms: u64, context: u32) -
         stack: vec![Frame { function: "ask".to_owned(), file: "app.py".to_owned(), line: 17 }],
         context,
         start_ns: at_ms * MS,
+        phases: vec![phase(at_ms, at_ms + wall_ms.saturating_sub(1), LlmFirstByte)],
         ..Call::default()
     }
 }

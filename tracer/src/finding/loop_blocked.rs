@@ -18,6 +18,9 @@ use crate::report::{
 /// A loop that is merely well used holds nobody up for longer than this at a time.
 pub(super) const LONG_STEP_NS: u64 = 10_000_000;
 
+/// Causes below this share of the long steps are no evidence.
+const NOTABLE_SHARE: f64 = 0.05;
+
 /// What a route did to others.
 #[derive(Default)]
 struct Blocker<'a> {
@@ -62,6 +65,8 @@ fn finding(route: String, blocker: &Blocker) -> Finding {
     for busy in blocker.steps.values() {
         add_spent(&mut spent_ns, busy);
     }
+    let steps_ns = stats::sum(spent_ns.values().copied());
+    spent_ns.retain(|_, ns| stats::ratio(*ns, steps_ns) >= NOTABLE_SHARE);
     let cause = spent_ns.iter().max_by_key(|(_, ns)| **ns).map_or(Cause::Other, |(cause, _)| *cause);
     let requests: BTreeSet<&str> = blocker.steps.keys().map(|(request, _)| *request).collect();
     let hosts: BTreeSet<&str> =
@@ -85,11 +90,11 @@ fn finding(route: String, blocker: &Blocker) -> Finding {
             ("blocking_requests", json!(requests.len())),
             ("long_steps", json!(blocker.steps.len())),
             ("longest_step_ns", json!(blocker.steps.values().map(Busy::length_ns).max())),
-            ("network_wait_in_steps_ns", json!(spent_ns.get(&Cause::Network))),
-            ("cpu_in_steps_ns", json!(spent_ns.get(&Cause::Cpu))),
-            ("gc_in_steps_ns", json!(spent_ns.get(&Cause::Gc))),
-            ("imports_in_steps_ns", json!(spent_ns.get(&Cause::Import))),
-            ("delayed_ns", json!(blocker.delayed_ns)),
+            ("network_wait_in_them_ns", json!(spent_ns.get(&Cause::Network))),
+            ("cpu_in_them_ns", json!(spent_ns.get(&Cause::Cpu))),
+            ("gc_in_them_ns", json!(spent_ns.get(&Cause::Gc))),
+            ("imports_in_them_ns", json!(spent_ns.get(&Cause::Import))),
+            ("held_up_ns", json!(blocker.delayed_ns)),
         ]),
         advice: advice(cause).to_owned(),
     }
@@ -176,8 +181,8 @@ mod tests {
         let finding = &findings[0];
         assert_eq!((finding.kind.as_str(), finding.requests, finding.cost_ns), ("loop_blocked", 1, 80 * MS));
         assert_eq!(finding.evidence["route"], "GET /sync");
-        assert_eq!(finding.evidence["network_wait_in_steps_ns"], 70 * MS);
-        assert_eq!(finding.evidence["delayed_ns"]["GET /quick"], 80 * MS);
+        assert_eq!(finding.evidence["network_wait_in_them_ns"], 70 * MS);
+        assert_eq!(finding.evidence["held_up_ns"]["GET /quick"], 80 * MS);
         assert!(finding.title.ends_with("synchronous calls"));
         assert!(finding.advice.contains("AsyncOpenAI"));
     }

@@ -53,13 +53,13 @@ fn finding(report: &Report, pid: u32, queue: &Queue) -> Option<Finding> {
     }
     Some(Finding {
         kind: "loop_saturated".to_owned(),
-        title: format!("the event loop of process {pid} has more steps to run than time"),
+        title: format!("the event loop of process {pid} is full: others' short steps come first"),
         requests: queue.waiting.len() as u64,
         cost_ns: queue.cost_ns,
         evidence: evidence([
             ("pid", json!(pid)),
-            ("share", json!(share)),
-            ("steps", json!(queue.steps.len())),
+            ("wall_share", json!(share)),
+            ("short_steps", json!(queue.steps.len())),
             ("mean_step_ns", json!(queue.steps_ns.checked_div(queue.steps.len() as u64))),
         ]),
         advice: "Run more worker processes (uvicorn --workers, gunicorn -w), or do less in each step: fewer \
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(findings.len(), 1);
         assert_eq!((findings[0].cost_ns, findings[0].requests), (70 * MS, 1));
         assert_eq!(
-            (&findings[0].evidence["steps"], &findings[0].evidence["mean_step_ns"]),
+            (&findings[0].evidence["short_steps"], &findings[0].evidence["mean_step_ns"]),
             (&json!(10), &json!(7 * MS))
         );
     }

@@ -1,6 +1,6 @@
 //! Waits for an event loop, held against what its thread did meanwhile.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::report::{
     bucket::Bucket,
@@ -21,29 +21,36 @@ impl Busy<'_> {
     }
 }
 
-/// What the threads of a report did, each in order and without overlap.
-pub struct Threads<'a>(HashMap<(u32, u32), Vec<Busy<'a>>>);
+/// What the threads of a report did.
+pub struct Threads<'a> {
+    /// Steps by process and thread, in order and without overlap.
+    lanes: HashMap<(u32, u32), Vec<Busy<'a>>>,
+    /// The thread of the loop that runs a request.
+    loops: HashMap<&'a str, u32>,
+}
 
 impl<'a> Threads<'a> {
     pub fn new(report: &'a Report) -> Self {
-        let mut threads = HashMap::<(u32, u32), Vec<Busy>>::new();
+        let mut lanes = HashMap::<(u32, u32), Vec<Busy>>::new();
         for request in &report.requests {
             for step in &request.steps {
                 let start_ns = request.start_unix_ns.saturating_add(step.start_ns);
                 let end_ns = request.start_unix_ns.saturating_add(step.end_ns);
-                threads.entry((request.pid, step.tid)).or_default().push(Busy { start_ns, end_ns, request });
+                lanes.entry((request.pid, step.tid)).or_default().push(Busy { start_ns, end_ns, request });
             }
         }
-        threads.values_mut().for_each(|lane| *lane = without_overlap(lane));
-        Threads(threads)
+        lanes.values_mut().for_each(|lane| *lane = without_overlap(lane));
+        let requests = report.requests.iter();
+        let loops = requests.filter_map(|request| Some((request.id.as_str(), loop_of(request)?))).collect();
+        Threads { lanes, loops }
     }
 
     /// The steps of other requests that the event loop ran during a wait of `waiting` for it, each with how
-    /// much of it (ns) lies within the wait. The loop is that of the step with which the request goes on.
+    /// much of it (ns) lies within the wait.
     pub fn during(&self, waiting: &Request, wait: &Segment) -> impl Iterator<Item = (Busy<'a>, u64)> {
-        let next = waiting.steps.partition_point(|step| step.start_ns < wait.end_ns);
-        let step = waiting.steps.get(next).or(waiting.steps.last());
-        let lane = step.and_then(|step| self.0.get(&(waiting.pid, step.tid))).map_or(&[][..], Vec::as_slice);
+        let thread = self.loops.get(waiting.id.as_str());
+        let thread = thread.and_then(|tid| self.lanes.get(&(waiting.pid, *tid)));
+        let lane = thread.map_or(&[][..], Vec::as_slice);
         let start_ns = waiting.start_unix_ns.saturating_add(wait.start_ns);
         let end_ns = waiting.start_unix_ns.saturating_add(wait.end_ns);
         let first = lane.partition_point(|busy| busy.end_ns <= start_ns);
@@ -52,6 +59,15 @@ impl<'a> Threads<'a> {
             .filter(|busy| busy.request.id != waiting.id)
             .map(move |busy| (*busy, end_ns.min(busy.end_ns).saturating_sub(start_ns.max(busy.start_ns))))
     }
+}
+
+/// The thread of the loop that runs a request: the one with most of its steps. Pool threads have a few.
+fn loop_of(request: &Request) -> Option<u32> {
+    let mut steps = BTreeMap::<u32, usize>::new();
+    for step in &request.steps {
+        *steps.entry(step.tid).or_default() += 1;
+    }
+    steps.into_iter().max_by_key(|(_, steps)| *steps).map(|(tid, _)| tid)
 }
 
 /// Every wait for an event loop.

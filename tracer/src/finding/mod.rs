@@ -49,6 +49,13 @@ const LEAST_SHARE: f64 = 0.001;
 /// `timeline`, `steps` and the place of calls are not in its JSON form. `report.findings` is not looked at.
 pub fn find(report: &Report) -> Vec<Finding> {
     let mut findings: Vec<Finding> = CHECKS.iter().flat_map(|check| check(report)).collect();
+    // A route that holds the loop for its vendor costs others more than a faster vendor would save it.
+    let blockers: Vec<Finding> = findings.iter().filter(|f| f.kind == "loop_blocked").cloned().collect();
+    let is_lesser = |finding: &Finding| {
+        let same = |other: &&Finding| other.evidence.get("route") == finding.evidence.get("route");
+        blockers.iter().find(same).is_some_and(|blocker| blocker.cost_ns > finding.cost_ns)
+    };
+    findings.retain(|finding| finding.kind != "vendor_dominates" || !is_lesser(finding));
     let wall_ns = stats::sum(report.requests.iter().map(|request| request.wall_ns));
     findings.retain(|finding| {
         finding.cost_ns >= LEAST_COST_NS && stats::ratio(finding.cost_ns, wall_ns) >= LEAST_SHARE

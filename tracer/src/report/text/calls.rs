@@ -5,7 +5,7 @@ use super::{
     paint::{CALL, Glyph, Paint, glyph},
     wrap,
 };
-use crate::report::{bucket::Bucket, types::Call};
+use crate::report::{bucket::Bucket, stats, types::Call};
 
 /// Columns before the words of a call, where its number stands.
 const INDENT: usize = 5;
@@ -52,11 +52,11 @@ fn words(call: &Call) -> Vec<String> {
         words.push(format!("attempt {}", call.attempt));
     }
     words.push(if call.connection_reused { "kept connection" } else { "new connection" }.to_owned());
-    words.push(format::duration(call.wall_ns));
     words.iter().map(|word| format::printable(word)).collect()
 }
 
-/// Every phase, those of opening the connection only where it was opened; `–` where there was none.
+/// Every phase, those of opening the connection only where it was opened; `–` where there was none. Then the
+/// time between and after them, in which it was the application that kept the call waiting.
 fn phases(call: &Call, paint: Paint) -> Vec<(String, usize)> {
     let opening = [
         ("dns", call.dns_ns, Bucket::LlmDns),
@@ -76,6 +76,11 @@ fn phases(call: &Call, paint: Paint) -> Vec<(String, usize)> {
             paint.keyed(glyph(bucket), &format!("{name} {ns}"))
         })
         .collect();
+    let own_ns =
+        stats::sum(pieces(call).iter().filter(|piece| piece.2 == CALL).map(|piece| piece.1 - piece.0));
+    if own_ns > 0 {
+        items.push(paint.keyed(CALL, &format!("own {}", format::duration(own_ns))));
+    }
     let plain = |text: String| (text.clone(), text.chars().count());
     if call.chunks > 1 {
         items.push(plain(format::plural(u64::from(call.chunks), "chunk")));

@@ -66,7 +66,7 @@ impl Chart {
 
     /// 1, 2 or 5 times a power of ten, so that ticks are at least a label apart.
     fn tick_ns(self) -> u64 {
-        const LABEL_CELLS: usize = 10;
+        const LABEL_CELLS: usize = 8;
         let ticks = (self.cells / LABEL_CELLS).max(1) as u64;
         let least_ns = self.span_ns.div_ceil(ticks).max(1);
         let power = 10u64.saturating_pow(least_ns.ilog10());
@@ -119,8 +119,8 @@ mod tests {
     #[test]
     fn ticks_are_round() {
         let (labels, ticks) = Chart { span_ns: 812_000_000, cells: 40 }.axis();
-        assert_eq!(labels, "0                       500 ms");
-        assert_eq!(ticks.chars().filter(|c| *c == '┬').count(), 2);
+        assert_eq!(labels, "0        200 ms    400 ms    600 ms");
+        assert_eq!(ticks.chars().filter(|c| *c == '┬').count(), 5);
         let (labels, _) = Chart { span_ns: 812_000_000, cells: 100 }.axis();
         assert!(labels.contains("100 ms") && labels.contains("700 ms"), "{labels}");
         Chart { span_ns: u64::MAX, cells: 40 }.axis();

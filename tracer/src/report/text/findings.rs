@@ -72,7 +72,7 @@ fn figures(key: &str, value: &Value) -> Vec<String> {
     let mut figures: Vec<String> =
         shown.map(|(index, (part, ns))| format!("{}{part} {}", lead(index), format::duration(*ns))).collect();
     if parts.len() > PARTS {
-        figures.push(format!("{} more", parts.len() - PARTS));
+        figures.push(format!("and {} more", parts.len() - PARTS));
     }
     figures
 }
