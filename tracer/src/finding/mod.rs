@@ -14,7 +14,7 @@ mod slow_dns;
 mod vendor_dominates;
 
 #[cfg(test)]
-mod cases;
+pub(crate) mod cases;
 
 use serde_json::Value;
 

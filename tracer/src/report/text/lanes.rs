@@ -13,8 +13,8 @@ use crate::report::types::{Request, Step};
 /// Columns of a duration, with the space before it.
 const DURATION: usize = 9;
 
-/// Contexts with a lane of their own; a request of asyncio has a hundred, most with one callback each.
-const CONTEXTS: usize = 6;
+/// Lanes of contexts; a request of asyncio has a hundred contexts, most with one callback each.
+const LANES: usize = 6;
 
 /// Calls that are drawn, and listed below.
 pub const CALLS: usize = 6;
@@ -45,25 +45,17 @@ impl Lanes {
 
     /// Contexts that made calls or ran for long, each with its calls below it, and one lane for all others.
     pub fn contexts(&self, request: &Request) -> String {
-        let mut steps = BTreeMap::<u32, Vec<&Step>>::new();
-        for step in &request.steps {
-            steps.entry(step.context).or_default().push(step);
-        }
-        for call in &request.calls {
-            steps.entry(call.context).or_default();
-        }
-        let (shown, rest) = choose(request, steps);
+        let (shown, rest) = choose(request, lanes(request));
         let mut text = String::new();
-        for (context, steps) in &shown {
-            let label = format!("context {context}{}", threads(request, steps));
-            text.push_str(&self.steps(&label, steps));
-            text.push_str(&self.calls(request, *context));
+        for lane in &shown {
+            text.push_str(&self.steps(&label(request, lane), &lane.steps));
+            text.push_str(&self.calls(request, lane));
         }
         if !rest.is_empty() {
-            let more = if shown.is_empty() { "" } else { "more " };
-            let label = format::plural(rest.len() as u64, &format!("{more}context"));
-            let steps: Vec<&Step> = rest.into_values().flatten().collect();
-            text.push_str(&self.steps(&label, &steps));
+            let contexts = rest.iter().map(|lane| lane.contexts.len() as u64).sum();
+            let noun = if shown.is_empty() { "context" } else { "more context" };
+            let steps: Vec<&Step> = rest.into_iter().flat_map(|lane| lane.steps).collect();
+            text.push_str(&self.steps(&format::plural(contexts, noun), &steps));
         }
         if request.calls.len() > CALLS {
             let more = format::plural((request.calls.len() - CALLS) as u64, "more call");
@@ -87,9 +79,10 @@ impl Lanes {
         self.row(label, pieces, (!steps.is_empty()).then(|| ran_ns(steps)))
     }
 
-    /// The calls of a context, numbered as they are listed.
-    fn calls(&self, request: &Request, context: u32) -> String {
-        let calls = request.calls.iter().take(CALLS).enumerate().filter(|(_, call)| call.context == context);
+    /// The calls of a lane, numbered as they are listed.
+    fn calls(&self, request: &Request, lane: &Lane) -> String {
+        let calls = request.calls.iter().take(CALLS).enumerate();
+        let calls = calls.filter(|(_, call)| lane.contexts.contains(&call.context));
         calls
             .map(|(index, call)| {
                 let label = format!("{:>4} {}", index + 1, format::printable(calls::peer(call)));
@@ -107,21 +100,78 @@ impl Lanes {
     }
 }
 
-type Contexts<'a> = BTreeMap<u32, Vec<&'a Step>>;
+/// What is drawn in one row.
+#[derive(Default)]
+struct Lane<'a> {
+    contexts: Vec<u32>,
+    steps: Vec<&'a Step>,
+}
 
-/// The contexts with a lane of their own, and the others. Who makes a call that is listed comes first, so that
-/// no such call lacks its lane; then those that ran longest.
-fn choose<'a>(request: &Request, contexts: Contexts<'a>) -> (Contexts<'a>, Contexts<'a>) {
+/// A lane for each context, in order; but contexts without calls share the lane of the pool thread they ran in.
+fn lanes(request: &Request) -> Vec<Lane<'_>> {
+    let mut contexts = BTreeMap::<u32, Vec<&Step>>::new();
+    for step in &request.steps {
+        contexts.entry(step.context).or_default().push(step);
+    }
+    for call in &request.calls {
+        contexts.entry(call.context).or_default();
+    }
+    let mut lanes = Vec::<Lane>::new();
+    let mut of_thread = BTreeMap::<u32, usize>::new();
+    for (context, steps) in contexts {
+        let makes_call = request.calls.iter().any(|call| call.context == context);
+        let pool = only_thread(&steps).filter(|tid| *tid != request.pid && !makes_call);
+        let index = pool.map_or(lanes.len(), |tid| *of_thread.entry(tid).or_insert(lanes.len()));
+        if index == lanes.len() {
+            lanes.push(Lane::default());
+        }
+        if let Some(lane) = lanes.get_mut(index) {
+            lane.contexts.push(context);
+            lane.steps.extend(steps);
+        }
+    }
+    lanes
+}
+
+/// The lanes to draw, and the others. Who makes a call that is listed comes first, so that no such call lacks
+/// its lane; then those that ran longest.
+fn choose<'a>(request: &Request, lanes: Vec<Lane<'a>>) -> (Vec<Lane<'a>>, Vec<Lane<'a>>) {
     let least_ns = LEAST_SHARE * request.wall_ns as f64;
-    let makes_call = |context| request.calls.iter().take(CALLS).any(|call| call.context == context);
-    let mut ranked: Vec<(bool, u64, u32)> = contexts
+    let listed = || request.calls.iter().take(CALLS);
+    let mut ranked: Vec<(bool, u64, usize)> = lanes
         .iter()
-        .map(|(context, steps)| (makes_call(*context), ran_ns(steps), *context))
-        .filter(|(calls, ran_ns, _)| *calls || *ran_ns as f64 >= least_ns)
+        .enumerate()
+        .map(|(index, lane)| {
+            let makes_call = listed().any(|call| lane.contexts.contains(&call.context));
+            (makes_call, ran_ns(&lane.steps), index)
+        })
+        .filter(|(makes_call, ran_ns, _)| *makes_call || *ran_ns as f64 >= least_ns)
         .collect();
     ranked.sort_unstable_by(|a, b| b.cmp(a));
-    ranked.truncate(CONTEXTS);
-    contexts.into_iter().partition(|(context, _)| ranked.iter().any(|(_, _, ranked)| ranked == context))
+    ranked.truncate(LANES);
+    let (shown, rest): (Vec<_>, Vec<_>) =
+        lanes.into_iter().enumerate().partition(|(index, _)| ranked.iter().any(|(_, _, of)| of == index));
+    let plain = |lanes: Vec<(usize, Lane<'a>)>| lanes.into_iter().map(|(_, lane)| lane).collect();
+    (plain(shown), plain(rest))
+}
+
+/// `context 1, main thread`, or for several contexts of a pool thread `thread 4712`.
+fn label(request: &Request, lane: &Lane) -> String {
+    let thread = only_thread(&lane.steps);
+    match (lane.contexts.as_slice(), thread) {
+        ([context], Some(tid)) if tid == request.pid => format!("context {context}, main thread"),
+        ([context], Some(tid)) => format!("context {context}, thread {tid}"),
+        ([context], None) if lane.steps.is_empty() => format!("context {context}"),
+        ([context], None) => format!("context {context}, several threads"),
+        (_, Some(tid)) => format!("thread {tid}"),
+        (contexts, None) => format::plural(contexts.len() as u64, "context"),
+    }
+}
+
+/// The thread that ran all the steps.
+fn only_thread(steps: &[&Step]) -> Option<u32> {
+    let tid = steps.first()?.tid;
+    steps.iter().all(|step| step.tid == tid).then_some(tid)
 }
 
 /// How long the steps took; those of one thread may lie within each other.
@@ -139,22 +189,33 @@ fn ran_ns(steps: &[&Step]) -> u64 {
     sum_ns
 }
 
-/// Where a context ran: `, main thread`, `, thread 4712`, `, 3 threads`.
-fn threads(request: &Request, steps: &[&Step]) -> String {
-    let mut tids: Vec<u32> = steps.iter().map(|step| step.tid).collect();
-    tids.sort_unstable();
-    tids.dedup();
-    match tids.as_slice() {
-        [] => String::new(),
-        [tid] if *tid == request.pid => ", main thread".to_owned(),
-        [tid] => format!(", thread {tid}"),
-        tids => format!(", {} threads", tids.len()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::types::Call;
+
+    fn request(steps: Vec<Step>, calls: &[u32]) -> Request {
+        let calls = calls.iter().map(|context| Call { context: *context, ..Call::default() });
+        Request {
+            pid: 1,
+            wall_ns: 1_000,
+            calls: calls.collect(),
+            steps,
+            ..crate::finding::cases::request("/", 0, &[])
+        }
+    }
+
+    #[test]
+    fn short_contexts_and_those_of_a_pool_thread_share_lanes() {
+        let step = |context, tid, ns| Step { start_ns: 0, end_ns: ns, context, tid };
+        let steps =
+            vec![step(0, 1, 2), step(1, 1, 50), step(2, 7, 40), step(3, 7, 30), step(4, 1, 3), step(5, 8, 1)];
+        let request = request(steps, &[4]);
+        let (shown, rest) = choose(&request, lanes(&request));
+        let labels: Vec<String> = shown.iter().map(|lane| label(&request, lane)).collect();
+        assert_eq!(labels, ["context 1, main thread", "thread 7", "context 4, main thread"]);
+        assert_eq!(rest.iter().map(|lane| lane.contexts.len()).sum::<usize>(), 2);
+    }
 
     #[test]
     fn steps_within_each_other_count_once() {
