@@ -48,15 +48,15 @@ impl Lookups {
         lookups.retain(|lookup| lookup.span.end_ns + MAX_AGE_NS > end_ns);
     }
 
-    /// The lookup of `host` that a connect at `connect_ns` waited for: the latest that ended before it, and that
-    /// began when its request had, at `since_ns`.
+    /// The lookup of `host` that a connect at `connect_ns` waited for: of those that began after its request,
+    /// at `since_ns`, and ended before it, the first that no other call has.
     pub fn take(&mut self, host: &str, since_ns: u64, connect_ns: u64) -> Option<Span> {
         let lookups = self.by_name.get_mut(&key(host))?;
         let lookup = lookups
             .iter_mut()
             .filter(|lookup| !lookup.taken && lookup.span.start_ns >= since_ns)
             .filter(|lookup| lookup.span.end_ns <= connect_ns && lookup.span.end_ns + MAX_AGE_NS > connect_ns)
-            .max_by_key(|lookup| lookup.span.end_ns)?;
+            .min_by_key(|lookup| lookup.span.end_ns)?;
         lookup.taken = true;
         Some(lookup.span)
     }
