@@ -1,1 +1,98 @@
-//! Tests.
+//! Captures of real runs, replayed without root, against the reports that were held against the truth of
+//! their applications and vendor when they were recorded.
+
+use std::{fs::File, io::BufReader, path::PathBuf, sync::Arc};
+
+use tests::golden::assert_matches;
+use tracer::{
+    capture::Capture,
+    event::Event,
+    replay::Replay,
+    report::{filter::Filter, json, text, types::Report},
+    vendor::VendorTable,
+};
+
+/// Applications of `tests/apps` in the lab, on Debian's Python 3.11.
+const CAPTURES: [&str; 5] = ["demo", "chat", "flask-sync", "flask-threads", "script"];
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("captures").join(name).with_extension("trace")
+}
+
+fn capture(name: &str) -> Capture {
+    let file = File::open(path(name)).expect("the capture is there");
+    Capture::read(BufReader::new(file)).expect("the capture can be read")
+}
+
+fn replay<'a>(capture: &Capture, events: impl IntoIterator<Item = &'a Event>, end_ns: Option<u64>) -> Report {
+    let mut replay = Replay::new(Arc::new(VendorTable::builtin()));
+    events.into_iter().for_each(|event| replay.apply(event));
+    replay.finish(&capture.origin, end_ns)
+}
+
+fn assert_sums(report: &Report) {
+    for request in &report.requests {
+        assert_eq!(request.buckets.sum(), request.wall_ns, "buckets of request {}", request.id);
+    }
+}
+
+#[test]
+fn captures_give_the_reports_that_were_held_against_the_truth() {
+    for name in CAPTURES {
+        let capture = capture(name);
+        let report = replay(&capture, &capture.events, capture.end_ns);
+        assert_sums(&report);
+        let options = text::Options { width: 80, colour: false, filter: Filter::default() };
+        assert_matches(&format!("replay/{name}.txt"), &text::render(&report, &options));
+        assert_matches(&format!("replay/{name}.json"), &json::render(&report, &Filter::default()));
+    }
+}
+
+#[test]
+fn reports_of_captures_follow_the_schema() {
+    let schema: serde_json::Value = serde_json::from_str(json::SCHEMA).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
+    for name in CAPTURES {
+        let capture = capture(name);
+        let report = json::render(&replay(&capture, &capture.events, capture.end_ns), &Filter::default());
+        let report = serde_json::from_str(&report).expect("the report is JSON");
+        let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:#?}");
+    }
+}
+
+/// As after a crash, or with a tracer that was attached late: any stretch of a capture makes a report.
+#[test]
+fn any_stretch_of_a_capture_makes_a_report() {
+    for name in CAPTURES {
+        let capture = capture(name);
+        let n_events = capture.events.len();
+        for twentieth in 0..20 {
+            let at = n_events * twentieth / 20;
+            assert_sums(&replay(&capture, &capture.events[..at], None));
+            assert_sums(&replay(&capture, &capture.events[at..], capture.end_ns));
+        }
+    }
+}
+
+/// Order is the work of an earlier stage; without it the report is wrong, but there is one.
+#[test]
+fn a_capture_out_of_order_does_no_harm() {
+    for name in CAPTURES {
+        let capture = capture(name);
+        assert_sums(&replay(&capture, capture.events.iter().rev(), capture.end_ns));
+    }
+}
+
+#[test]
+fn captures_hold_no_plaintext() {
+    // What the application asks, how it proves who it is, and what the vendor answers.
+    let secrets = ["Bearer", "sk-", "authorization", "\"messages\"", "\"content\"", "data: {", "?model="];
+    for name in CAPTURES {
+        let bytes = std::fs::read(path(name)).expect("the capture is there");
+        for secret in secrets {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{name} holds `{secret}`");
+        }
+    }
+}
