@@ -131,3 +131,27 @@ fn ctrl_c_prints_the_report_and_the_capture_gives_the_same_without_root() {
 fn readable() -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o755)
 }
+
+/// As in a container: the interpreter is a file that the tracer's own mount namespace has not.
+#[test]
+fn a_python_in_a_mount_namespace_of_its_own_is_traced() {
+    let lab = Lab::start();
+    let mut recording = Recording::start(&lab, "host", [] as [&str; 0]);
+    recording.wait_ready();
+    let private = lab.dir().join("private");
+    std::fs::create_dir(&private).expect("make a directory");
+    let script = r#"mount -t tmpfs none "$0" && cp "$(readlink -f /usr/bin/python3)" "$0/python" &&
+        PYTHONHOME=/usr exec "$0/python" -c 'import gc, time; time.sleep(0.3); gc.collect(); time.sleep(0.1)'"#;
+    let mut container = lab.command("unshare");
+    container.args(["--mount", "sh", "-c", script]).arg(&private);
+    let container = lab.start_command(&mut container, "container");
+    let pid = container.pid();
+    container.finish(LIMIT).expect_code(0);
+    assert!(!private.join("python").exists(), "only the other namespace has the interpreter");
+    let report = recording.interrupt();
+    let process = report.processes.iter().find(|process| process.pid == pid).expect("the process is found");
+    assert_eq!(process.exe, private.join("python").display().to_string());
+    let run = report.requests.iter().find(|request| request.pid == pid).expect("its run is a request");
+    let collecting_ns = run.buckets.get(tracer::report::bucket::Bucket::PythonGc);
+    assert!(collecting_ns.is_some_and(|ns| ns > 0), "its USDT points are attached: {:?}", run.buckets);
+}
