@@ -119,3 +119,33 @@ fn without_btf_it_says_what_is_missing() {
     let finished = lab.run(&mut record, "record").expect_code(2);
     assert!(finished.stderr.contains("/sys/kernel/btf/vmlinux"), "{}", finished.stderr);
 }
+
+/// What a scanner sends: binary bytes, a header of 1 MB, a request that breaks off.
+const HOSTILE: &str = r#"
+import socket, sys
+for bytes in (bytes(range(256)) * 64, b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (1 << 20) + b"\r\n\r\n", b"POST /chat/x HT"):
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as peer:
+        try:
+            peer.sendall(bytes)
+            peer.shutdown(socket.SHUT_WR)
+            peer.recv(1000)
+        except ConnectionError:
+            pass
+"#;
+
+#[test]
+fn hostile_callers_cost_nobody_a_request() {
+    let python = Python::system();
+    let lab = Lab::start();
+    let recording = Recording::start(&lab, "record", traced(chat(&python)));
+    lab.drive(&["--requests", "1", "--prefix", "warm", "/chat/{id}?model=ttft=1,n=1"]);
+    let mut hostile = lab.command(python.program("python"));
+    hostile.args(["-c", HOSTILE, tests::lab::PORT]);
+    lab.run(&mut hostile, "hostile").expect_code(0);
+    lab.drive(&["--requests", "10", "--concurrency", "5", "/chat/{id}?model=ttft=50,n=3"]);
+    let report = recording.interrupt();
+    let answered = report.requests.iter().filter(|request| request.status == Some(200) && request.complete);
+    assert_eq!(answered.count(), 11);
+    let calls: usize = report.requests.iter().map(|request| request.calls.len()).sum();
+    assert_eq!(calls, 11, "each has its call, the hostile ones none");
+}
