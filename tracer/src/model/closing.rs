@@ -2,10 +2,7 @@
 
 use crate::{
     model::Model,
-    request::{
-        Request, RequestId,
-        open::{Step, Worker},
-    },
+    request::{Request, RequestId, open::Worker},
 };
 
 /// Between a call's end and the next attempt there is little but the sleep itself.
@@ -46,8 +43,7 @@ impl Model {
         for (&tid, thread) in &mut self.threads {
             for frame in thread.frames.iter_mut().filter(|frame| frame.request == Some(id)) {
                 if let Some(request) = self.open.get_mut(&id) {
-                    let context = request.context_number(Worker::Context(frame.generation));
-                    request.steps.push(Step { start_ns: frame.start_ns, end_ns: at_ns, context, tid });
+                    request.stepped(Worker::Context(frame.generation), tid, frame.start_ns, at_ns);
                 }
                 frame.request = None;
             }
@@ -75,8 +71,8 @@ fn mark_attempts(request: &mut Request) {
         if !may_retry || !last.to_llm {
             continue;
         }
-        let Some(sleep) =
-            request.longest_sleep(from_ns.saturating_sub(BACKOFF_SLACK_NS), to_ns + BACKOFF_SLACK_NS)
+        let Some(sleep) = request
+            .longest_sleep(from_ns.saturating_sub(BACKOFF_SLACK_NS), to_ns.saturating_add(BACKOFF_SLACK_NS))
         else {
             continue;
         };

@@ -132,7 +132,7 @@ impl Stream {
         if advance == 0 || advance > u32::MAX / 2 {
             return;
         }
-        self.arrived += u64::from(advance);
+        self.arrived = self.arrived.saturating_add(u64::from(advance));
         if self.arrivals.len() >= MAX_ARRIVALS {
             self.arrivals.pop_front();
         }
@@ -142,7 +142,7 @@ impl Stream {
     /// Bytes were read. Where no arrival was seen for them, they count as arrived at `at_ns`.
     pub fn read(&mut self, bytes: u64, at_ns: u64) -> Taken {
         let start = self.read;
-        self.read += bytes;
+        self.read = self.read.saturating_add(bytes);
         if self.arrived < self.read {
             self.arrived = self.read;
             self.arrivals.push_back((self.read, at_ns));
@@ -172,7 +172,7 @@ impl Stream {
 impl Taken {
     /// When the byte at offset `at` of the read arrived.
     pub fn arrival_ns(&self, at: u64) -> Option<u64> {
-        let position = self.start + at;
+        let position = self.start.saturating_add(at);
         self.arrivals.iter().find(|(end, _)| *end > position).map(|(_, arrival_ns)| *arrival_ns)
     }
 
@@ -182,7 +182,7 @@ impl Taken {
 
     /// How many arrivals this read was the first to take bytes of.
     pub fn n_new(&self, at: u64) -> u32 {
-        self.arrivals.iter().filter(|(end, _)| *end > self.start + at).count() as u32
+        self.arrivals.iter().filter(|(end, _)| *end > self.start.saturating_add(at)).count() as u32
     }
 }
 

@@ -45,7 +45,7 @@ impl Lookups {
             Some(lookup) => lookup.span.end_ns = end_ns,
             None => lookups.push(Lookup { span: Span { start_ns, end_ns }, taken: false }),
         }
-        lookups.retain(|lookup| lookup.span.end_ns + MAX_AGE_NS > end_ns);
+        lookups.retain(|lookup| end_ns.saturating_sub(lookup.span.end_ns) < MAX_AGE_NS);
     }
 
     /// The lookup of `host` that a connect at `connect_ns` waited for: of those that began after its request,
@@ -55,7 +55,7 @@ impl Lookups {
         let lookup = lookups
             .iter_mut()
             .filter(|lookup| !lookup.taken && lookup.span.start_ns >= since_ns)
-            .filter(|lookup| lookup.span.end_ns <= connect_ns && lookup.span.end_ns + MAX_AGE_NS > connect_ns)
+            .filter(|lookup| lookup.span.end_ns <= connect_ns && connect_ns - lookup.span.end_ns < MAX_AGE_NS)
             .min_by_key(|lookup| lookup.span.end_ns)?;
         lookup.taken = true;
         Some(lookup.span)

@@ -14,6 +14,8 @@ mod steps;
 mod thread;
 mod traffic;
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;
 
 use std::{
@@ -135,7 +137,8 @@ impl Model {
     }
 
     fn lost(&mut self, kind: &str, count: u64, since_ns: u64) {
-        *self.lost_events.entry(kind.to_owned()).or_default() += count;
+        let lost = self.lost_events.entry(kind.to_owned()).or_default();
+        *lost = lost.saturating_add(count);
         if matches!(kind, "context_enter" | "context_exit") {
             // Whether a thread is inside a context is no longer known: the next step tells.
             self.threads.values_mut().for_each(|thread| thread.frames.clear());

@@ -80,14 +80,14 @@ impl Model {
                 return;
             }
             // Part of a record or a head: its bytes count when it is whole.
-            call.pending_in += transfer.bytes;
+            call.pending_in = call.pending_in.saturating_add(transfer.bytes);
             call.pending_since_ns.get_or_insert(first_arrival_ns);
             return;
         };
         let arrival_ns = call.pending_since_ns.take().filter(|_| at == 0);
         let arrival_ns = arrival_ns.or(taken.arrival_ns(at)).unwrap_or(transfer.exit_ns);
         let last_arrival_ns = taken.last_arrival_ns().unwrap_or(arrival_ns);
-        let bytes = transfer.bytes - at.min(transfer.bytes) + std::mem::take(&mut call.pending_in);
+        let bytes = transfer.bytes.saturating_sub(at).saturating_add(std::mem::take(&mut call.pending_in));
         call.received(arrival_ns, last_arrival_ns, transfer.exit_ns, taken.n_new(at), bytes);
     }
 

@@ -37,8 +37,7 @@ impl Model {
             _ => wake_ns.min(at_ns),
         };
         if let (Wait::Epoll { timeout_ns }, OffState::Sleeping) = (off.wait, off.state) {
-            let timed_out =
-                timeout_ns.is_some_and(|timeout_ns| off.wake_ns - off.out_ns + EPOLL_GRAIN_NS >= timeout_ns);
+            let timed_out = off.timed_out(timeout_ns);
             thread.last_epoll = Some(Epoll { out_ns: off.out_ns, wake_ns: off.wake_ns, timed_out });
         }
         if matches!(off.wait, Wait::Futex { .. }) && !off.is_gil && off.state == OffState::Sleeping {
@@ -78,7 +77,8 @@ impl Model {
         };
         let tgid = thread.tgid;
         let Some(request) = self.works_for(tgid, tid).and_then(|id| self.open.get_mut(&id)) else { return };
-        request.cpu_ns += at_ns.saturating_sub(since_ns.max(request.start_ns));
+        let used_ns = at_ns.saturating_sub(since_ns.max(request.start_ns));
+        request.cpu_ns = request.cpu_ns.saturating_add(used_ns);
         request.claim(since_ns, at_ns, rank);
     }
 
@@ -139,9 +139,6 @@ impl Model {
     /// What a thread's own sleep is claimed for. Waits for peers are claimed by their calls, which know what
     /// arrived when.
     fn rank_of_wait(&self, tgid: u32, off: &Off, is_join: bool) -> Option<Rank> {
-        let timed_out = |timeout_ns: Option<u64>| {
-            timeout_ns.is_some_and(|timeout_ns| off.wake_ns - off.out_ns + EPOLL_GRAIN_NS >= timeout_ns)
-        };
         let process = self.processes.get(&tgid);
         let child = process.is_some_and(|process| process.n_children > 0).then_some(Rank::Child);
         match (off.state, off.wait) {
@@ -159,7 +156,7 @@ impl Model {
             }
             (_, Wait::Poll { connection: Some(connection), .. }) => self.rank_of_socket(connection),
             (_, Wait::Poll { connection: None, timeout_ns } | Wait::Epoll { timeout_ns }) => {
-                if timed_out(timeout_ns) { Some(Rank::Sleep) } else { child }
+                if off.timed_out(timeout_ns) { Some(Rank::Sleep) } else { child }
             }
             (OffState::Blocked, _) => Some(Rank::Disk),
             // A pipe: the one from a child process, if there is a child.
@@ -180,6 +177,3 @@ impl Model {
 /// Syscall numbers of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
 const READ: u64 = 0;
 const VFORK: u64 = 58;
-
-/// epoll and poll take milliseconds, and asyncio rounds up to them.
-const EPOLL_GRAIN_NS: u64 = 1_000_000;

@@ -4,7 +4,7 @@ use crate::{
     model::{Model, thread::Frame},
     request::{
         Rank, RequestId,
-        open::{Step, StepEnd, Worker},
+        open::{StepEnd, Worker},
     },
 };
 
@@ -112,8 +112,7 @@ impl Model {
         let at_ns = thread.idle_since_ns.take().filter(|_| is_idle).unwrap_or(at_ns);
         let (bound_ns, Some(id)) = (thread.bound_ns, thread.request.take()) else { return };
         if let Some(request) = self.open.get_mut(&id) {
-            let context = request.context_number(Worker::Thread(tid));
-            request.steps.push(Step { start_ns: bound_ns, end_ns: at_ns, context, tid });
+            request.stepped(Worker::Thread(tid), tid, bound_ns, at_ns);
         }
     }
 
@@ -163,8 +162,7 @@ impl Model {
         let around = self.threads.get(&tid).and_then(|thread| self.owner(thread.tgid, tid));
         let is_pool = self.threads.get(&tid).is_some_and(|thread| thread.last_epoll.is_none());
         let Some(request) = self.open.get_mut(&id) else { return };
-        let context = request.context_number(Worker::Context(frame.generation));
-        request.steps.push(Step { start_ns: frame.start_ns, end_ns: at_ns, context, tid });
+        request.stepped(Worker::Context(frame.generation), tid, frame.start_ns, at_ns);
         if around != Some(id) {
             request.last_step_end = Some(StepEnd { at_ns, tid, made_ready: frame.adopted || is_pool });
         }

@@ -60,12 +60,23 @@ pub struct Off {
     pub is_gil: bool,
 }
 
+impl Off {
+    /// Whether the thread woke because the time it was willing to sleep was over.
+    pub fn timed_out(&self, timeout_ns: Option<u64>) -> bool {
+        let slept_ns = self.wake_ns.saturating_sub(self.out_ns).saturating_add(EPOLL_GRAIN_NS);
+        timeout_ns.is_some_and(|timeout_ns| slept_ns >= timeout_ns)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Epoll {
     pub out_ns: u64,
     pub wake_ns: u64,
     pub timed_out: bool,
 }
+
+/// epoll and poll take milliseconds, and asyncio rounds up to them.
+const EPOLL_GRAIN_NS: u64 = 1_000_000;
 
 pub type Threads = HashMap<u32, Thread>;
 

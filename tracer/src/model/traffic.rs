@@ -25,7 +25,21 @@ impl Model {
         if opened.role == Role::Accepted {
             self.is_server(tgid);
         }
+        if self.connections.len() >= MAX_CONNECTIONS {
+            self.drop_older_connections();
+        }
         self.connections.insert(opened.id, Connection::new(tgid, opened));
+    }
+
+    /// Ends of connections that were lost, or evicted in the kernel, would keep them for ever: the older half
+    /// goes. Ids grow with time.
+    fn drop_older_connections(&mut self) {
+        let mut ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        let middle = ids.len() / 2;
+        let (older, ..) = ids.select_nth_unstable(middle);
+        for id in older.iter().copied() {
+            self.connection_closed(self.now_ns, id);
+        }
     }
 
     pub(super) fn connected(
@@ -127,7 +141,7 @@ impl Model {
         let work_since_ns = self.thread(transfer.tgid, transfer.tid).work_since_ns;
         // A pool thread that was woken for this lookup had to read its configuration first.
         let start_ns = work_since_ns
-            .filter(|since_ns| since_ns + LOOKUP_PREPARATION_NS > transfer.enter_ns)
+            .filter(|since_ns| transfer.enter_ns.saturating_sub(*since_ns) < LOOKUP_PREPARATION_NS)
             .unwrap_or(transfer.enter_ns);
         let lookups = &mut self.process(transfer.tgid).lookups;
         for mark in transfer.marks {
@@ -147,6 +161,9 @@ impl Model {
         }
     }
 }
+
+/// Connections that are followed at once: twice as many as the probes follow.
+const MAX_CONNECTIONS: usize = 2 * tracer_ebpf::limits::SOCKETS as usize;
 
 /// What getaddrinfo does before its first query (configuration, hosts file) takes no longer than this.
 const LOOKUP_PREPARATION_NS: u64 = 50_000_000;

@@ -23,7 +23,7 @@ pub struct Origin {
 
 impl Origin {
     fn unix_ns(&self, at_ns: u64) -> u64 {
-        (self.start_unix_ns + at_ns).saturating_sub(self.start_ns)
+        self.start_unix_ns.saturating_add(at_ns).saturating_sub(self.start_ns)
     }
 }
 

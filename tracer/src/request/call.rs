@@ -117,7 +117,7 @@ impl Call {
     pub fn sent(&mut self, send: Span, bytes: u64) {
         self.send.end_ns = send.end_ns;
         self.sends.push(send);
-        self.bytes_out += bytes;
+        self.bytes_out = self.bytes_out.saturating_add(bytes);
     }
 
     /// Bytes of the answer that arrived at `arrival_ns` were read at `read_ns`.
@@ -136,9 +136,9 @@ impl Call {
         self.first_byte_ns.get_or_insert(arrival_ns);
         self.last_byte_ns = Some(last_arrival_ns);
         self.last_read_ns = Some(read_ns);
-        self.read_delay_ns += read_ns.saturating_sub(arrival_ns);
-        self.chunks += arrivals;
-        self.bytes_in += bytes;
+        self.read_delay_ns = self.read_delay_ns.saturating_add(read_ns.saturating_sub(arrival_ns));
+        self.chunks = self.chunks.saturating_add(arrivals);
+        self.bytes_in = self.bytes_in.saturating_add(bytes);
     }
 
     /// Nothing more will come: what looked like tickets was the answer if nothing else came, and a wait for an

@@ -16,6 +16,9 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
+/// Steps kept of a request.
+const MAX_STEPS: usize = 65_536;
+
 /// Claims kept before the older ones are settled into segments: bounds what a run of hours keeps.
 const CLAIMS_BEFORE_SETTLING: usize = 65_536;
 
@@ -102,6 +105,14 @@ impl Request {
     pub fn context_number(&mut self, worker: Worker) -> u32 {
         let next = self.contexts.len() as u32;
         *self.contexts.entry(worker).or_insert(next)
+    }
+
+    /// A worker ran for the request. Of a run of hours only the first steps are kept: they are for drawing.
+    pub fn stepped(&mut self, worker: Worker, tid: u32, start_ns: u64, end_ns: u64) {
+        let context = self.context_number(worker);
+        if self.steps.len() < MAX_STEPS {
+            self.steps.push(Step { start_ns, end_ns, context, tid });
+        }
     }
 
     /// Claims an interval. Of a run that has claimed much, what is long past is settled for good.
