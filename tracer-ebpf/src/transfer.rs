@@ -64,7 +64,7 @@ pub fn emit_transfer(socket: &mut Socket, done: Done, piece: Piece, ids: Ids) {
     emit_scratch(scratch, kind::TRANSFER, done.exit_ns, ids, size_of::<event::Transfer>() as u64, copied);
 }
 
-/// Copies from `piece` as much as its first byte and the connection's state make useful.
+/// Copies from `piece` as much as its first bytes and the connection's state make useful.
 #[inline(always)]
 fn copy(scratch: &mut Scratch, socket: &mut Socket, piece: Piece, moved: u64, sent: bool) -> u64 {
     let available = if piece.bytes < moved { piece.bytes } else { moved };
@@ -72,8 +72,8 @@ fn copy(scratch: &mut Scratch, socket: &mut Socket, piece: Piece, moved: u64, se
         return 0;
     }
     // SAFETY: the helper checks the address and fails instead of faulting.
-    let Ok(first) = (unsafe { bpf_probe_read_user(piece.address as *const u8) }) else { return 0 };
-    if first == TLS_HANDSHAKE {
+    let Ok(first) = (unsafe { bpf_probe_read_user(piece.address as *const [u8; 4]) }) else { return 0 };
+    if first[0] == TLS_HANDSHAKE {
         socket.flags |= flag::TLS;
     }
     let before = if sent { socket.sent } else { socket.received };
@@ -90,16 +90,35 @@ fn copy(scratch: &mut Scratch, socket: &mut Socket, piece: Piece, moved: u64, se
     if result == 0 { bytes } else { 0 }
 }
 
-/// How many bytes may hold something to parse. Heads of HTTP start with a capital letter (a method, or
-/// `HTTP/`); TLS flights are cut anywhere, so the whole beginning counts; a plaintext JSON body never does.
+/// How many bytes may hold something to parse. TLS flights are cut anywhere, so the whole beginning of a TLS
+/// connection counts. Of plaintext, only what begins as a head of HTTP does: a body is nobody's business.
 #[inline(always)]
-fn limit(first: u8, before: u64, socket: &Socket) -> u64 {
-    let is_body = socket.flags & flag::TLS == 0 && (first == b'{' || first == b'[');
-    let is_head = first.is_ascii_uppercase()
-        || first == TLS_HANDSHAKE
+fn limit(first: [u8; 4], before: u64, socket: &Socket) -> u64 {
+    let is_head = is_http(first)
+        || first[0] == TLS_HANDSHAKE
         || socket.protocol == UDP
-        || before < BEGINNING_BYTES && !is_body;
+        || socket.flags & flag::TLS != 0 && before < BEGINNING_BYTES;
     if is_head { HEAD_BYTES as u64 } else { FRAME_BYTES as u64 }
+}
+
+/// Whether a message of HTTP/1 or the preface of HTTP/2 may begin with these bytes (RFC 9110 section 9, RFC 5789,
+/// RFC 9113 section 3.4).
+#[inline(always)]
+fn is_http(first: [u8; 4]) -> bool {
+    matches!(
+        &first,
+        b"GET "
+            | b"POST"
+            | b"PUT "
+            | b"HEAD"
+            | b"DELE"
+            | b"PATC"
+            | b"OPTI"
+            | b"CONN"
+            | b"TRAC"
+            | b"PRI "
+            | b"HTTP"
+    )
 }
 
 /// The first entry with bytes of a user-space `struct iovec` array (include/uapi/linux/uio.h).
