@@ -5,10 +5,10 @@
 pub const RING_BYTES: u32 = 8 << 20;
 
 /// Traced processes at once; one more is not traced.
-pub const PROCESSES: u32 = 16_384;
+pub const PROCESSES: u32 = 8_192;
 
 /// Threads of traced processes that are inside a syscall or off CPU; the least recently used is evicted.
-pub const THREADS: u32 = 32_768;
+pub const THREADS: u32 = 16_384;
 
 /// Sockets of traced processes; the least recently used is evicted, and gets a new generation when seen again.
 pub const SOCKETS: u32 = 32_768;

@@ -17,6 +17,8 @@ use crate::{
 
 /// `inet_sock_set_state(sk, old, new)`: ESTABLISHED of a known connecting socket, CLOSE of a known socket.
 /// Others cost a comparison, those that close two failing removals.
+///
+/// Cost: 290 ns a run.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     let address: u64 = ctx.arg(0);
@@ -39,6 +41,8 @@ pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
 
 /// `sk_data_ready(sk)`, from 6.3: ARRIVAL of a known socket; of an unknown one on a port where a traced
 /// process listens the time is kept until it is accepted. Others cost a lookup in SOCKETS, TCP ones another.
+///
+/// Cost: 679 ns a run.
 #[btf_tracepoint(function = "sk_data_ready")]
 pub fn sk_data_ready(ctx: BtfTracePointContext) -> i32 {
     arrived(ctx.arg(0), 0);
