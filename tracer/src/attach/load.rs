@@ -118,6 +118,8 @@ impl Probes {
             .map_max_entries("EVENTS", ring_bytes)
             .load(OBJECT)
             .map_err(load_error)?;
+        #[cfg(feature = "log")]
+        print_log(&mut ebpf);
         let uprobes = load_uprobes(&ebpf);
         let mut missing = attach_tracepoints(&mut ebpf)?;
         if let Err(reason) = &uprobes {
@@ -185,6 +187,24 @@ impl Probes {
             }
         }
         Ok(drops)
+    }
+}
+
+/// Prints what the probes log, from a thread of its own: for the development of probes that were built with the
+/// feature `log` as well, and call `aya_log_ebpf`.
+#[cfg(feature = "log")]
+fn print_log(ebpf: &mut Ebpf) {
+    env_logger::init();
+    match aya_log::EbpfLogger::init(ebpf) {
+        Ok(mut logger) => {
+            std::thread::spawn(move || {
+                loop {
+                    logger.flush();
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                }
+            });
+        }
+        Err(error) => eprintln!("tracer: the probes log nothing: {error}"),
     }
 }
 
