@@ -7,17 +7,16 @@ import truth
 import work
 
 app = Flask(__name__)
+app.wsgi_app = truth.Wsgi(app.wsgi_app)
 client = OpenAI()
 
 
 @app.get("/ask/<identity>")
 def ask(identity: str) -> str:
     model = request.args.get("model", "ttft=100-300,gap=10,n=10")
-    with truth.request(identity, "/ask") as this:
-        return work.ask(client, this, model)
+    return work.ask(client, truth.current(), model)
 
 
 @app.get("/cpu/<identity>")
 def cpu(identity: str) -> str:
-    with truth.request(identity, "/cpu"):
-        return work.burn(float(request.args.get("ms", "50")))
+    return work.burn(float(request.args.get("ms", "50")))

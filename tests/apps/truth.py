@@ -75,16 +75,22 @@ def run(identity: str):
         request.end()
 
 
-@contextmanager
-def request(identity: str, route: str):
-    """The truth of a synchronous handler."""
-    request = Request(identity, route)
-    cpu_ns = time.thread_time_ns()
-    try:
-        yield request
-    finally:
-        request.cpu_ns = time.thread_time_ns() - cpu_ns
-        request.end()
+class Wsgi:
+    """The truth of each request of a WSGI application, framework and all; paths are /ROUTE/ID."""
+
+    def __init__(self, app) -> None:
+        self._app = app
+
+    def __call__(self, environ, start_response):
+        _, route, identity = environ["PATH_INFO"].split("/", 2)
+        request = Request(identity, f"/{route}")
+        _current.set(request)
+        cpu_ns = time.thread_time_ns()
+        try:
+            return list(self._app(environ, start_response))
+        finally:
+            request.cpu_ns = time.thread_time_ns() - cpu_ns
+            request.end()
 
 
 class Middleware:

@@ -12,25 +12,30 @@ fn fastapi_with_50_concurrent_streams() {
     for python in Python::all() {
         let load =
             ["--requests", "150", "--concurrency", "50", "/chat/{id}?model=ttft=100-400,gap=10-30,n=20"];
-        check(&format!("FastAPI, AsyncOpenAI, 50 streams at a time, {}", python.name), chat(&python), &load);
+        check(
+            &format!("FastAPI, AsyncOpenAI, 50 streams at a time, {}", python.name),
+            chat(&python),
+            &[],
+            &load,
+        );
     }
 }
 
 #[test]
 fn flask_on_gunicorn_with_sync_workers() {
     for python in Python::all() {
-        let load = ["--requests", "50", "--concurrency", "4", "/ask/{id}", "/cpu/{id}?ms=20"];
+        let load = ["--requests", "100", "--concurrency", "4", "/ask/{id}", "/cpu/{id}?ms=20"];
         let command = flask(&python, &["--workers", "4"]);
-        check(&format!("Flask, gunicorn, 4 sync workers, {}", python.name), command, &load);
+        check(&format!("Flask, gunicorn, 4 sync workers, {}", python.name), command, &WARM_UP, &load);
     }
 }
 
 #[test]
 fn flask_on_gunicorn_with_threads() {
     for python in Python::all() {
-        let load = ["--requests", "50", "--concurrency", "8", "/ask/{id}", "/cpu/{id}?ms=20"];
+        let load = ["--requests", "100", "--concurrency", "8", "/ask/{id}", "/cpu/{id}?ms=20"];
         let command = flask(&python, &["--workers", "1", "--threads", "8"]);
-        check(&format!("Flask, gunicorn, 8 threads, {}", python.name), command, &load);
+        check(&format!("Flask, gunicorn, 8 threads, {}", python.name), command, &WARM_UP, &load);
     }
 }
 
@@ -40,7 +45,7 @@ fn the_demo_with_its_four_routes() {
         let routes =
             ["/wait/{id}?model=ttft=300-500,gap=20,n=20", "/cpu/{id}", "/blocking/{id}", "/fanout/{id}"];
         let load = [&["--requests", "25", "--concurrency", "8"][..], &routes].concat();
-        check(&format!("the demo's four routes, {}", python.name), demo(&python), &load);
+        check(&format!("the demo's four routes, {}", python.name), demo(&python), &[], &load);
     }
 }
 
@@ -91,11 +96,19 @@ fn an_answer_that_waits_for_a_busy_loop_is_the_loops_time() {
     }
 }
 
-/// Records a server under a load, and holds the report against the truth.
+/// A worker's first request pays for what the server itself does once, outside of the application that knows
+/// its truth.
+const WARM_UP: [&str; 7] = ["--requests", "40", "--concurrency", "8", "--prefix", "warm", "/cpu/{id}?ms=5"];
+
+/// Records a server under a load, and holds the report against the truth of all but the warm-up.
 #[track_caller]
-fn check(title: &str, command: Vec<OsString>, load: &[&str]) {
+fn check(title: &str, command: Vec<OsString>, warm_up: &[&str], load: &[&str]) {
     let lab = Lab::start();
     let recording = Recording::start(&lab, "record", traced(command));
+    if !warm_up.is_empty() {
+        lab.drive(warm_up);
+        lab.forget();
+    }
     lab.drive(load);
     let report = recording.interrupt();
     Comparison::new(title, &report, &lab.truth()).check();

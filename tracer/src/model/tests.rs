@@ -441,3 +441,47 @@ fn tickets_that_are_read_before_the_answer_are_not_its_first_byte() {
     let report = story.report(1_000);
     assert_eq!(report.requests[0].calls[0].first_byte_ns, Some(869 * US));
 }
+
+#[test]
+fn an_upgraded_connection_is_one_request_until_it_closes() {
+    let mut story = Story::new();
+    let head = ResponseHead { status: 101, ..ResponseHead::default() };
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .request_read(10)
+        .transfer(
+            (20, 21),
+            CALLER,
+            Direction::Sent,
+            80,
+            vec![Mark::ResponseHead { at: 0, head }, Mark::Upgraded],
+        )
+        .arrival(300, CALLER, 120)
+        .transfer((310, 311), CALLER, Direction::Received, 20, vec![])
+        .at(700, Body::Close { connection: CALLER });
+    let report = story.report(1_000);
+    let requests: Vec<_> = report
+        .requests
+        .iter()
+        .map(|request| (request.status, request.wall_ns / US, request.complete))
+        .collect();
+    assert_eq!(requests, [(Some(101), 690, true)]);
+}
+
+#[test]
+fn a_caller_that_hangs_up_ends_its_request() {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .request_read(10)
+        .out(50, Wait::Sleep)
+        .at(400, Body::Close { connection: CALLER })
+        .back(900, 900);
+    let report = story.report(1_000);
+    let requests: Vec<_> =
+        report.requests.iter().map(|request| (request.status, request.wall_ns / US)).collect();
+    assert_eq!(requests, [(None, 390)]);
+    assert_eq!(report.requests[0].buckets.get(Bucket::WaitSleep), Some(350 * US));
+}
