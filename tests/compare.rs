@@ -116,7 +116,8 @@ fn call_series(links: &Links, calls: &[(&str, &Call)], truth: &Truth) -> Vec<Ser
         }
         if let Some(connection) = connections.get(&exchange.connection).filter(|_| is_first(exchange, truth))
         {
-            tls.add(call.tls_ns, Some(connection.finished_ns - connection.hello_ns), call.wall_ns);
+            let true_ns = connection.finished_ns.map(|finished_ns| finished_ns - connection.hello_ns);
+            tls.add(call.tls_ns, true_ns, call.wall_ns);
         }
     }
     vec![tls, first_byte, stream]

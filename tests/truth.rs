@@ -32,7 +32,7 @@ pub struct Connection {
     pub accepted_ns: u64,
     /// Arrival of the ClientHello, and of the client's last handshake message.
     pub hello_ns: u64,
-    pub finished_ns: u64,
+    pub finished_ns: Option<u64>,
 }
 
 /// A request and its answer as the vendor saw them.

@@ -10,6 +10,7 @@ import work
 app = FastAPI()
 app.add_middleware(truth.Middleware)
 client = AsyncOpenAI()
+truth.settle()
 
 
 @app.get("/chat/{identity}")

@@ -11,6 +11,7 @@ import work
 app = FastAPI()
 app.add_middleware(truth.Middleware)
 client = AsyncOpenAI()
+truth.settle()
 blocking_client = OpenAI()
 
 

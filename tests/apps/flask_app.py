@@ -9,6 +9,7 @@ import work
 app = Flask(__name__)
 app.wsgi_app = truth.Wsgi(app.wsgi_app)
 client = OpenAI()
+truth.settle()
 
 
 @app.get("/ask/<identity>")

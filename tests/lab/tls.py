@@ -15,8 +15,11 @@ class TlsSocket:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._arrival_ns = 0
 
-    async def handshake(self) -> tuple[int, int]:
-        """When the ClientHello and when the client's last message arrived."""
+    async def handshake(self) -> tuple[int, int | None]:
+        """When the ClientHello and when the client's last message arrived.
+
+        Where a late read took the request along with the last message, only the request's arrival is known.
+        """
         first_ns = 0
         while True:
             try:
@@ -28,7 +31,7 @@ class TlsSocket:
                 continue
             # The session tickets go out here, as servers do it.
             await self._flush()
-            return first_ns, self._arrival_ns
+            return first_ns, None if self._incoming.pending else self._arrival_ns
 
     async def receive(self) -> tuple[bytes, int]:
         while True:
