@@ -63,6 +63,9 @@ pub struct SwitchOut {
     /// [`wait::FUTEX`]: the address. [`wait::POLL`], [`wait::EPOLL`]: the time-out in ns, `u64::MAX` for none.
     /// [`wait::OTHER`]: the syscall number.
     pub argument: u64,
+    /// CPU time of the thread in all, as the kernel accounts it (`task_struct.se.sum_exec_runtime`): without what
+    /// a hypervisor stole.
+    pub cpu_ns: u64,
 }
 
 /// Syscalls by what a thread waits for in them.
@@ -190,7 +193,7 @@ pub struct Import {
 const _: () = {
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<Fork>() == 8);
-    assert!(size_of::<SwitchOut>() == 24);
+    assert!(size_of::<SwitchOut>() == 32);
     assert!(size_of::<SwitchIn>() == 16);
     assert!(size_of::<Connection>() == 64);
     assert!(size_of::<Connect>() == 24);

@@ -35,6 +35,8 @@ pub enum Body {
     SwitchOut {
         state: OffState,
         wait: Wait,
+        /// CPU time of the thread in all, without what a hypervisor stole; 0 when unknown.
+        cpu_ns: u64,
     },
     SwitchIn {
         /// 0 when it was not woken (it had been preempted).

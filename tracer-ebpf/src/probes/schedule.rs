@@ -29,7 +29,8 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         } else {
             read::<u32>(ctx.arg(1), offsets().task_state).unwrap_or(0) & STATE_BITS
         };
-        switch_out(out, state, now_ns);
+        let cpu_ns = read(ctx.arg(1), offsets().task_cpu_ns).unwrap_or(0);
+        switch_out(out, state, cpu_ns, now_ns);
     }
     let next: u64 = ctx.arg(2);
     let Some(tgid) = read::<u32>(next, offsets().task_tgid) else { return 0 };
@@ -42,8 +43,8 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn switch_out(ids: Ids, state: u32, now_ns: u64) {
-    let mut body = SwitchOut { state, wait: 0, connection: 0, argument: 0 };
+fn switch_out(ids: Ids, state: u32, cpu_ns: u64, now_ns: u64) {
+    let mut body = SwitchOut { state, wait: 0, connection: 0, argument: 0, cpu_ns };
     match THREADS.get_ptr_mut(&ids.tid) {
         // SAFETY: the kernel keeps an element's memory while a program runs; only this thread, which is
         // current, and its waker write to it, each its own fields.

@@ -51,6 +51,7 @@ pub fn offsets(btf: &Btf) -> Result<KernelOffsets, BtfError> {
         task_tgid: find("task_struct", "tgid")?,
         task_pid: find("task_struct", "pid")?,
         task_state,
+        task_cpu_ns: find("task_struct", "se.sum_exec_runtime")?,
         task_signal: find("task_struct", "signal")?,
         signal_live: find("signal_struct", "live")?,
         task_files: find("task_struct", "files")?,

@@ -120,7 +120,7 @@ impl<'a> Fields<'a> {
 
     fn switch_out(&mut self) -> Option<Result<Body, DecodeError>> {
         let (state, wait) = (self.u32()?, self.u32()?);
-        let (connection, argument) = (self.u64()?, self.u64()?);
+        let (connection, argument, cpu_ns) = (self.u64()?, self.u64()?, self.u64()?);
         let known = (connection != 0).then_some(ConnectionId(connection));
         let timeout_ns = (argument != u64::MAX).then_some(argument);
         let other = Wait::Other { syscall: argument };
@@ -152,7 +152,7 @@ impl<'a> Fields<'a> {
         } else {
             OffState::Sleeping
         };
-        Some(Ok(Body::SwitchOut { state, wait }))
+        Some(Ok(Body::SwitchOut { state, wait, cpu_ns }))
     }
 
     fn connection(&mut self) -> Option<Result<Body, DecodeError>> {

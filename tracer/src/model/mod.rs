@@ -80,7 +80,10 @@ impl Model {
             Body::Fork { child_tgid, child_tid } => self.forked(ts_ns, tgid, tid, *child_tgid, *child_tid),
             Body::Exec => self.execed(ts_ns, tgid, tid),
             Body::Exit => self.exited(ts_ns, tgid, tid),
-            Body::SwitchOut { state, wait } => self.switched_out(ts_ns, tgid, tid, *state, *wait),
+            Body::SwitchOut { state, wait, cpu_ns } => {
+                self.switched_out(ts_ns, tgid, tid, *state, *wait);
+                self.claim_stolen(ts_ns, tid, *cpu_ns);
+            }
             Body::SwitchIn { wake_ns, waker_tid } => self.switched_in(ts_ns, tgid, tid, *wake_ns, *waker_tid),
             Body::Connection(connection) => self.connection_seen(tgid, connection),
             Body::Connect { connection, enter_ns, result } => {

@@ -94,7 +94,7 @@ fn body() -> impl Strategy<Value = Body> {
         (id(), id()).prop_map(|(child_tgid, child_tid)| Body::Fork { child_tgid, child_tid }),
         Just(Body::Exec),
         Just(Body::Exit),
-        (state, wait()).prop_map(|(state, wait)| Body::SwitchOut { state, wait }),
+        (state, wait(), time_ns()).prop_map(|(state, wait, cpu_ns)| Body::SwitchOut { state, wait, cpu_ns }),
         (time_ns(), id()).prop_map(|(wake_ns, waker_tid)| Body::SwitchIn { wake_ns, waker_tid }),
         opened().prop_map(Body::Connection),
         (connection_id(), time_ns(), -115i64..1).prop_map(|(connection, enter_ns, result)| Body::Connect {

@@ -28,6 +28,7 @@ impl Model {
     pub(super) fn switched_in(&mut self, at_ns: u64, tgid: u32, tid: u32, wake_ns: u64, waker_tid: u32) {
         let thread = self.thread(tgid, tid);
         thread.on_cpu_since_ns = Some(at_ns);
+        thread.got_cpu_ns = Some(at_ns);
         let Some(mut off) = thread.off.take() else { return };
         off.in_ns = at_ns;
         off.wake_ns = match off.state {
@@ -51,6 +52,23 @@ impl Model {
         let waker = self.threads.get(&waker_tid).map(|waker| waker.tgid);
         let is_join = waker.is_some_and(|waker_tgid| self.works_for(waker_tgid, waker_tid) == Some(request));
         self.claim_off(request, tgid, &off, is_join);
+    }
+
+    /// A hypervisor took the CPU away while the thread was on it: by so much its CPU time falls short. When in the
+    /// stretch that was can't be seen, so its end stands for it.
+    pub(super) fn claim_stolen(&mut self, at_ns: u64, tid: u32, cpu_ns: u64) {
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
+        let before_ns = std::mem::replace(&mut thread.cpu_ns, cpu_ns);
+        let (Some(got_cpu_ns), 1..) = (thread.got_cpu_ns.take(), before_ns) else { return };
+        let used_ns = cpu_ns.saturating_sub(before_ns);
+        let stolen_ns = at_ns.saturating_sub(got_cpu_ns).saturating_sub(used_ns);
+        if stolen_ns < LEAST_STOLEN_NS {
+            return;
+        }
+        let tgid = thread.tgid;
+        let Some(request) = self.works_for(tgid, tid).and_then(|id| self.open.get_mut(&id)) else { return };
+        request.claim(at_ns - stolen_ns, at_ns, Rank::Stolen);
+        request.cpu_ns = request.cpu_ns.saturating_sub(stolen_ns);
     }
 
     /// Claims what a thread is off CPU for, up to `at_ns`, while it is still off.
@@ -173,6 +191,9 @@ impl Model {
         }
     }
 }
+
+/// Less than this is how far the kernel's clock of CPU time and that of events are apart.
+const LEAST_STOLEN_NS: u64 = 100_000;
 
 /// Syscall numbers of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
 const READ: u64 = 0;

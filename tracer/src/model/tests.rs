@@ -45,7 +45,7 @@ impl Story {
     }
 
     fn out(&mut self, at_us: u64, wait: Wait) -> &mut Self {
-        self.at(at_us, Body::SwitchOut { state: OffState::Sleeping, wait })
+        self.at(at_us, Body::SwitchOut { state: OffState::Sleeping, wait, cpu_ns: 0 })
     }
 
     fn back(&mut self, wake_us: u64, in_us: u64) -> &mut Self {
@@ -484,4 +484,18 @@ fn a_caller_that_hangs_up_ends_its_request() {
         report.requests.iter().map(|request| (request.status, request.wall_ns / US)).collect();
     assert_eq!(requests, [(None, 390)]);
     assert_eq!(report.requests[0].buckets.get(Bucket::WaitSleep), Some(350 * US));
+}
+
+#[test]
+fn stolen_time_is_no_cpu_time() {
+    let mut story = Story::new();
+    let out =
+        |cpu_us: u64| Body::SwitchOut { state: OffState::Runnable, wait: Wait::None, cpu_ns: cpu_us * US };
+    story.at(1_000, out(5_000)).back(0, 1_010).at(4_010, out(7_000)).back(0, 4_020).at(5_020, Body::Exit);
+    let report = story.report(6_000);
+    assert_eq!(
+        buckets(&report, 0),
+        [("python.cpu", 1_000 + 2_000 + 1_000), ("wait.runqueue", 10 + 1_000 + 10)]
+    );
+    assert_eq!(report.requests[0].cpu_ns, 4_000 * US);
 }

@@ -15,6 +15,9 @@ pub struct Thread {
     pub tgid: u32,
     /// Since when it is on CPU and that time is not yet claimed; `None` when it is off CPU or that is unknown.
     pub on_cpu_since_ns: Option<u64>,
+    /// When it last got a CPU, and its CPU time by then.
+    pub got_cpu_ns: Option<u64>,
+    pub cpu_ns: u64,
     pub off: Option<Off>,
     /// Contexts it runs in, innermost last.
     pub frames: Vec<Frame>,

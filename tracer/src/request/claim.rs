@@ -15,6 +15,8 @@ pub struct Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Rank {
+    /// On a virtual CPU that the hypervisor did not run.
+    Stolen,
     Gc,
     Import,
     Cpu,
@@ -47,6 +49,7 @@ impl Rank {
     pub const COUNT: usize = Rank::Join as usize + 1;
 
     pub const ALL: [Rank; Rank::COUNT] = [
+        Rank::Stolen,
         Rank::Gc,
         Rank::Import,
         Rank::Cpu,
@@ -78,7 +81,7 @@ impl Rank {
             Rank::Import => Bucket::PythonImport,
             Rank::Cpu => Bucket::PythonCpu,
             Rank::Gil => Bucket::WaitGil,
-            Rank::Runqueue => Bucket::WaitRunqueue,
+            Rank::Stolen | Rank::Runqueue => Bucket::WaitRunqueue,
             Rank::Loop | Rank::BusyLoop => Bucket::WaitLoop,
             Rank::Executor => Bucket::WaitExecutor,
             Rank::Lock | Rank::Join => Bucket::WaitLock,
