@@ -81,6 +81,7 @@ impl Model {
             Body::Exec => self.execed(ts_ns, tgid, tid),
             Body::Exit => self.exited(ts_ns, tgid, tid),
             Body::SwitchOut { state, wait, cpu_ns } => {
+                self.infer_switch_in(ts_ns, tgid, tid, *cpu_ns);
                 self.switched_out(ts_ns, tgid, tid, *state, *wait);
                 self.claim_stolen(ts_ns, tid, *cpu_ns);
             }

@@ -499,3 +499,13 @@ fn stolen_time_is_no_cpu_time() {
     );
     assert_eq!(report.requests[0].cpu_ns, 4_000 * US);
 }
+
+#[test]
+fn a_switch_in_that_was_not_seen_is_inferred_from_cpu_time() {
+    let mut story = Story::new();
+    let out =
+        |cpu_us: u64| Body::SwitchOut { state: OffState::Runnable, wait: Wait::None, cpu_ns: cpu_us * US };
+    story.at(1_000, out(5_000)).at(4_000, out(7_500)).back(0, 4_100).at(5_000, Body::Exit);
+    let report = story.report(6_000);
+    assert_eq!(buckets(&report, 0), [("python.cpu", 1_000 + 2_500 + 900), ("wait.runqueue", 500 + 100)]);
+}
