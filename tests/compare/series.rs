@@ -5,9 +5,8 @@ use std::fmt;
 /// What an error may be: this share of wall time or this much, whichever is larger.
 const SHARE: f64 = 0.02;
 const FLOOR_NS: f64 = 2e6;
-/// The share of the values that must be as good as that. Of python.cpu the rest is time that a hypervisor stole: the thread was on
-/// a virtual CPU that did not run.
-const CLOSE_SHARE: f64 = 0.95;
+/// The share of the values that must be as good as that.
+const CLOSE_SHARE: f64 = 0.99;
 
 pub struct Series {
     name: &'static str,
