@@ -226,7 +226,13 @@ impl Stage {
         event
     }
 
-    fn end(self, end_ns: u64) -> Recorded {
+    fn end(mut self, end_ns: u64) -> Recorded {
+        let undecodable = self.reader.undecodable();
+        if undecodable > 0 {
+            let body = Body::Loss { kind: "undecodable".to_owned(), count: undecodable, since_ns: 0 };
+            let event = Event { ts_ns: end_ns, tgid: 0, tid: 0, body };
+            self.pass_on(Raw { event, copied: Default::default() });
+        }
         let finished = self.capture.map(|capture| capture.finish(end_ns));
         let capture_error = self.capture_error.or(finished.and_then(Result::err));
         Recorded { replay: self.replay, end_ns, capture_error }
