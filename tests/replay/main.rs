@@ -1,7 +1,13 @@
 //! Captures of real runs, replayed without root, against the reports that were held against the truth of
-//! their applications and vendor when they were recorded.
+//! their applications, vendor and callers when they were recorded (`tests/captures/capture.rs`).
 
-use std::{fs::File, io::BufReader, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io::BufReader,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use tests::golden::assert_matches;
 use tracer::{
@@ -13,7 +19,7 @@ use tracer::{
 };
 
 /// Applications of `tests/apps` in the lab, on Debian's Python 3.11.
-const CAPTURES: [&str; 5] = ["demo", "chat", "flask-sync", "flask-threads", "script"];
+const CAPTURES: [&str; 6] = ["demo", "chat", "flask-sync", "flask-threads", "script", "edge"];
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("captures").join(name).with_extension("trace")
@@ -81,18 +87,57 @@ fn a_capture_out_of_order_does_no_harm() {
     for name in CAPTURES {
         let capture = capture(name);
         assert_sums(&replay(&capture, capture.events.iter().rev(), capture.end_ns));
+        for seed in 0..5 {
+            let mut events: Vec<&Event> = capture.events.iter().collect();
+            shuffle(&mut events, seed);
+            assert_sums(&replay(&capture, events, capture.end_ns));
+        }
+    }
+}
+
+/// Fisher and Yates' shuffle, the same for the same seed.
+fn shuffle<T>(items: &mut [T], seed: u64) {
+    for last in (1..items.len()).rev() {
+        let mut hasher = DefaultHasher::new();
+        (seed, last).hash(&mut hasher);
+        items.swap(last, hasher.finish() as usize % (last + 1));
     }
 }
 
 #[test]
 fn captures_hold_no_plaintext() {
-    // What the application asks, how it proves who it is, and what the vendor answers.
-    let secrets = ["Bearer", "sk-", "authorization", "\"messages\"", "\"content\"", "data: {", "?model="];
+    // How the applications and their callers prove who they are, what they ask, and what the vendor answers.
+    let secrets = [
+        "Bearer",
+        "sk-lab",
+        "authorization",
+        "\"messages\"",
+        "\"content\"",
+        "data: {",
+        "?model=",
+        "ttft=",
+        "plaintext",
+        "chatcmpl",
+        "0/0-",
+        "openai-processing-ms",
+    ];
     for name in CAPTURES {
         let bytes = std::fs::read(path(name)).expect("the capture is there");
         for secret in secrets {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{name} holds `{secret}`");
+        }
+    }
+}
+
+/// A capture says of its machine what the report needs, so those kept here come from neutral places.
+#[test]
+fn captures_name_no_place_of_the_machine_that_made_them() {
+    for name in CAPTURES {
+        let bytes = std::fs::read(path(name)).expect("the capture is there");
+        for place in ["/root", "/home", "/work", "/tmp", "pyenv", "target/"] {
+            let found = bytes.windows(place.len()).any(|window| window == place.as_bytes());
+            assert!(!found, "{name} holds `{place}`");
         }
     }
 }

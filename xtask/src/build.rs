@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     need,
-    workspace::{cargo, command, output, root, run, say, target},
+    workspace::{cargo, command, output, run, say, target},
 };
 
 /// Options of rustc for the probes: BTF in the object, from full debug info, and the registers of this machine's `pt_regs`.
@@ -29,17 +29,67 @@ pub fn build() -> Result<PathBuf> {
 
 /// The eBPF object.
 fn probes() -> Result<PathBuf> {
-    let first = match from_source() {
-        Ok(object) => return Ok(object),
-        Err(error) => error,
-    };
-    say("build", format!("with rustc's sources: {first:#}"));
-    say("build", "trying Debian's BPF edition of core instead");
-    with_debian().with_context(|| format!("no way to build the probes works; the first said: {first:#}"))
+    let toolchain = toolchain()?;
+    say("build", "eBPF object");
+    let folder = target().join("ebpf");
+    run(toolchain.cargo("build").args(["--release", "--target-dir"]).arg(&folder))?;
+    let object = folder.join("bpfel-unknown-none/release/tracer-ebpf");
+    if fs::metadata(&object).map(|object| object.len()).unwrap_or(0) == 0 {
+        bail!("the build left no eBPF object at {}", object.display());
+    }
+    Ok(object)
 }
 
-/// By the stock toolchain, which compiles `core` from its component rust-src.
-fn from_source() -> Result<PathBuf> {
+/// Holds the probes against clippy, by the compiler that builds them.
+pub fn lint_probes() -> Result<()> {
+    let mut clippy = toolchain()?.cargo("clippy");
+    clippy.args(["--quiet", "--target-dir"]).arg(target().join("ebpf"));
+    run(clippy.args(["--", "-D", "warnings"]))
+}
+
+/// What compiles the probes.
+struct Toolchain {
+    linker: PathBuf,
+    /// Another compiler than cargo's own.
+    rustc: Option<&'static str>,
+    arguments: &'static [&'static str],
+}
+
+impl Toolchain {
+    /// A command of cargo on the program of the probes.
+    fn cargo(&self, task: &str) -> Command {
+        let mut command = cargo();
+        command
+            .args([task, "--package", "tracer-ebpf", "--bin", "tracer-ebpf", "--features", "probes"])
+            .args(["--target", "bpfel-unknown-none"])
+            .args(self.arguments)
+            // The probes need unstable features of the language; nothing else here does.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &self.linker)
+            .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS", RUSTFLAGS)
+            // These are for the machine's own programs, and cargo would take them instead of the line above.
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        if let Some(rustc) = self.rustc {
+            command.env("RUSTC", rustc);
+        }
+        command
+    }
+}
+
+/// The first way that can be had. Whether the probes then compile is another matter, and no reason to install more.
+fn toolchain() -> Result<Toolchain> {
+    let first = match stock() {
+        Ok(toolchain) => return Ok(toolchain),
+        Err(error) => error,
+    };
+    say("build", format!("the stock toolchain can't build the probes: {first:#}"));
+    say("build", "trying Debian's BPF edition of core instead");
+    debian().with_context(|| format!("no way to build the probes works; the first said: {first:#}"))
+}
+
+/// The stock toolchain, which compiles `core` from its component rust-src.
+fn stock() -> Result<Toolchain> {
     let sysroot = output(command("rustc").args(["--print", "sysroot"]))?;
     if !Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/Cargo.toml").exists() {
         say("build", "installing rustc's component rust-src");
@@ -48,14 +98,11 @@ fn from_source() -> Result<PathBuf> {
     }
     // The default features take LLVM from rustc, so no LLVM package is needed.
     let linker = linker("0.10.3", |_| ())?;
-    say("build", "eBPF object");
-    compile(&linker, |cargo| {
-        cargo.args(["-Z", "build-std=core"]);
-    })
+    Ok(Toolchain { linker, rustc: None, arguments: &["-Z", "build-std=core"] })
 }
 
-/// By Debian's rustc for browsers, for which `core` is packaged, and its LLVM.
-fn with_debian() -> Result<PathBuf> {
+/// Debian's rustc for browsers, for which `core` is packaged, and its LLVM.
+fn debian() -> Result<Toolchain> {
     let core = Path::new("/usr/lib/rustlib/bpfel-unknown-none");
     let llvm = Path::new("/usr/lib/llvm-22");
     if !core.exists() || !llvm.join("include/llvm").exists() {
@@ -68,10 +115,7 @@ fn with_debian() -> Result<PathBuf> {
     let linker = linker("0.13.0", |install| {
         install.args(["--no-default-features", "--features", "llvm-22"]).env("LLVM_PREFIX", llvm);
     })?;
-    say("build", "eBPF object");
-    compile(&linker, |cargo| {
-        cargo.env("RUSTC", "/usr/bin/rustc");
-    })
+    Ok(Toolchain { linker, rustc: Some("/usr/bin/rustc"), arguments: &[] })
 }
 
 /// bpf-linker of that version, as found or installed into the target folder.
@@ -91,34 +135,4 @@ fn linker(version: &str, configure: impl FnOnce(&mut Command)) -> Result<PathBuf
     configure(&mut install);
     run(&mut install)?;
     Ok(ours)
-}
-
-fn compile(linker: &Path, configure: impl FnOnce(&mut Command)) -> Result<PathBuf> {
-    let folder = target().join("ebpf");
-    let mut build = cargo();
-    build
-        .args([
-            "build",
-            "--release",
-            "--package",
-            "tracer-ebpf",
-            "--bin",
-            "tracer-ebpf",
-            "--features",
-            "probes",
-        ])
-        .args(["--target", "bpfel-unknown-none", "--target-dir"])
-        .arg(&folder)
-        // The probes need unstable features of the language; nothing else here does.
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker)
-        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS", RUSTFLAGS)
-        .current_dir(root());
-    configure(&mut build);
-    run(&mut build)?;
-    let object = folder.join("bpfel-unknown-none/release/tracer-ebpf");
-    if fs::metadata(&object).map(|object| object.len()).unwrap_or(0) == 0 {
-        bail!("the build left no eBPF object at {}", object.display());
-    }
-    Ok(object)
 }

@@ -1,4 +1,4 @@
-//! The project's tasks: `cargo xtask build`, `demo`, `test`, `golden`. Results go to stdout, progress to stderr.
+//! The project's tasks: `cargo xtask build`, `demo`, `test`, `golden`, `capture`. Results go to stdout, progress to stderr.
 
 mod build;
 mod demo;
@@ -32,6 +32,8 @@ enum Task {
     },
     /// Write the expected outputs of the tests anew; read the difference before you commit it
     Golden,
+    /// Record the captures of the replay tests anew, all or the named ones, and hold them against the truth; as root
+    Capture { names: Vec<String> },
 }
 
 fn main() -> ExitCode {
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::demo(),
         Task::Test { parts } => test::test(&parts),
         Task::Golden => test::golden(),
+        Task::Capture { names } => test::capture(&names),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -55,6 +55,24 @@ pub fn golden() -> Result<()> {
     run(cargo().args(["test", "--package", "tests", "--quiet"]).env("UPDATE_GOLDEN", "1"))
 }
 
+/// Records the named captures of the replay tests anew, or all.
+pub fn capture(names: &[String]) -> Result<()> {
+    if !need::is_root() {
+        bail!("recording loads probes into the kernel: run `sudo -E env PATH=\"$PATH\" cargo xtask capture`");
+    }
+    let tracer = build()?;
+    let venv = venv::venv("capture", &venv::system("capture")?)?;
+    say("capture", "recording; each capture is kept when its report agrees with the truth");
+    run(cargo()
+        .args(["run", "--quiet", "--package", "tests", "--features", "live", "--example", "capture", "--"])
+        .args(names)
+        .env("TRACER", tracer)
+        .env("TRACER_TEST_VENVS", venv)
+        .env("PYTHONDONTWRITEBYTECODE", "1"))?;
+    say("capture", "now `cargo xtask golden` writes their reports anew");
+    Ok(())
+}
+
 fn live() -> Result<()> {
     let tracer = build()?;
     let mut venvs = vec![venv::venv("test", &venv::system("test")?)?];
