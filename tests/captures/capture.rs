@@ -16,15 +16,18 @@ struct Subject {
     name: &'static str,
     /// Arguments of Python.
     command: &'static str,
-    /// Sends the requests; nothing for a run.
+    /// It ends by itself, and is its own only request.
+    is_run: bool,
+    /// Sends the requests.
     load: fn(&Lab, &Python),
     check: fn(&Report, &Truth),
 }
 
-const SUBJECTS: [Subject; 6] = [
+const SUBJECTS: [Subject; 7] = [
     Subject {
         name: "demo",
         command: "-m uvicorn demo:app --no-access-log --log-level warning",
+        is_run: false,
         load: |lab, _| {
             let model = "model=ttft=100-400,gap=20,n=10";
             let paths = ["wait", "blocking", "fanout"].map(|route| format!("/{route}/{{id}}?{model}"));
@@ -36,6 +39,7 @@ const SUBJECTS: [Subject; 6] = [
     Subject {
         name: "chat",
         command: "-m uvicorn chat:app --no-access-log --log-level warning",
+        is_run: false,
         load: |lab, _| {
             lab.drive(&[
                 "--requests",
@@ -50,19 +54,23 @@ const SUBJECTS: [Subject; 6] = [
     Subject {
         name: "flask-sync",
         command: "-m gunicorn --workers 2 --log-level warning flask_app:app",
+        is_run: false,
         load: flask,
         check: compare,
     },
     Subject {
         name: "flask-threads",
         command: "-m gunicorn --threads 4 --log-level warning flask_app:app",
+        is_run: false,
         load: flask,
         check: compare,
     },
-    Subject { name: "script", command: "script.py", load: |_, _| (), check: compare },
+    Subject { name: "script", command: "script.py", is_run: true, load: |_, _| (), check: compare },
+    Subject { name: "split-hello", command: "split_hello.py", is_run: true, load: |_, _| (), check: compare },
     Subject {
         name: "edge",
         command: "-m uvicorn edge:app --no-access-log --log-level warning --ws wsproto",
+        is_run: false,
         load: |lab, python| {
             lab.drive(&["--requests", "1", "--prefix", "warm", "/quick/{id}"]);
             lab.forget();
@@ -93,7 +101,7 @@ fn record(subject: &Subject) {
     let arguments = subject.command.split_whitespace().map(OsString::from);
     let recording = Recording::start(&lab, subject.name, command.into_iter().chain(arguments));
     (subject.load)(&lab, &python);
-    let report = if subject.name == "script" { recording.finish().1 } else { recording.interrupt() };
+    let report = if subject.is_run { recording.finish().1 } else { recording.interrupt() };
     eprintln!("{}", subject.name);
     (subject.check)(&report, &lab.truth());
 

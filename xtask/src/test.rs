@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::{
-    build::build,
+    build::{build, lint_probes},
     need, venv,
     workspace::{cargo, run, say},
 };
@@ -32,6 +32,8 @@ pub fn test(parts: &[Part]) -> Result<()> {
         say("test", "lint");
         let everything = ["clippy", "--workspace", "--all-targets", "--features", "tests/live", "--quiet"];
         run(cargo().args(everything).args(["--", "-D", "warnings"]))?;
+        say("test", "lint of the probes");
+        lint_probes()?;
     }
     if wanted(Part::Unit) {
         say("test", "unit, replay and command line tests");
