@@ -93,10 +93,19 @@ fn toolchain() -> Result<Toolchain> {
 /// The stock toolchain, which compiles `core` from its component rust-src.
 fn stock() -> Result<Toolchain> {
     let sysroot = output(command("rustc").args(["--print", "sysroot"]))?;
-    if !Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/Cargo.toml").exists() {
+    let sources = Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/Cargo.toml");
+    if !sources.exists() {
         say("build", "installing rustc's component rust-src");
         run(command("rustup").args(["component", "add", "rust-src"]))
             .context("the sources of core are missing: run `rustup component add rust-src`")?;
+        // rustup goes by its own records, and may find nothing to do.
+        if !sources.exists() {
+            bail!(
+                "rustup has the component rust-src, but there is no {}: run `rustup component remove rust-src` and \
+                 `rustup component add rust-src`",
+                sources.display()
+            );
+        }
     }
     // The default features take LLVM from rustc, so no LLVM package is needed.
     let linker = linker("0.10.3", |_| ())?;
