@@ -31,7 +31,7 @@ pub fn build() -> Result<PathBuf> {
 fn probes() -> Result<PathBuf> {
     let toolchain = toolchain()?;
     say("build", "eBPF object");
-    let folder = target().join("ebpf");
+    let folder = toolchain.folder();
     run(toolchain.cargo("build").args(["--release", "--target-dir"]).arg(&folder))?;
     let object = folder.join("bpfel-unknown-none/release/tracer-ebpf");
     if fs::metadata(&object).map(|object| object.len()).unwrap_or(0) == 0 {
@@ -42,8 +42,9 @@ fn probes() -> Result<PathBuf> {
 
 /// Holds the probes against clippy, by the compiler that builds them.
 pub fn lint_probes() -> Result<()> {
-    let mut clippy = toolchain()?.cargo("clippy");
-    clippy.args(["--quiet", "--target-dir"]).arg(target().join("ebpf"));
+    let toolchain = toolchain()?;
+    let mut clippy = toolchain.cargo("clippy");
+    clippy.args(["--quiet", "--target-dir"]).arg(toolchain.folder());
     // aya's maps take keys by reference or by value; a reference does not copy the key on the 512 bytes of stack.
     let allowed = ["-A", "clippy::needless_borrows_for_generic_args"];
     run(clippy.args(["--", "-D", "warnings"]).args(allowed))
@@ -51,6 +52,7 @@ pub fn lint_probes() -> Result<()> {
 
 /// What compiles the probes.
 struct Toolchain {
+    name: &'static str,
     linker: PathBuf,
     /// Another compiler than cargo's own.
     rustc: Option<&'static str>,
@@ -58,6 +60,11 @@ struct Toolchain {
 }
 
 impl Toolchain {
+    /// One for each toolchain: cargo goes by the time of the object, and an older one of another compiler is not newer.
+    fn folder(&self) -> PathBuf {
+        target().join("ebpf").join(self.name)
+    }
+
     /// A command of cargo on the program of the probes.
     fn cargo(&self, task: &str) -> Command {
         let mut command = cargo();
@@ -109,7 +116,7 @@ fn stock() -> Result<Toolchain> {
     }
     // The default features take LLVM from rustc, so no LLVM package is needed.
     let linker = linker("0.10.3", |_| ())?;
-    Ok(Toolchain { linker, rustc: None, arguments: &["-Z", "build-std=core"] })
+    Ok(Toolchain { name: "stock", linker, rustc: None, arguments: &["-Z", "build-std=core"] })
 }
 
 /// Debian's rustc for browsers, for which `core` is packaged, and its LLVM.
@@ -126,7 +133,7 @@ fn debian() -> Result<Toolchain> {
     let linker = linker("0.13.0", |install| {
         install.args(["--no-default-features", "--features", "llvm-22"]).env("LLVM_PREFIX", llvm);
     })?;
-    Ok(Toolchain { linker, rustc: Some("/usr/bin/rustc"), arguments: &[] })
+    Ok(Toolchain { name: "debian", linker, rustc: Some("/usr/bin/rustc"), arguments: &[] })
 }
 
 /// bpf-linker of that version, as found or installed into the target folder.
