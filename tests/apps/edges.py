@@ -53,7 +53,8 @@ def pipeline(peer: socket.socket) -> Iterator[dict]:
     sent_ns = clock.now_ns()
     peer.sendall(data)
     for name, head in zip(names, heads):
-        http.send(head), http.send(h11.EndOfMessage())
+        http.send(head)
+        http.send(h11.EndOfMessage())
         yield {"id": name, "path": f"/quick/{name}", "sent_ns": sent_ns, **answer(peer, http)}
         http.start_next_cycle()
 

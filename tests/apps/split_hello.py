@@ -33,7 +33,10 @@ def ask(request: bytes) -> bytes:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         def more() -> None:
-            incoming.write(peer.recv(65536)) or incoming.write_eof()
+            data = peer.recv(65536)
+            incoming.write(data)
+            if not data:
+                incoming.write_eof()
 
         hello = True
         while True:
