@@ -82,6 +82,9 @@ def chat(peer: socket.socket) -> Iterator[dict]:
         receive(peer, web, events.TextMessage)
     peer.sendall(web.send(events.CloseConnection(code=1000)))
     receive(peer, web, events.CloseConnection)
+    # The request lasts until the server closes the connection.
+    while peer.recv(READ_BYTES):
+        pass
     yield {"id": "socket", "path": "/echo/socket", "sent_ns": sent_ns, "status": 101, "last_byte_ns": clock.now_ns()}
 
 
