@@ -17,8 +17,9 @@ impl Model {
             _ => false,
         };
         let thread = self.thread(tgid, tid);
+        let is_working = !thread.frames.is_empty() || thread.request.is_some();
         thread.on_cpu_since_ns = None;
-        let off = Off { out_ns: at_ns, wake_ns: at_ns, in_ns: at_ns, state, wait, is_gil };
+        let off = Off { out_ns: at_ns, wake_ns: at_ns, in_ns: at_ns, state, wait, is_gil, is_working };
         thread.off = Some(off);
         if thread.is_spare(&off) && state == OffState::Sleeping {
             thread.idle_since_ns.get_or_insert(at_ns);
@@ -132,7 +133,8 @@ impl Model {
     }
 
     /// Claims the time in which something was ready and waited for a thread: for the event loop, a worker that
-    /// accepts, or a pool thread. What held the thread itself back is told apart by its own history.
+    /// accepts, or a pool thread. What held the thread back while it worked for nobody else is told apart by its
+    /// own history.
     pub(super) fn claim_ready(
         &mut self,
         request: RequestId,
@@ -144,7 +146,7 @@ impl Model {
         let history = self.threads.get(&tid).map(|thread| thread.history.iter()).into_iter().flatten();
         let Some(request) = self.open.get_mut(&request) else { return };
         request.claim(start_ns, end_ns, rank);
-        for off in history.rev().take_while(|off| off.in_ns > start_ns) {
+        for off in history.rev().take_while(|off| off.in_ns > start_ns).filter(|off| !off.is_working) {
             let clip = |from_ns: u64, to_ns: u64| (from_ns.max(start_ns), to_ns.min(end_ns));
             if off.is_gil {
                 let (from_ns, to_ns) = clip(off.out_ns, off.wake_ns);

@@ -509,3 +509,23 @@ fn a_switch_in_that_was_not_seen_is_inferred_from_cpu_time() {
     let report = story.report(6_000);
     assert_eq!(buckets(&report, 0), [("python.cpu", 1_000 + 2_500 + 900), ("wait.runqueue", 500 + 100)]);
 }
+
+/// The step that keeps the loop busy is preempted: whoever waits for the loop still waits for that step.
+#[test]
+fn a_busy_loop_without_a_cpu_is_still_a_busy_loop() {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .enter(0, 0xc)
+        .arrival(100, CALLER, 100)
+        .at(200, Body::SwitchOut { state: OffState::Runnable, wait: Wait::None, cpu_ns: 0 })
+        .back(0, 500)
+        .exit(700)
+        .at(700, Body::SwitchOut { state: OffState::Runnable, wait: Wait::None, cpu_ns: 0 })
+        .back(0, 800)
+        .enter(800, 0xa)
+        .request_read(800)
+        .answer_sent(900);
+    let report = story.report(1_000);
+    assert_eq!(buckets(&report, 0), [("python.cpu", 100), ("wait.loop", 600), ("wait.runqueue", 100)]);
+}

@@ -61,6 +61,8 @@ pub struct Off {
     pub state: OffState,
     pub wait: Wait,
     pub is_gil: bool,
+    /// It was working for somebody then: whoever waits for the thread waits for that work.
+    pub is_working: bool,
 }
 
 impl Off {
