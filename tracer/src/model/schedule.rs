@@ -4,7 +4,7 @@ use crate::{
     event::{OffState, Role, Wait},
     model::{
         Model,
-        thread::{Epoll, Off},
+        thread::{Epoll, Off, Piece},
     },
     request::{Rank, RequestId},
 };
@@ -66,20 +66,26 @@ impl Model {
     }
 
     /// A hypervisor took the CPU away while the thread was on it: by so much its CPU time falls short. When in the
-    /// stretch that was can't be seen, so its end stands for it.
+    /// stretch that was can't be seen, so all that ran in it bear their share.
     pub(super) fn claim_stolen(&mut self, at_ns: u64, tid: u32, cpu_ns: u64) {
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         let before_ns = std::mem::replace(&mut thread.cpu_ns, cpu_ns);
+        let pieces = std::mem::take(&mut thread.pieces);
         let (Some(got_cpu_ns), 1..) = (thread.got_cpu_ns.take(), before_ns) else { return };
         let used_ns = cpu_ns.saturating_sub(before_ns);
         let stolen_ns = at_ns.saturating_sub(got_cpu_ns).saturating_sub(used_ns);
         if stolen_ns < LEAST_STOLEN_NS {
             return;
         }
-        let tgid = thread.tgid;
-        let Some(request) = self.works_for(tgid, tid).and_then(|id| self.open.get_mut(&id)) else { return };
-        request.claim(at_ns - stolen_ns, at_ns, Rank::Stolen);
-        request.cpu_ns = request.cpu_ns.saturating_sub(stolen_ns);
+        let share = stolen_ns as f64 / (at_ns - got_cpu_ns) as f64;
+        for Piece { request, start_ns, end_ns } in pieces {
+            let stolen_ns = ((end_ns - start_ns) as f64 * share) as u64;
+            // One that was answered in the meantime had its share of it all the same.
+            let closed = self.closed.iter_mut().rev().find(|closed| closed.id == request);
+            let Some(request) = self.open.get_mut(&request).or(closed) else { continue };
+            request.claim(end_ns - stolen_ns, end_ns, Rank::Stolen);
+            request.cpu_ns = request.cpu_ns.saturating_sub(stolen_ns);
+        }
     }
 
     /// Claims what a thread is off CPU for, up to `at_ns`, while it is still off.
@@ -109,6 +115,10 @@ impl Model {
         let used_ns = at_ns.saturating_sub(since_ns.max(request.start_ns));
         request.cpu_ns = request.cpu_ns.saturating_add(used_ns);
         request.claim(since_ns, at_ns, rank);
+        let piece = Piece { request: request.id, start_ns: since_ns.max(request.start_ns), end_ns: at_ns };
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.on_cpu_for(piece);
+        }
     }
 
     /// An event of this thread shows that it is on CPU, also when its switch in was not seen.

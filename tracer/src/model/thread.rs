@@ -18,6 +18,8 @@ pub struct Thread {
     /// When it last got a CPU, and its CPU time by then.
     pub got_cpu_ns: Option<u64>,
     pub cpu_ns: u64,
+    /// What it worked for since then.
+    pub pieces: Vec<Piece>,
     pub off: Option<Off>,
     /// Contexts it runs in, innermost last.
     pub frames: Vec<Frame>,
@@ -49,6 +51,14 @@ pub struct Frame {
     pub start_ns: u64,
     /// The request was found by the connection that the step read, not by the context.
     pub adopted: bool,
+}
+
+/// A stretch on CPU for one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece {
+    pub request: RequestId,
+    pub start_ns: u64,
+    pub end_ns: u64,
 }
 
 /// A stretch off CPU.
@@ -96,6 +106,18 @@ impl Thread {
             && self.frames.is_empty()
             && matches!(off.wait, Wait::Futex { .. })
             && !off.is_gil
+    }
+
+    pub fn on_cpu_for(&mut self, piece: Piece) {
+        if piece.start_ns >= piece.end_ns || self.pieces.len() >= HISTORY {
+            return;
+        }
+        match self.pieces.last_mut() {
+            Some(last) if last.request == piece.request && last.end_ns == piece.start_ns => {
+                last.end_ns = piece.end_ns
+            }
+            _ => self.pieces.push(piece),
+        }
     }
 
     pub fn remember(&mut self, off: Off) {
