@@ -9,6 +9,8 @@ use crate::truth::{Exchange, Truth};
 
 /// How far clocks and probes may be apart in what must lie within a call.
 const SLACK_NS: u64 = 3_000_000;
+/// Exchanges whose times are less apart are not told apart by them.
+const ALIKE_NS: u64 = 1_000_000;
 /// What is not known counts as much as this.
 const UNKNOWN_NS: u64 = 20_000_000;
 
@@ -29,10 +31,13 @@ impl Links {
     /// `calls` with the names of their requests.
     pub fn new(calls: &[(&str, &Call)], truth: &Truth) -> Links {
         let mut candidates = Vec::new();
-        for (i, (_, call)) in calls.iter().enumerate() {
+        for (i, (name, call)) in calls.iter().enumerate() {
             for (j, exchange) in truth.exchanges.iter().enumerate() {
                 if contains(call, exchange, truth.unix_offset_ns) {
-                    candidates.push((distance_ns(call, exchange), i, j));
+                    // Two exchanges may be alike by chance: then the request's own is meant.
+                    let distance_ns = distance_ns(call, exchange);
+                    let is_foreign = exchange.request() != *name;
+                    candidates.push((distance_ns / ALIKE_NS, is_foreign, distance_ns, i, j));
                 }
             }
         }
@@ -41,7 +46,7 @@ impl Links {
         let mut links = Links::default();
         let mut exchange_of = vec![None; calls.len()];
         let mut taken = vec![false; truth.exchanges.len()];
-        for (_, i, j) in candidates {
+        for (.., i, j) in candidates {
             if exchange_of[i].is_some() || taken[j] {
                 continue;
             }
