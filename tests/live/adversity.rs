@@ -16,13 +16,13 @@ const LOAD: [&str; 5] = ["--requests", "40", "--concurrency", "20", "/chat/{id}?
 #[test]
 fn a_ring_buffer_too_small_is_counted_and_marks_requests() {
     let lab = Lab::start();
-    let options = [vec!["--ring-bytes".into(), "4096".into()], traced(chat(&Python::system()))].concat();
+    let options = [vec!["--ring-bytes".into(), "16384".into()], traced(chat(&Python::system()))].concat();
     let recording = Recording::start(&lab, "record", options);
     lab.drive(&LOAD);
     recording.process().interrupt();
     let (finished, report) = recording.finish();
     let lost: u64 = report.capture.lost_events.values().sum();
-    assert!(lost > 0, "4096 bytes are too few for this load");
+    assert!(lost > 0, "16 KiB are too few for this load");
     assert!(report.requests.iter().any(|request| !request.complete), "requests that lost events say so");
     assert!(finished.stdout.contains("lost"), "the text report says so:\n{}", finished.stdout);
 }
