@@ -89,10 +89,11 @@ fn an_answer_that_waits_for_a_busy_loop_is_the_loops_time() {
             truth.exchanges.iter().find(|exchange| exchange.call == "0/0").expect("the call").sent_ns[0];
         let expected_ns = truth.request("1").end_ns - arrived_ns;
         let request = report.requests.iter().find(|request| request.path.as_deref() == Some("/chat/0"));
-        let waited_ns = request.expect("the request is in the report").buckets.get(Bucket::WaitLoop);
-        let waited_ns = waited_ns.expect("wait.loop is known");
+        let request = request.expect("the request is in the report");
+        let waited_ns = request.buckets.get(Bucket::WaitLoop).expect("wait.loop is known");
         eprintln!("{}: wait.loop {:.2} ms, true {:.2} ms", python.name, ms(waited_ns), ms(expected_ns));
-        assert!(waited_ns.abs_diff(expected_ns) <= 2_000_000, "off by more than 2 ms");
+        // What the busy request's server does after the application's own end belongs to it as well.
+        assert!(waited_ns.abs_diff(expected_ns) <= request.wall_ns / 100, "off by more than 1 %");
     }
 }
 

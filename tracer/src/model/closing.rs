@@ -1,7 +1,7 @@
 //! A request ends: whatever still works or waits for it claims its time up to here.
 
 use crate::{
-    model::Model,
+    model::{Model, thread::Frame},
     request::{Request, RequestId, open::Worker},
 };
 
@@ -39,6 +39,15 @@ impl Model {
             self.flush(at_ns, tid);
             self.claim_still_off(id, at_ns, tid);
             self.unbind_thread_from(id, at_ns, tid);
+        }
+        let steps: Vec<(u32, Frame)> = self
+            .threads
+            .iter()
+            .flat_map(|(tid, thread)| thread.frames.iter().map(|frame| (*tid, *frame)))
+            .filter(|(_, frame)| frame.request == Some(id))
+            .collect();
+        for (tid, frame) in steps {
+            self.timer_ran(id, tid, &frame);
         }
         for (&tid, thread) in &mut self.threads {
             for frame in thread.frames.iter_mut().filter(|frame| frame.request == Some(id)) {

@@ -14,6 +14,8 @@ impl Model {
     pub(super) fn inbound_received(&mut self, id: ConnectionId, transfer: &Transfer) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let taken = connection.stream.read(transfer.bytes, transfer.exit_ns);
+        self.not_a_timer(transfer.tid, taken.arrival_ns(0).unwrap_or(transfer.exit_ns));
+        let Some(connection) = self.connections.get_mut(&id) else { return };
         let Some(inbound) = inbound_of(connection) else { return };
         let mut head_since_ns = inbound.head_since_ns.take();
         if let Some(since_ns) = inbound.body_since_ns.take() {

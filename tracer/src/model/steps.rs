@@ -1,7 +1,10 @@
 //! Steps of contexts on threads, and the request that each works for.
 
 use crate::{
-    model::{Model, thread::Frame},
+    model::{
+        Model,
+        thread::{Frame, Timer},
+    },
     request::{
         Rank, RequestId,
         open::{StepEnd, Worker},
@@ -23,8 +26,14 @@ impl Model {
             Some(owner) => Some(owner).filter(|owner| self.open.contains_key(owner)),
             None => around,
         };
-        let frame =
-            Frame { address, generation: context.generation, request, start_ns: at_ns, adopted: false };
+        let frame = Frame {
+            address,
+            generation: context.generation,
+            request,
+            start_ns: at_ns,
+            adopted: false,
+            timer: None,
+        };
         self.thread(tgid, tid).frames.push(frame);
         let Some(id) = request else { return };
         if let (false, Some((copied_ns, by_tid))) = (context.has_run, context.copied) {
@@ -48,6 +57,7 @@ impl Model {
         };
         let Some(frame) = frame else { return };
         if let Some(id) = frame.request {
+            self.timer_ran(id, tid, &frame);
             self.step_ended(id, at_ns, tid, &frame);
         }
     }
@@ -129,17 +139,28 @@ impl Model {
             return;
         }
         match thread.last_epoll {
-            // The loop went to sleep in between: what runs now was a timer, if it was a time-out that woke it.
+            // The loop went to sleep in between: what runs now may be a timer, if it was a time-out that woke it.
             Some(epoll) if epoll.out_ns >= copied_ns => {
-                if epoll.timed_out {
-                    if let Some(request) = self.open.get_mut(&id) {
-                        request.claim(copied_ns, epoll.wake_ns, Rank::Sleep);
-                    }
-                    self.claim_ready(id, tid, epoll.wake_ns, at_ns, Rank::Loop);
+                let due_ns = epoll.wake_ns;
+                let request = self.open.get(&id);
+                let is_connected =
+                    request.and_then(|request| request.connected_ns).is_some_and(|at_ns| at_ns >= due_ns);
+                let frame = self.threads.get_mut(&tid).and_then(|thread| thread.frames.last_mut());
+                if let Some(frame) = frame.filter(|_| epoll.timed_out && !is_connected) {
+                    frame.timer = Some(Timer { set_ns: copied_ns, due_ns });
                 }
             }
             _ => self.claim_ready(id, tid, copied_ns, at_ns, Rank::Loop),
         }
+    }
+
+    /// A step that may have been a timer is over, and read nothing that was there before it began: it was one.
+    pub(super) fn timer_ran(&mut self, id: RequestId, tid: u32, frame: &Frame) {
+        let Some(Timer { set_ns, due_ns }) = frame.timer else { return };
+        if let Some(request) = self.open.get_mut(&id) {
+            request.claim(set_ns, due_ns, Rank::Sleep);
+        }
+        self.claim_ready(id, tid, due_ns, frame.start_ns, Rank::Loop);
     }
 
     fn step_began(&mut self, id: RequestId, at_ns: u64, tid: u32) {

@@ -348,6 +348,32 @@ fn a_timer_is_a_sleep() {
 }
 
 #[test]
+fn an_answer_is_no_timer_also_when_the_loops_last_sleep_timed_out() {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .tls_opened(11)
+        .call_sent(12)
+        // The handle that will read the answer.
+        .at(15, Body::ContextCopy { context: 0xb })
+        .exit(20)
+        .out(20, Wait::Epoll { timeout_ns: Some(5_000 * US) })
+        .back(5_020, 5_020)
+        // Somebody else keeps the loop.
+        .enter(5_020, 0xc)
+        .arrival(7_020, VENDOR, 200)
+        .exit(9_020)
+        .enter(9_020, 0xb)
+        .answer_read(9_020, 200)
+        .answer_sent(9_040);
+    let report = story.report(10_000);
+    assert_eq!(buckets(&report, 0), [("llm.first_byte", 7_000), ("python.cpu", 30), ("wait.loop", 2_000)]);
+}
+
+#[test]
 fn loss_marks_the_requests_it_may_touch() {
     let mut story = Story::new();
     story.opened(0, CALLER, Role::Accepted).request_read(10).answer_sent(20);

@@ -51,6 +51,15 @@ pub struct Frame {
     pub start_ns: u64,
     /// The request was found by the connection that the step read, not by the context.
     pub adopted: bool,
+    /// It may have been a timer that began this step.
+    pub timer: Option<Timer>,
+}
+
+/// A timer of an event loop, as far as it shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Timer {
+    pub set_ns: u64,
+    pub due_ns: u64,
 }
 
 /// A stretch on CPU for one request.

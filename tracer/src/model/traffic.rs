@@ -68,8 +68,12 @@ impl Model {
         connection.stream.starts_at(rcv_nxt);
         let Some(outbound) = connection.outbound() else { return };
         outbound.unused_since_ns = Some(at_ns);
+        let opened_by = outbound.opened_by;
         if let Some(connect) = &mut outbound.connect {
             connect.end_ns = at_ns;
+        }
+        if let Some(request) = opened_by.and_then(|(request, _)| self.open.get_mut(&request)) {
+            request.connected_ns = Some(at_ns);
         }
     }
 
@@ -153,8 +157,17 @@ impl Model {
         }
     }
 
+    /// A step reads data: where they were there before it began, they began it, and not a timer.
+    pub(super) fn not_a_timer(&mut self, tid: u32, arrival_ns: u64) {
+        let frame = self.threads.get_mut(&tid).and_then(|thread| thread.frames.last_mut());
+        if let Some(frame) = frame.filter(|frame| arrival_ns <= frame.start_ns) {
+            frame.timer = None;
+        }
+    }
+
     /// Data that had arrived were read in a step: until then the loop had no time for them.
     pub(super) fn claim_unread(&mut self, transfer: &Transfer, arrival_ns: u64) {
+        self.not_a_timer(transfer.tid, arrival_ns);
         let in_step = self.threads.get(&transfer.tid).is_some_and(|thread| !thread.frames.is_empty());
         if let (true, Some(id)) = (in_step, self.owner(transfer.tgid, transfer.tid)) {
             self.claim_ready(id, transfer.tid, arrival_ns, transfer.enter_ns, Rank::Loop);

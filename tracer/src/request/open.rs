@@ -43,6 +43,8 @@ pub struct Request {
     pub steps: Vec<Step>,
     /// When the last step ended, and whether that step is known to have made another context ready.
     pub last_step_end: Option<StepEnd>,
+    /// When a connection that it opened was last established.
+    pub connected_ns: Option<u64>,
     claims: Vec<Claim>,
     settled: Vec<Segment>,
     contexts: HashMap<Worker, u32>,
@@ -87,6 +89,7 @@ impl Request {
             cpu_ns: 0,
             steps: Vec::new(),
             last_step_end: None,
+            connected_ns: None,
             claims: Vec::new(),
             settled: Vec::new(),
             contexts: HashMap::new(),
