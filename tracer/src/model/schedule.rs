@@ -47,12 +47,24 @@ impl Model {
         }
         thread.remember(off);
         if thread.is_spare(&off) {
-            return;
+            return self.spare_woken(at_ns, tid, off.wake_ns, waker_tid);
         }
         let Some(request) = self.works_for(tgid, tid) else { return };
         let waker = self.threads.get(&waker_tid).map(|waker| waker.tgid);
         let is_join = waker.is_some_and(|waker_tgid| self.works_for(waker_tgid, waker_tid) == Some(request));
         self.claim_off(request, tgid, &off, is_join);
+    }
+
+    /// A thread that a request started has something to do again: it goes on for that request only where a step
+    /// of the request woke it.
+    fn spare_woken(&mut self, at_ns: u64, tid: u32, wake_ns: u64, waker_tid: u32) {
+        let waker = self.threads.get(&waker_tid).and_then(|waker| waker.owner_at(wake_ns));
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
+        if waker.is_some() && waker == thread.request {
+            thread.idle_since_ns = None;
+        } else {
+            self.unbind_thread(at_ns, tid);
+        }
     }
 
     /// A thread leaves the CPU that was not seen to get it: 1 to 3 of 1000 switches back after a preemption come

@@ -35,6 +35,7 @@ impl Model {
             timer: None,
         };
         self.thread(tgid, tid).frames.push(frame);
+        self.thread(tgid, tid).owned_by(request, at_ns);
         let Some(id) = request else { return };
         if let (false, Some((copied_ns, by_tid))) = (context.has_run, context.copied) {
             self.first_run(id, at_ns, tid, copied_ns, by_tid);
@@ -56,6 +57,8 @@ impl Model {
             }
         };
         let Some(frame) = frame else { return };
+        let around = thread.frames.last().map_or(thread.request, |around| around.request);
+        thread.owned_by(around, at_ns);
         if let Some(id) = frame.request {
             self.timer_ran(id, tid, &frame);
             self.step_ended(id, at_ns, tid, &frame);
@@ -66,6 +69,12 @@ impl Model {
         self.is_on_cpu(at_ns, tgid, tid);
         let owner = self.owner(tgid, tid);
         self.process(tgid).contexts.copied(address, owner, at_ns, tid);
+        let thread = self.thread(tgid, tid);
+        if thread.is_started_by_request && thread.frames.is_empty() {
+            // A pool's thread hands its result to a loop like this, and may go on with what another request
+            // queued: whom it works for from here on can't be seen.
+            self.unbind_thread(at_ns, tid);
+        }
     }
 
     pub(super) fn context_ended(&mut self, tgid: u32, address: u64) {
@@ -111,6 +120,7 @@ impl Model {
             frame.request = Some(id);
             frame.adopted = true;
         }
+        self.thread(tgid, tid).owned_by(Some(id), at_ns);
     }
 
     /// Ends the thread's work for its request outside of any context.
@@ -118,8 +128,7 @@ impl Model {
         self.flush(at_ns, tid);
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         // A pool thread that waits for work of anybody's was done when it first did.
-        let is_idle = thread.off.is_some_and(|off| thread.is_spare(&off));
-        let at_ns = thread.idle_since_ns.take().filter(|_| is_idle).unwrap_or(at_ns);
+        let at_ns = thread.idle_since_ns.take().unwrap_or(at_ns);
         let (bound_ns, Some(id)) = (thread.bound_ns, thread.request.take()) else { return };
         if let Some(request) = self.open.get_mut(&id) {
             request.stepped(Worker::Thread(tid), tid, bound_ns, at_ns);

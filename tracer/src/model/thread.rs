@@ -10,6 +10,9 @@ use crate::{
 /// Stretches off CPU that are remembered: as far back as a wait for the event loop is explained.
 const HISTORY: usize = 1_024;
 
+/// Changes of owner that are remembered: as far back as a woken thread waits for a CPU.
+const OWNERS: usize = 256;
+
 #[derive(Clone, Debug, Default)]
 pub struct Thread {
     pub tgid: u32,
@@ -40,6 +43,8 @@ pub struct Thread {
     /// do.
     pub work_since_ns: Option<u64>,
     pub history: VecDeque<Off>,
+    /// What its steps worked for, and since when: who woke another thread shows only when that one runs.
+    owners: VecDeque<(u64, Option<RequestId>)>,
 }
 
 /// A context that a thread runs in.
@@ -127,6 +132,22 @@ impl Thread {
             }
             _ => self.pieces.push(piece),
         }
+    }
+
+    /// From `at_ns` on it works for this request.
+    pub fn owned_by(&mut self, owner: Option<RequestId>, at_ns: u64) {
+        if self.owners.back().is_some_and(|(_, last)| *last == owner) {
+            return;
+        }
+        if self.owners.len() >= OWNERS {
+            self.owners.pop_front();
+        }
+        self.owners.push_back((at_ns, owner));
+    }
+
+    /// What it worked for at an earlier time; `None` also when that is not known any more.
+    pub fn owner_at(&self, at_ns: u64) -> Option<RequestId> {
+        self.owners.iter().rev().find(|(since_ns, _)| *since_ns <= at_ns)?.1
     }
 
     pub fn remember(&mut self, off: Off) {
