@@ -3,14 +3,17 @@
 mod linking;
 mod series;
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use tracer::report::{
     bucket::Bucket,
     types::{Call, Kind, Report, Request},
 };
 
-use crate::truth::{Connection, Exchange, Truth};
+use crate::truth::{self, Connection, Exchange, Truth};
 
 pub use linking::Links;
 pub use series::Series;
@@ -58,6 +61,7 @@ impl Comparison {
         }
         let mut series = call_series(&links, &calls, truth);
         series.push(cpu);
+        series.extend(wait_series(&pairs));
         Comparison {
             title: title.into(),
             requests: truth.requests.len(),
@@ -121,6 +125,19 @@ fn call_series(links: &Links, calls: &[(&str, &Call)], truth: &Truth) -> Vec<Ser
         }
     }
     vec![tls, first_byte, stream]
+}
+
+/// Of the waits that the application knows of.
+fn wait_series(pairs: &[(&Request, &truth::Request)]) -> Vec<Series> {
+    let mut by_bucket: BTreeMap<Bucket, Series> = BTreeMap::new();
+    for (found, logged) in pairs {
+        for (name, true_ns) in &logged.waits {
+            let bucket = Bucket::from_name(name).unwrap_or_else(|| panic!("{name} is no bucket"));
+            let series = by_bucket.entry(bucket).or_insert_with(|| Series::new(bucket.name()));
+            series.add(found.buckets.get(bucket), Some(*true_ns), found.wall_ns);
+        }
+    }
+    by_bucket.into_values().collect()
 }
 
 fn is_first(exchange: &Exchange, truth: &Truth) -> bool {

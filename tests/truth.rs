@@ -1,6 +1,6 @@
 //! What vendor, application and client logged of their own time (`tests/lab`, `tests/apps`). Times are CLOCK_MONOTONIC in ns.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -67,6 +67,9 @@ pub struct Request {
     pub end_ns: u64,
     pub cpu_ns: u64,
     pub calls: Vec<Call>,
+    /// Waits that the application knows of, by the name of their bucket.
+    #[serde(default)]
+    pub waits: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -31,6 +31,8 @@ class Request:
         self.start_ns = now_ns()
         self.cpu_ns = 0
         self.calls: list[Call] = []
+        # By bucket, where the application knows.
+        self.waits: dict[str, int] = {}
         self.pid = os.getpid()
         self.tid = threading.get_native_id()
 

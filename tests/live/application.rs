@@ -16,9 +16,12 @@ pub fn demo(python: &Python) -> Vec<OsString> {
 
 /// Flask on gunicorn; `workers` are its options for them.
 pub fn flask(python: &Python, workers: &[&str]) -> Vec<OsString> {
-    let address = format!("127.0.0.1:{PORT}");
-    let options = ["--bind", &address, "--log-level", "warning", "flask_app:app"];
-    words(python.program("gunicorn"), workers.iter().chain(&options))
+    gunicorn(python, workers, "flask_app:app")
+}
+
+/// Flask whose routes wait for one thing each.
+pub fn waits(python: &Python) -> Vec<OsString> {
+    gunicorn(python, &["--workers", "1"], "waits:app")
 }
 
 /// A run without a server.
@@ -29,6 +32,12 @@ pub fn script(python: &Python, exit_code: &str) -> Vec<OsString> {
 /// What lets `tracer record` start the command.
 pub fn traced(command: Vec<OsString>) -> Vec<OsString> {
     [OsString::from("--")].into_iter().chain(command).collect()
+}
+
+fn gunicorn(python: &Python, workers: &[&str], application: &str) -> Vec<OsString> {
+    let address = format!("127.0.0.1:{PORT}");
+    let options = ["--bind", &address, "--log-level", "warning", application];
+    words(python.program("gunicorn"), workers.iter().chain(&options))
 }
 
 fn uvicorn(python: &Python, application: &str) -> Vec<OsString> {

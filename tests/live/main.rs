@@ -4,3 +4,4 @@ mod adversity;
 mod application;
 mod survival;
 mod truth;
+mod waits;

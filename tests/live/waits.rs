@@ -1,0 +1,22 @@
+//! Applications that provoke one kind of wait each, alone and mixed.
+
+use tests::{compare::Comparison, lab::Lab, python::Python, recording::Recording};
+
+use crate::application::{traced, waits};
+
+const ROUTES: [&str; 6] =
+    ["/sleep/{id}", "/lock/{id}", "/disk/{id}", "/gil/{id}", "/runqueue/{id}", "/mixed/{id}"];
+
+#[test]
+fn each_wait_of_a_thread_goes_to_its_bucket() {
+    for python in Python::all() {
+        let lab = Lab::start();
+        let recording = Recording::start(&lab, "record", traced(waits(&python)));
+        lab.drive(&["--requests", "1", "--concurrency", "1", "--prefix", "warm", "/sleep/{id}"]);
+        lab.forget();
+        // One by one, so that a request waits for nothing but what it is meant to.
+        lab.drive(&[&["--requests", "10", "--concurrency", "1"][..], &ROUTES].concat());
+        let report = recording.interrupt();
+        Comparison::new(format!("waits of a thread, {}", python.name), &report, &lab.truth()).check();
+    }
+}
