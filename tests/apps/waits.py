@@ -54,13 +54,10 @@ def lock(identity: str) -> str:
 
 @app.get("/disk/<identity>")
 def disk(identity: str) -> str:
-    # Not where the files of tests often are, in memory.
-    with tempfile.NamedTemporaryFile(dir="/var/tmp") as file:
+    with waits("wait.disk"):
         for _ in range(20):
-            file.write(os.urandom(1 << 16))
-            file.flush()
-            with waits("wait.disk"):
-                os.fsync(file.fileno())
+            os.pwrite(scratch.fileno(), bytes(1 << 16), 0)
+            os.fsync(scratch.fileno())
     return "done"
 
 
@@ -158,5 +155,7 @@ class Neighbour:
         os.sched_setaffinity(0, self._allowed)
 
 
+# Not where the files of tests often are, in memory.
+scratch = tempfile.TemporaryFile(dir="/var/tmp")
 contended = threading.Lock()
 holder, computer, neighbour = Nuisance(hold_the_lock), Nuisance(compute), Neighbour()
