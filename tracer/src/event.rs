@@ -100,6 +100,8 @@ pub enum Body {
         count: u64,
         since_ns: u64,
     },
+    /// The step that the thread just entered is the end of an `asyncio.sleep`.
+    SleepEnded,
 }
 
 /// Why a thread is off CPU, by the kernel's task state.

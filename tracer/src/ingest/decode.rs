@@ -36,14 +36,18 @@ pub fn decode(record: &[u8]) -> Result<Raw, DecodeError> {
     let cut = DecodeError::Cut { bytes: record.len() };
     let mut fields = Fields { rest: record };
     let (ts_ns, tgid, tid, kind, _reserved) = fields.header().ok_or(cut)?;
-    let (body, copied) = match kind {
+    let event = |body| Event { ts_ns, tgid, tid, body };
+    match kind {
         kind::TRANSFER => {
             let (body, copied) = fields.transfer().ok_or(cut)??;
-            (body, copied)
+            Ok(Raw { copied, ..event(body).into() })
         }
-        _ => (body(kind, &mut fields).ok_or(cut)??, Bytes::new()),
-    };
-    Ok(Raw { event: Event { ts_ns, tgid, tid, body }, copied })
+        kind::CONTEXT_ENTER => {
+            let (context, callable) = fields.u64().zip(fields.u64()).ok_or(cut)?;
+            Ok(Raw { callable, ..event(Body::ContextEnter { context }).into() })
+        }
+        _ => Ok(event(body(kind, &mut fields).ok_or(cut)??).into()),
+    }
 }
 
 /// Name of a kind, for counts of lost events.
@@ -72,7 +76,7 @@ pub fn kind_name(kind: u32) -> &'static str {
     }
 }
 
-/// The body of every kind but a transfer; `None` when the bytes end early.
+/// The body of every kind that is nothing but an event; `None` when the bytes end early.
 fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
     let body = match kind {
         kind::FORK => Body::Fork { child_tgid: fields.u32()?, child_tid: fields.u32()? },
@@ -91,7 +95,6 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
             rtt_ns: u64::from(fields.u32()?) * 1_000 / 8,
         },
         kind::CLOSE => Body::Close { connection: fields.id()? },
-        kind::CONTEXT_ENTER => Body::ContextEnter { context: fields.u64()? },
         kind::CONTEXT_EXIT => Body::ContextExit { context: fields.u64()? },
         kind::CONTEXT_COPY => Body::ContextCopy { context: fields.u64()? },
         kind::CONTEXT_END => Body::ContextEnd { context: fields.u64()? },

@@ -16,4 +16,13 @@ pub struct Raw {
     pub event: Event,
     /// Of a transfer: its first bytes. Empty for every other event.
     pub copied: Bytes,
+    /// Of the entry of a context: the address of the callable that is run in it. 0 for every other event, and
+    /// where it does not show.
+    pub callable: u64,
+}
+
+impl From<Event> for Raw {
+    fn from(event: Event) -> Raw {
+        Raw { event, copied: Bytes::new(), callable: 0 }
+    }
 }

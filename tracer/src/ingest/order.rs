@@ -105,14 +105,13 @@ impl Eq for Waiting {}
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
     use crate::event::{ConnectionId, Event};
 
     fn raw(ts_ns: u64, tid: u32, body: Body) -> Raw {
-        Raw { event: Event { ts_ns, tgid: 1, tid, body }, copied: Bytes::new() }
+        Event { ts_ns, tgid: 1, tid, body }.into()
     }
 
     fn sent(enter_ns: u64, ts_ns: u64) -> Raw {

@@ -82,6 +82,7 @@ impl Model {
             Body::Exit => self.exited(ts_ns, tgid, tid),
             Body::SwitchOut { state, wait, cpu_ns } => {
                 self.infer_switch_in(ts_ns, tgid, tid, *cpu_ns);
+                self.claim_unseen(ts_ns, tid, *cpu_ns);
                 self.switched_out(ts_ns, tgid, tid, *state, *wait);
                 self.claim_stolen(ts_ns, tid, *cpu_ns);
             }
@@ -107,7 +108,8 @@ impl Model {
             }
             Body::Close { connection } => self.connection_closed(ts_ns, *connection),
             Body::ContextEnter { context } => self.context_entered(ts_ns, tgid, tid, *context),
-            Body::ContextExit { context } => self.context_exited(ts_ns, tid, *context),
+            Body::SleepEnded => self.sleep_ended(ts_ns, tid),
+            Body::ContextExit { context } => self.context_exited(ts_ns, tgid, tid, *context),
             Body::ContextCopy { context } => self.context_copied(ts_ns, tgid, tid, *context),
             Body::ContextEnd { context } => self.context_ended(tgid, *context),
             Body::GcStart => self.collecting(ts_ns, tgid, tid, true),

@@ -121,6 +121,7 @@ fn body() -> impl Strategy<Value = Body> {
         connection_id().prop_map(|connection| Body::Close { connection }),
         context().prop_map(|context| Body::ContextEnter { context }),
         context().prop_map(|context| Body::ContextExit { context }),
+        Just(Body::SleepEnded),
         context().prop_map(|context| Body::ContextCopy { context }),
         context().prop_map(|context| Body::ContextEnd { context }),
         Just(Body::GcStart),

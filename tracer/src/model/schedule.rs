@@ -4,9 +4,9 @@ use crate::{
     event::{OffState, Role, Wait},
     model::{
         Model,
-        thread::{Epoll, Off, Piece},
+        thread::{Epoll, Off, Piece, UnseenIn},
     },
-    request::{Rank, RequestId},
+    request::{Rank, Request, RequestId},
 };
 
 impl Model {
@@ -40,7 +40,12 @@ impl Model {
         };
         if let (Wait::Epoll { timeout_ns }, OffState::Sleeping) = (off.wait, off.state) {
             let timed_out = off.timed_out(timeout_ns);
-            thread.last_epoll = Some(Epoll { out_ns: off.out_ns, wake_ns: off.wake_ns, timed_out });
+            thread.last_epoll = Some(Epoll {
+                out_ns: off.out_ns,
+                wake_ns: off.wake_ns,
+                deadline_ns: timeout_ns.map(|timeout_ns| off.out_ns.saturating_add(timeout_ns)),
+                timed_out,
+            });
         }
         if matches!(off.wait, Wait::Futex { .. }) && !off.is_gil && off.state == OffState::Sleeping {
             thread.work_since_ns = Some(off.wake_ns);
@@ -67,8 +72,9 @@ impl Model {
         }
     }
 
-    /// A thread leaves the CPU that was not seen to get it: 1 to 3 of 1000 switches back after a preemption come
-    /// without the tracepoint (6.18; perf misses the same ones). Its CPU time tells how long ago that was.
+    /// A thread leaves the CPU that was not seen to get it, nor to do anything since: 1 to 3 of 1000 switches back
+    /// after a preemption come without the tracepoint (6.18; perf misses the same ones). Its CPU time tells how
+    /// long ago that was.
     pub(super) fn infer_switch_in(&mut self, at_ns: u64, tgid: u32, tid: u32, cpu_ns: u64) {
         let Some(thread) = self.threads.get(&tid) else { return };
         let Some(off) = thread.off.filter(|_| thread.cpu_ns > 0) else { return };
@@ -92,12 +98,16 @@ impl Model {
         let share = stolen_ns as f64 / (at_ns - got_cpu_ns) as f64;
         for Piece { request, start_ns, end_ns } in pieces {
             let stolen_ns = ((end_ns - start_ns) as f64 * share) as u64;
-            // One that was answered in the meantime had its share of it all the same.
-            let closed = self.closed.iter_mut().rev().find(|closed| closed.id == request);
-            let Some(request) = self.open.get_mut(&request).or(closed) else { continue };
+            let Some(request) = self.open_or_closed(request) else { continue };
             request.claim(end_ns - stolen_ns, end_ns, Rank::Stolen);
             request.cpu_ns = request.cpu_ns.saturating_sub(stolen_ns);
         }
+    }
+
+    /// A request also when it was answered in the meantime: what comes to light later was its own all the same.
+    fn open_or_closed(&mut self, id: RequestId) -> Option<&mut Request> {
+        let closed = self.closed.iter_mut().rev().find(|closed| closed.id == id);
+        self.open.get_mut(&id).or(closed)
     }
 
     /// Claims what a thread is off CPU for, up to `at_ns`, while it is still off.
@@ -136,9 +146,29 @@ impl Model {
     /// An event of this thread shows that it is on CPU, also when its switch in was not seen.
     pub(super) fn is_on_cpu(&mut self, at_ns: u64, tgid: u32, tid: u32) {
         let thread = self.thread(tgid, tid);
-        if thread.off.is_none() {
+        let Some(Off { out_ns, .. }) = thread.off else {
             thread.on_cpu_since_ns.get_or_insert(at_ns);
+            return;
+        };
+        let in_ns = at_ns.max(out_ns);
+        let request = self.works_for(tgid, tid);
+        self.switched_in(in_ns, tgid, tid, 0, 0);
+        self.thread(tgid, tid).unseen_in = Some(UnseenIn { request, out_ns, in_ns });
+    }
+
+    /// A thread that was back on CPU before that showed leaves it again: its CPU time tells since when.
+    pub(super) fn claim_unseen(&mut self, at_ns: u64, tid: u32, cpu_ns: u64) {
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
+        let Some(UnseenIn { request, out_ns, in_ns }) = thread.unseen_in.take() else { return };
+        if thread.cpu_ns == 0 {
+            return;
         }
+        let used_ns = cpu_ns.saturating_sub(thread.cpu_ns);
+        let unseen_ns = used_ns.saturating_sub(at_ns.saturating_sub(in_ns)).min(in_ns - out_ns);
+        thread.got_cpu_ns = thread.got_cpu_ns.map(|got_cpu_ns| got_cpu_ns.min(in_ns - unseen_ns));
+        let Some(request) = request.and_then(|id| self.open_or_closed(id)) else { return };
+        request.claim(in_ns - unseen_ns, in_ns, Rank::Cpu);
+        request.cpu_ns = request.cpu_ns.saturating_add(unseen_ns);
     }
 
     pub(super) fn collecting(&mut self, at_ns: u64, tgid: u32, tid: u32, in_gc: bool) {

@@ -32,6 +32,7 @@ impl Model {
             request,
             start_ns: at_ns,
             adopted: false,
+            put_off_ns: None,
             timer: None,
         };
         self.thread(tgid, tid).frames.push(frame);
@@ -45,7 +46,8 @@ impl Model {
         }
     }
 
-    pub(super) fn context_exited(&mut self, at_ns: u64, tid: u32, address: u64) {
+    pub(super) fn context_exited(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64) {
+        self.is_on_cpu(at_ns, tgid, tid);
         self.flush(at_ns, tid);
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         // An exit that was not seen leaves its frame behind: leave all up to the one that is named.
@@ -155,11 +157,22 @@ impl Model {
                 let is_connected =
                     request.and_then(|request| request.connected_ns).is_some_and(|at_ns| at_ns >= due_ns);
                 let frame = self.threads.get_mut(&tid).and_then(|thread| thread.frames.last_mut());
-                if let Some(frame) = frame.filter(|_| epoll.timed_out && !is_connected) {
+                let Some(frame) = frame else { return };
+                frame.put_off_ns = Some(copied_ns);
+                if epoll.timed_out && !is_connected {
                     frame.timer = Some(Timer { set_ns: copied_ns, due_ns });
                 }
             }
             _ => self.claim_ready(id, tid, copied_ns, at_ns, Rank::Loop),
+        }
+    }
+
+    /// The step that just began is the end of a sleep, whatever else woke the loop.
+    pub(super) fn sleep_ended(&mut self, at_ns: u64, tid: u32) {
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
+        let (Some(frame), Some(epoll)) = (thread.frames.last_mut(), thread.last_epoll) else { return };
+        if let Some(set_ns) = frame.put_off_ns {
+            frame.timer = Some(Timer { set_ns, due_ns: epoll.timer_due_ns(at_ns) });
         }
     }
 

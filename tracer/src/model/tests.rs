@@ -348,6 +348,28 @@ fn a_timer_is_a_sleep() {
 }
 
 #[test]
+fn a_sleep_ends_also_where_other_things_woke_the_loop() {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::ContextCopy { context: 0xb })
+        .exit(30)
+        // The sleep is over at 5030, but data for somebody else wake the loop before, and keep it until 5050.
+        .out(30, Wait::Epoll { timeout_ns: Some(5_000 * US) })
+        .back(4_000, 4_000)
+        .enter(4_000, 0xc)
+        .exit(5_050)
+        .enter(5_050, 0xb)
+        .at(5_050, Body::SleepEnded)
+        .answer_sent(5_060);
+    let report = story.report(6_000);
+    assert_eq!(buckets(&report, 0), [("python.cpu", 30), ("wait.loop", 20), ("wait.sleep", 5_000)]);
+}
+
+#[test]
 fn an_answer_is_no_timer_also_when_the_loops_last_sleep_timed_out() {
     let mut story = Story::new();
     story
@@ -534,6 +556,26 @@ fn a_switch_in_that_was_not_seen_is_inferred_from_cpu_time() {
     story.at(1_000, out(5_000)).at(4_000, out(7_500)).back(0, 4_100).at(5_000, Body::Exit);
     let report = story.report(6_000);
     assert_eq!(buckets(&report, 0), [("python.cpu", 1_000 + 2_500 + 900), ("wait.runqueue", 500 + 100)]);
+}
+
+#[test]
+fn a_request_that_was_answered_before_its_switch_in_shows_still_gets_its_cpu_time() {
+    let mut story = Story::new();
+    let out =
+        |cpu_us: u64| Body::SwitchOut { state: OffState::Runnable, wait: Wait::None, cpu_ns: cpu_us * US };
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        // Back on CPU since 2000, which nothing shows before the answer at 5000.
+        .at(1_000, out(5_000))
+        .answer_sent(5_000)
+        .exit(5_100)
+        .at(5_200, out(8_200));
+    let report = story.report(6_000);
+    assert_eq!(buckets(&report, 0), [("python.cpu", 990 + 3_000), ("wait.runqueue", 1_000)]);
+    assert_eq!(report.requests[0].cpu_ns, (990 + 3_000) * US);
 }
 
 /// The step that keeps the loop busy is preempted: whoever waits for the loop still waits for that step.

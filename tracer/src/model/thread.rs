@@ -24,6 +24,8 @@ pub struct Thread {
     /// What it worked for since then.
     pub pieces: Vec<Piece>,
     pub off: Option<Off>,
+    /// It is on CPU by what it did, since when is open until it leaves it.
+    pub unseen_in: Option<UnseenIn>,
     /// Contexts it runs in, innermost last.
     pub frames: Vec<Frame>,
     /// What it works for outside of any context.
@@ -56,6 +58,8 @@ pub struct Frame {
     pub start_ns: u64,
     /// The request was found by the connection that the step read, not by the context.
     pub adopted: bool,
+    /// When its context was copied, if this is the first run of it, by the thread that copied it.
+    pub put_off_ns: Option<u64>,
     /// It may have been a timer that began this step.
     pub timer: Option<Timer>,
 }
@@ -73,6 +77,16 @@ pub struct Piece {
     pub request: RequestId,
     pub start_ns: u64,
     pub end_ns: u64,
+}
+
+/// A switch in that was not seen.
+#[derive(Clone, Copy, Debug)]
+pub struct UnseenIn {
+    /// What the thread worked for.
+    pub request: Option<RequestId>,
+    pub out_ns: u64,
+    /// When something showed that it is on CPU: at the latest since then.
+    pub in_ns: u64,
 }
 
 /// A stretch off CPU.
@@ -97,11 +111,26 @@ impl Off {
     }
 }
 
+/// A sleep in epoll.
 #[derive(Clone, Copy, Debug)]
 pub struct Epoll {
     pub out_ns: u64,
     pub wake_ns: u64,
+    /// When the time is over that it was to last at most: an event loop takes its next timer's. `None` where there
+    /// was none.
+    pub deadline_ns: Option<u64>,
     pub timed_out: bool,
+}
+
+impl Epoll {
+    /// When a timer was due that ran after this sleep, at `ran_ns`. Where other things ended the sleep, the loop's
+    /// next timer is taken for it: it was due no earlier than that.
+    pub fn timer_due_ns(&self, ran_ns: u64) -> u64 {
+        match self.deadline_ns {
+            Some(deadline_ns) if !self.timed_out => deadline_ns.clamp(self.wake_ns, ran_ns.max(self.wake_ns)),
+            _ => self.wake_ns,
+        }
+    }
 }
 
 /// epoll and poll take milliseconds, and asyncio rounds up to them.

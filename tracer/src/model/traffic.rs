@@ -86,7 +86,12 @@ impl Model {
     }
 
     pub(super) fn transferred(&mut self, id: ConnectionId, direction: Direction, transfer: &Transfer) {
-        self.is_on_cpu(transfer.exit_ns, transfer.tgid, transfer.tid);
+        // What is sent comes in its place by when it began.
+        let at_ns = match direction {
+            Direction::Sent => transfer.enter_ns,
+            Direction::Received => transfer.exit_ns,
+        };
+        self.is_on_cpu(at_ns, transfer.tgid, transfer.tid);
         self.use_by_marks(id, direction, transfer.marks);
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match (&connection.use_, direction) {

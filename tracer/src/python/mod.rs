@@ -16,6 +16,7 @@ mod procfs;
 mod relocation;
 #[cfg(test)]
 mod running;
+pub mod sleep;
 mod usdt;
 mod version;
 mod x86;

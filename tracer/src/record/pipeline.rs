@@ -20,6 +20,7 @@ use crate::{
     capture,
     event::{Body, Event},
     ingest::{Raw, Reader, order::Order},
+    python::sleep::SleepEnds,
     replay::Replay,
     report::build::Origin,
     vendor::VendorTable,
@@ -89,6 +90,7 @@ impl Pipeline {
         let stage = Stage {
             reader,
             order: Order::default(),
+            sleep_ends: SleepEnds::default(),
             wire: Wire::new(vendors.clone()),
             capture,
             capture_error,
@@ -144,6 +146,7 @@ pub fn monotonic_ns() -> u64 {
 struct Stage {
     reader: Reader,
     order: Order,
+    sleep_ends: SleepEnds,
     wire: Wire,
     capture: Option<capture::Writer<BufWriter<File>>>,
     capture_error: Option<io::Error>,
@@ -161,11 +164,13 @@ impl Stage {
             let full = self.reader.drain(BATCH, &mut batch) == BATCH;
             for raw in batch.drain(..) {
                 self.tell(&raw.event);
+                let ended = self.sleep_ended(&raw);
                 self.order.push(raw);
+                ended.into_iter().for_each(|event| self.order.push(event.into()));
             }
             for input in inputs.try_iter() {
                 match input {
-                    Input::Event(event) => self.order.push(Raw { event, copied: Default::default() }),
+                    Input::Event(event) => self.order.push(event.into()),
                     Input::Finish => finishing = true,
                 }
             }
@@ -199,6 +204,26 @@ impl Stage {
         let _ = self.tell.send(started);
     }
 
+    /// What comes after the entry of a context that is the end of a sleep. The callable is looked at before events
+    /// wait for their order: the sooner, the more likely it is still there.
+    fn sleep_ended(&mut self, raw: &Raw) -> Option<Event> {
+        let Event { ts_ns, tgid, tid, ref body } = raw.event;
+        match body {
+            Body::ContextEnter { .. } if self.sleep_ends.contain(tgid, raw.callable) => {
+                Some(Event { ts_ns, tgid, tid, body: Body::SleepEnded })
+            }
+            Body::Exec => {
+                self.sleep_ends.forget(tgid);
+                None
+            }
+            Body::Exit if tgid == tid => {
+                self.sleep_ends.forget(tgid);
+                None
+            }
+            _ => None,
+        }
+    }
+
     fn pass_on(&mut self, raw: Raw) {
         let event = self.reduce(raw);
         if let Some(capture) = &mut self.capture
@@ -212,7 +237,7 @@ impl Stage {
     }
 
     /// Reduces the copied bytes of a transfer to marks: from here on there is no plaintext.
-    fn reduce(&mut self, Raw { mut event, copied }: Raw) -> Event {
+    fn reduce(&mut self, Raw { mut event, copied, .. }: Raw) -> Event {
         match &mut event.body {
             Body::Connection(connection) => self.wire.opened(connection),
             Body::Close { connection } => self.wire.closed(*connection),
@@ -231,7 +256,7 @@ impl Stage {
         if undecodable > 0 {
             let body = Body::Loss { kind: "undecodable".to_owned(), count: undecodable, since_ns: 0 };
             let event = Event { ts_ns: end_ns, tgid: 0, tid: 0, body };
-            self.pass_on(Raw { event, copied: Default::default() });
+            self.pass_on(event.into());
         }
         let finished = self.capture.map(|capture| capture.finish(end_ns));
         let capture_error = self.capture_error.or(finished.and_then(Result::err));
