@@ -92,7 +92,9 @@ def waits(bucket: str) -> Iterator[None]:
     start_ns, cpu_ns, queued_ns = time.monotonic_ns(), time.thread_time_ns(), in_queue_ns()
     yield
     wall_ns = time.monotonic_ns() - start_ns
-    add(bucket, wall_ns - (time.thread_time_ns() - cpu_ns) - (in_queue_ns() - queued_ns))
+    waited_ns = wall_ns - (time.thread_time_ns() - cpu_ns) - (in_queue_ns() - queued_ns)
+    # The three clocks are not read at once.
+    add(bucket, max(waited_ns, 0))
 
 
 def add(bucket: str, ns: int) -> None:

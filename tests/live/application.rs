@@ -34,6 +34,11 @@ pub fn traced(command: Vec<OsString>) -> Vec<OsString> {
     [OsString::from("--")].into_iter().chain(command).collect()
 }
 
+/// FastAPI whose routes wait for one thing each.
+pub fn waits_async(python: &Python) -> Vec<OsString> {
+    uvicorn(python, "waits_async:app")
+}
+
 fn gunicorn(python: &Python, workers: &[&str], application: &str) -> Vec<OsString> {
     let address = format!("127.0.0.1:{PORT}");
     let options = ["--bind", &address, "--log-level", "warning", application];

@@ -2,7 +2,7 @@
 
 use tests::{compare::Comparison, lab::Lab, python::Python, recording::Recording};
 
-use crate::application::{traced, waits};
+use crate::application::{traced, waits, waits_async};
 
 const ROUTES: [&str; 6] =
     ["/sleep/{id}", "/lock/{id}", "/disk/{id}", "/gil/{id}", "/runqueue/{id}", "/mixed/{id}"];
@@ -18,5 +18,21 @@ fn each_wait_of_a_thread_goes_to_its_bucket() {
         lab.drive(&[&["--requests", "10", "--concurrency", "1"][..], &ROUTES].concat());
         let report = recording.interrupt();
         Comparison::new(format!("waits of a thread, {}", python.name), &report, &lab.truth()).check();
+    }
+}
+
+#[test]
+fn each_wait_of_a_coroutine_goes_to_its_bucket() {
+    for python in Python::all() {
+        let lab = Lab::start();
+        let recording = Recording::start(&lab, "record", traced(waits_async(&python)));
+        lab.drive(&["--requests", "1", "--concurrency", "1", "--prefix", "warm", "/mixed/{id}"]);
+        lab.forget();
+        let together = ["/sleep/{id}", "/executor/{id}", "/mixed/{id}"];
+        lab.drive(&[&["--requests", "10", "--concurrency", "6"][..], &together].concat());
+        let one_by_one = ["--requests", "10", "--concurrency", "1", "--prefix", "alone"];
+        lab.drive(&[&one_by_one[..], &["/loop/{id}", "/alone/{id}"]].concat());
+        let report = recording.interrupt();
+        Comparison::new(format!("waits of a coroutine, {}", python.name), &report, &lab.truth()).check();
     }
 }
