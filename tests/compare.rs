@@ -1,6 +1,7 @@
 //! A report held against the truth: requests found, calls linked, and how far the times are off.
 
 mod linking;
+mod routes;
 mod series;
 
 use std::{
@@ -16,6 +17,7 @@ use tracer::report::{
 use crate::truth::{self, Connection, Exchange, Truth};
 
 pub use linking::Links;
+pub use routes::Route;
 pub use series::Series;
 
 pub struct Comparison {
@@ -25,6 +27,8 @@ pub struct Comparison {
     pub found: usize,
     pub links: Links,
     pub lost_events: u64,
+    /// What was found and linked of each route.
+    pub routes: Vec<Route>,
     /// Errors of the calls and of the requests.
     pub series: Vec<Series>,
 }
@@ -56,14 +60,17 @@ impl Comparison {
         let links = Links::new(&calls, truth);
 
         let mut cpu = Series::new("python.cpu");
+        let mut unattributed = Series::new("unattributed");
         for (found, logged) in &pairs {
-            cpu.add(python_ns(found), Some(logged.cpu_ns), found.wall_ns);
+            cpu.add(python_ns(found), logged.cpu_ns, found.wall_ns);
+            unattributed.add(found.buckets.get(Bucket::Unattributed), Some(0), found.wall_ns);
         }
         let mut series = call_series(&links, &calls, truth);
-        series.push(cpu);
+        series.extend([cpu, unattributed]);
         series.extend(wait_series(&pairs));
         Comparison {
             title: title.into(),
+            routes: routes::routes(&pairs, &links, truth),
             requests: truth.requests.len(),
             found: pairs.len(),
             links,

@@ -4,6 +4,7 @@ pub mod binary;
 pub mod compare;
 pub mod golden;
 pub mod lab;
+pub mod matrix;
 pub mod python;
 pub mod recording;
 pub mod running;

@@ -31,6 +31,18 @@ impl Python {
         Python::all().swap_remove(0)
     }
 
+    /// Whether it is a 3.11 for `3.11`.
+    pub fn is_version(&self, version: &str) -> bool {
+        let found = self.name.strip_prefix("python-").and_then(|found| found.strip_prefix(version));
+        found.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
+    /// 11 for `python-3.11.2`.
+    pub fn minor(&self) -> u32 {
+        let minor = self.name.split('.').nth(1).and_then(|minor| minor.parse().ok());
+        minor.unwrap_or_else(|| panic!("{} names no version, as python-3.11.2 does", self.name))
+    }
+
     /// A program of the environment: `python`, `gunicorn`.
     pub fn program(&self, name: &str) -> PathBuf {
         self.bin.join(name)

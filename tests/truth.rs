@@ -65,7 +65,8 @@ pub struct Request {
     pub pid: u32,
     pub start_ns: u64,
     pub end_ns: u64,
-    pub cpu_ns: u64,
+    /// `None` where the application can't count it.
+    pub cpu_ns: Option<u64>,
     pub calls: Vec<Call>,
     /// Waits that the application knows of, by the name of their bucket.
     #[serde(default)]

@@ -1,8 +1,10 @@
 """What an application knows about its own time: a line of JSON for each request, in the file that TRUTH_FILE names.
 
 Times are CLOCK_MONOTONIC in ns. `cpu_ns` is CPU of the thread (time.thread_time_ns), and in a coroutine the sum over its steps, for
-everything that runs in a context of the request.
+everything that runs in a context of the request; null where that can't be counted, under uvloop and gevent.
 """
+
+from __future__ import annotations
 
 import asyncio
 import contextvars
@@ -29,7 +31,7 @@ class Request:
         self.id = identity
         self.route = route
         self.start_ns = now_ns()
-        self.cpu_ns = 0
+        self.cpu_ns: int | None = 0
         self.calls: list[Call] = []
         # By bucket, where the application knows.
         self.waits: dict[str, int] = {}
@@ -87,63 +89,95 @@ def settle() -> None:
 class Wsgi:
     """The truth of each request of a WSGI application, framework and all; paths are /ROUTE/ID."""
 
-    def __init__(self, app) -> None:
+    def __init__(self, app, counts_cpu: bool = True) -> None:
         self._app = app
+        self._counts_cpu = counts_cpu
 
     def __call__(self, environ, start_response):
         _, route, identity = environ["PATH_INFO"].split("/", 2)
         request = Request(identity, f"/{route}")
         _current.set(request)
-        cpu_ns = time.thread_time_ns()
         try:
-            return list(self._app(environ, start_response))
+            with thread_of(request):
+                return list(self._app(environ, start_response))
         finally:
-            request.cpu_ns = time.thread_time_ns() - cpu_ns
+            if not self._counts_cpu:
+                request.cpu_ns = None
             request.end()
 
 
 class Middleware:
-    """The truth of each request of an ASGI application on asyncio's own loop; paths are /ROUTE/ID."""
+    """The truth of each request of an ASGI application; paths are /ROUTE/ID."""
 
     def __init__(self, app) -> None:
         self._app = app
-        _count_steps()
+        count_steps()
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        _, route, identity = scope["path"].split("/", 2)
-        request = Request(identity, f"/{route}")
-        _current.set(request)
-        try:
+        with serving(scope["path"]):
             await self._app(scope, receive, send)
-        finally:
-            request.cpu_ns += time.thread_time_ns() - _step_start_ns
-            request.end()
+
+
+@contextmanager
+def serving(path: str):
+    """The truth of a request while a coroutine serves it; `path` is /ROUTE/ID. Needs `count_steps`."""
+    _, route, identity = path.split("/", 2)
+    request = Request(identity, f"/{route}")
+    _current.set(request)
+    try:
+        yield request
+    finally:
+        # The task may go on with the connection's next request.
+        _current.set(None)
+        if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+            request.cpu_ns += time.thread_time_ns() - _thread.step_start_ns
+        else:
+            request.cpu_ns = None
+        request.end()
+
+
+@contextmanager
+def thread_of(request: Request):
+    """What this thread does meanwhile, it does for the request, also in a loop that runs there."""
+    cpu_ns = time.thread_time_ns()
+    _thread.is_counted = True
+    try:
+        yield
+    finally:
+        _thread.is_counted = False
+        request.cpu_ns += time.thread_time_ns() - cpu_ns
 
 
 def current() -> Request:
     """The request that this coroutine works for."""
     request = _current.get()
     if request is None:
-        raise LookupError("no request: is truth.Middleware installed?")
+        raise LookupError("no request: is truth.Middleware installed, or truth.serving around?")
     return request
 
 
-_step_start_ns = 0
+class _Thread(threading.local):
+    # CPU of the thread when the running step began.
+    step_start_ns = 0
+    # All of its CPU is counted, not only its steps.
+    is_counted = False
 
 
-def _count_steps() -> None:
+_thread = _Thread()
+
+
+def count_steps() -> None:
     """Adds the CPU of each callback of the event loop to the request in whose context it ran."""
     run = asyncio.Handle._run
 
     def counted(handle: asyncio.Handle) -> None:
-        global _step_start_ns
-        start_ns = _step_start_ns = time.thread_time_ns()
+        start_ns = _thread.step_start_ns = time.thread_time_ns()
         run(handle)
         # Asked afterwards, so that the step in which the middleware sets the request counts as well.
         request = handle._context.get(_current)
-        if request is not None:
+        if request is not None and not _thread.is_counted:
             request.cpu_ns += time.thread_time_ns() - start_ns
 
     asyncio.Handle._run = counted

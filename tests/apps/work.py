@@ -1,5 +1,7 @@
 """What the applications do: burn CPU, and ask the vendor, synchronously and not, with the truth of each call."""
 
+from __future__ import annotations
+
 import time
 
 from openai import AsyncOpenAI, OpenAI

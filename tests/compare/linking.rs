@@ -19,9 +19,11 @@ pub struct Links {
     /// Index of the call and of its exchange, of those linked to the right request.
     pub pairs: Vec<(usize, usize)>,
     pub right: usize,
-    /// Calls that stand under another request than the one that made them.
+    /// Calls that stand under another request than the one that made them, as [`Links::pairs`].
+    pub wrong_pairs: Vec<(usize, usize)>,
     pub wrong: usize,
-    /// Exchanges that no call of the report is.
+    /// Exchanges that no call of the report is, by index.
+    pub unseen: Vec<usize>,
     pub missing: usize,
     /// Calls that no exchange is.
     pub extra: usize,
@@ -57,11 +59,13 @@ impl Links {
             match exchange {
                 None => links.extra += 1,
                 Some(j) if truth.exchanges[j].request() == calls[i].0 => links.pairs.push((i, j)),
-                Some(_) => links.wrong += 1,
+                Some(j) => links.wrong_pairs.push((i, j)),
             }
         }
         links.right = links.pairs.len();
-        links.missing = taken.iter().filter(|taken| !**taken).count();
+        links.wrong = links.wrong_pairs.len();
+        links.unseen = (0..taken.len()).filter(|j| !taken[*j]).collect();
+        links.missing = links.unseen.len();
         links
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 /// What an error may be: this share of wall time or this much, whichever is larger.
 const SHARE: f64 = 0.02;
 const FLOOR_NS: f64 = 2e6;
-/// The share of the values that must be as good as that.
-const CLOSE_SHARE: f64 = 0.99;
+/// The share of the values that need not be as good as that; at least one, as a machine may stall at any time.
+const STRAY_SHARE: f64 = 0.01;
 
 pub struct Series {
     name: &'static str,
@@ -39,7 +39,8 @@ impl Series {
 
     /// Nothing is unknown, and as many as must be are as good as they must be.
     pub fn is_close(&self) -> bool {
-        self.unknown == 0 && self.close_share() >= CLOSE_SHARE
+        let strays = self.errors_ns.iter().filter(|(_, close)| !close).count();
+        self.unknown == 0 && strays <= 1.max((STRAY_SHARE * self.errors_ns.len() as f64) as usize)
     }
 
     pub fn heading() -> String {
@@ -91,7 +92,9 @@ mod tests {
         let mut series = Series::new("x");
         series.add(Some(12_000_000), Some(10_000_000), 0);
         series.add(Some(119_000_000), Some(100_000_000), 1_000_000_000);
-        assert!(series.is_close());
+        assert_eq!(series.close_share(), 1.0);
+        series.add(Some(12_100_000), Some(10_000_000), 50_000_000);
+        assert!(series.is_close(), "one may be off");
         series.add(Some(12_100_000), Some(10_000_000), 50_000_000);
         assert!(!series.is_close());
         assert_eq!(series.quantile_ms(0.5), 2.1);

@@ -1,5 +1,6 @@
-//! The project's tasks: `cargo xtask build`, `demo`, `test`, `golden`, `capture`. Results go to stdout, progress to stderr.
+//! The project's tasks: `cargo xtask build`, `demo`, `test`, `golden`, `capture`, `bench`. Results go to stdout, progress to stderr.
 
+mod bench;
 mod build;
 mod demo;
 mod need;
@@ -34,6 +35,9 @@ enum Task {
     Golden,
     /// Record the captures of the replay tests anew, all or the named ones, and hold them against the truth; as root
     Capture { names: Vec<String> },
+    /// Measure how exact reports are and what tracing costs; as root
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Task::Test { parts } => test::test(&parts),
         Task::Golden => test::golden(),
         Task::Capture { names } => test::capture(&names),
+        Task::Bench(bench) => bench::bench(&bench),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

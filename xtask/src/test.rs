@@ -78,7 +78,7 @@ pub fn capture(names: &[String]) -> Result<()> {
 fn live() -> Result<()> {
     let tracer = build()?;
     let mut venvs = vec![venv::venv("test", &venv::system("test")?)?];
-    for python in venv::pyenv() {
+    for python in venv::pyenv(&venv::TEST_VERSIONS) {
         venvs.push(venv::venv("test", &python)?);
     }
     say("test", "live tests");

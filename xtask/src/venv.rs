@@ -13,7 +13,9 @@ use crate::{
 };
 
 /// Versions of pyenv's Pythons that the tests run on besides the system's.
-const PYENV_VERSIONS: [&str; 2] = ["3.12", "3.13"];
+pub const TEST_VERSIONS: [&str; 2] = ["3.12", "3.13"];
+/// And those that are measured besides it.
+pub const BENCH_VERSIONS: [&str; 5] = ["3.8", "3.9", "3.10", "3.12", "3.13"];
 
 /// The system's Python.
 pub fn system(task: &str) -> Result<PathBuf> {
@@ -25,16 +27,16 @@ pub fn system(task: &str) -> Result<PathBuf> {
     Ok(python.to_path_buf())
 }
 
-/// Pythons of [`PYENV_VERSIONS`] under pyenv, where there are any.
-pub fn pyenv() -> Vec<PathBuf> {
+/// Pythons of these versions under pyenv, where there are any.
+pub fn pyenv(versions: &[&str]) -> Vec<PathBuf> {
     let home = env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv"));
     let Some(pyenv) = env::var_os("PYENV_ROOT").map(PathBuf::from).or(home) else { return Vec::new() };
     let Ok(entries) = fs::read_dir(pyenv.join("versions")) else { return Vec::new() };
-    let mut versions: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    versions.sort();
-    PYENV_VERSIONS
+    let mut installed: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    installed.sort();
+    versions
         .iter()
-        .filter_map(|wanted| versions.iter().rev().find(|version| is_version(version, wanted)))
+        .filter_map(|wanted| installed.iter().rev().find(|version| is_version(version, wanted)))
         .map(|version| version.join("bin/python3"))
         .filter(|python| python.exists())
         .collect()

@@ -1,0 +1,145 @@
+"""The ways in which a coroutine has work done for its request: each asks the vendor, by another way of concurrency."""
+
+import asyncio
+import contextvars
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from openai import AsyncOpenAI, OpenAI
+from sqlalchemy.util import await_only, greenlet_spawn
+
+import truth
+import work
+
+client = AsyncOpenAI(max_retries=0)
+sync_client = OpenAI(max_retries=0)
+pool = ThreadPoolExecutor(8)
+
+
+async def ask(request: truth.Request, model: str) -> str:
+    return await work.ask_async(client, request, model)
+
+
+def ask_in_thread(request: truth.Request, model: str) -> str:
+    with truth.thread_of(request):
+        return work.ask(sync_client, request, model)
+
+
+async def awaited(request: truth.Request, model: str) -> None:
+    await ask(request, model)
+
+
+async def gather(request: truth.Request, model: str) -> None:
+    await asyncio.gather(*(ask(request, model) for _ in range(3)))
+
+
+async def create_task(request: truth.Request, model: str) -> None:
+    await asyncio.create_task(ask(request, model))
+
+
+async def task_group(request: truth.Request, model: str) -> None:
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(ask(request, model))
+
+
+async def eager(request: truth.Request, model: str) -> None:
+    await asyncio.Task(ask(request, model), loop=asyncio.get_running_loop(), eager_start=True)
+
+
+async def wait_for(request: truth.Request, model: str) -> None:
+    await asyncio.wait_for(ask(request, model), 60)
+
+
+async def nested_run(request: truth.Request, model: str) -> None:
+    """A context in a context, as frameworks have it."""
+    outer = contextvars.copy_context()
+    task = outer.run(lambda: contextvars.copy_context().run(asyncio.ensure_future, ask(request, model)))
+    await task
+
+
+async def anyio_group(request: truth.Request, model: str) -> None:
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(ask, request, model)
+
+
+async def to_thread(request: truth.Request, model: str) -> None:
+    await asyncio.to_thread(ask_in_thread, request, model)
+
+
+async def executor(request: truth.Request, model: str) -> None:
+    """The loop's pool, which knows nothing of contexts."""
+    await asyncio.get_running_loop().run_in_executor(None, ask_in_thread, request, model)
+
+
+async def own_pool(request: truth.Request, model: str) -> None:
+    await asyncio.get_running_loop().run_in_executor(pool, ask_in_thread, request, model)
+
+
+async def thread(request: truth.Request, model: str) -> None:
+    """A thread that says when it is done by call_soon_threadsafe."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def run() -> None:
+        ask_in_thread(request, model)
+        loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=run).start()
+    await done.wait()
+
+
+async def anyio_thread(request: truth.Request, model: str) -> None:
+    await anyio.to_thread.run_sync(ask_in_thread, request, model)
+
+
+async def from_thread(request: truth.Request, model: str) -> None:
+    """A thread that has the loop ask."""
+    await anyio.to_thread.run_sync(lambda: anyio.from_thread.run(ask, request, model))
+
+
+async def loop_in_thread(request: truth.Request, model: str) -> None:
+    async def asked() -> None:
+        async with AsyncOpenAI(max_retries=0) as own:
+            await work.ask_async(own, request, model)
+
+    def run() -> None:
+        with truth.thread_of(request):
+            asyncio.run(asked())
+
+    await anyio.to_thread.run_sync(run)
+
+
+async def greenlet(request: truth.Request, model: str) -> None:
+    """SQLAlchemy's bridge: synchronous code in a greenlet that awaits."""
+    await greenlet_spawn(lambda: await_only(ask(request, model)))
+
+
+STYLES = {
+    style.__name__: style
+    for style in (
+        awaited,
+        gather,
+        create_task,
+        wait_for,
+        nested_run,
+        anyio_group,
+        executor,
+        own_pool,
+        thread,
+        anyio_thread,
+        from_thread,
+        loop_in_thread,
+        greenlet,
+    )
+}
+if sys.version_info >= (3, 9):
+    STYLES["to_thread"] = to_thread
+if sys.version_info >= (3, 11):
+    STYLES["task_group"] = task_group
+if sys.version_info >= (3, 12):
+    STYLES["eager"] = eager

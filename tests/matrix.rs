@@ -1,0 +1,178 @@
+//! Every server with every style of concurrency: the applications of `tests/apps/matrix`, and how they are measured.
+
+use std::ffi::OsString;
+
+use crate::{
+    compare::Comparison,
+    lab::{Lab, PORT},
+    python::Python,
+    recording::Recording,
+};
+
+/// A server with an application, one of the rows of the matrix.
+pub struct Server {
+    pub name: &'static str,
+    styles: Styles,
+    /// A program of the Python's environment, and its arguments; `ADDRESS` and `PORT` stand for where it listens.
+    command: &'static [&'static str],
+    /// The first minor version of CPython that it runs on.
+    since: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Styles {
+    /// `tests/apps/matrix/styles.py`
+    Async,
+    /// The same, under Django's names.
+    DjangoAsync,
+    /// `tests/apps/matrix/sync_styles.py`
+    Sync,
+    /// `tests/apps/matrix/gevent_app.py`
+    Gevent,
+}
+
+/// The servers of the matrix.
+pub const SERVERS: &[Server] = &[
+    server("uvicorn", Styles::Async, &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.asgi:app"]),
+    server(
+        "uvicorn-uvloop",
+        Styles::Async,
+        &["uvicorn", "--loop", "uvloop", "--port", "PORT", "matrix.asgi:app"],
+    ),
+    server(
+        "uvicorn-4-workers",
+        Styles::Async,
+        &["uvicorn", "--loop", "asyncio", "--workers", "4", "--port", "PORT", "matrix.asgi:app"],
+    ),
+    server("hypercorn", Styles::Async, &["hypercorn", "--bind", "ADDRESS", "matrix.asgi:app"]),
+    server(
+        "gunicorn-uvicorn",
+        Styles::Async,
+        &["gunicorn", "-k", "uvicorn.workers.UvicornWorker", "-w", "2", "-b", "ADDRESS", "matrix.asgi:app"],
+    ),
+    server("gunicorn-sync", Styles::Sync, &["gunicorn", "-w", "8", "-b", "ADDRESS", "matrix.flask_app:app"]),
+    server(
+        "gunicorn-gthread",
+        Styles::Sync,
+        &["gunicorn", "-w", "2", "--threads", "8", "-b", "ADDRESS", "matrix.flask_app:app"],
+    ),
+    server(
+        "gunicorn-gevent",
+        Styles::Gevent,
+        &["gunicorn", "-k", "gevent", "-w", "2", "-b", "ADDRESS", "matrix.gevent_app:app"],
+    ),
+    server(
+        "fastapi-def",
+        Styles::Sync,
+        &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.fastapi_def:app"],
+    ),
+    server(
+        "aiohttp",
+        Styles::Async,
+        &["python", "-m", "aiohttp.web", "-P", "PORT", "matrix.aiohttp_app:make"],
+    ),
+    server("django-wsgi", Styles::Sync, &["gunicorn", "-w", "8", "-b", "ADDRESS", "matrix.django_app:wsgi"]),
+    server(
+        "django-asgi",
+        Styles::DjangoAsync,
+        &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.django_app:asgi"],
+    ),
+    server("tornado", Styles::Async, &["python", "-m", "matrix.tornado_app", "PORT"]),
+    Server {
+        since: 9,
+        ..server("sanic", Styles::Async, &["sanic", "--no-motd", "--port", "PORT", "matrix.sanic_app:app"])
+    },
+];
+
+const ASYNC: &[&str] = &[
+    "awaited",
+    "gather",
+    "create_task",
+    "wait_for",
+    "nested_run",
+    "anyio_group",
+    "executor",
+    "own_pool",
+    "thread",
+    "anyio_thread",
+    "from_thread",
+    "loop_in_thread",
+    "greenlet",
+];
+/// With the first minor version that has them.
+const ASYNC_SINCE: &[(&str, u32)] = &[("to_thread", 9), ("task_group", 11), ("eager", 12)];
+const SYNC: &[&str] = &["ask", "submit", "pool_of_its_own", "thread", "loop"];
+const GEVENT: &[&str] = &["ask", "spawn", "submit"];
+
+const fn server(name: &'static str, styles: Styles, command: &'static [&'static str]) -> Server {
+    Server { name, styles, command, since: 8 }
+}
+
+/// A load on a server.
+#[derive(Clone, Copy)]
+pub struct Load<'a> {
+    pub concurrency: u32,
+    /// Requests of each style.
+    pub requests: u32,
+    /// Styles to leave the others out; all where it is empty.
+    pub styles: &'a [String],
+}
+
+impl Server {
+    pub fn named(name: &str) -> Option<&'static Server> {
+        SERVERS.iter().find(|server| server.name == name)
+    }
+
+    pub fn runs_on(&self, python: &Python) -> bool {
+        python.minor() >= self.since
+    }
+
+    /// Records the server under a load, and holds the report against the truth.
+    pub fn measure(&self, python: &Python, load: Load) -> Comparison {
+        let lab = Lab::start();
+        let command = [OsString::from("--")].into_iter().chain(self.command(python));
+        let recording = Recording::start(&lab, "record", command);
+        let styles = self.styles(python);
+        let wanted = |style: &&String| load.styles.is_empty() || load.styles.contains(style);
+        let paths: Vec<String> = styles.iter().filter(wanted).map(|style| self.path(style)).collect();
+        let (requests, concurrency) = (load.requests.to_string(), load.concurrency.to_string());
+        // Workers are there, and have made what they make once.
+        let options = ["--requests", "2", "--concurrency", "16", "--prefix", "warm"].map(str::to_owned);
+        drive(&lab, &options, &paths);
+        lab.forget();
+        drive(&lab, &["--requests".into(), requests, "--concurrency".into(), concurrency], &paths);
+        let report = recording.interrupt();
+        let title = format!("{}, {}, {} at a time", self.name, python.name, load.concurrency);
+        Comparison::new(title, &report, &lab.truth())
+    }
+
+    fn command(&self, python: &Python) -> Vec<OsString> {
+        let (program, arguments) = self.command.split_first().expect("a command has a program");
+        let arguments = arguments
+            .iter()
+            .map(|argument| argument.replace("ADDRESS", &format!("127.0.0.1:{PORT}")).replace("PORT", PORT));
+        [python.program(program).into_os_string()].into_iter().chain(arguments.map(OsString::from)).collect()
+    }
+
+    fn styles(&self, python: &Python) -> Vec<String> {
+        let owned = |styles: &[&str]| styles.iter().map(|style| (*style).to_owned()).collect();
+        match self.styles {
+            Styles::Sync => owned(SYNC),
+            Styles::Gevent => owned(GEVENT),
+            Styles::Async | Styles::DjangoAsync => {
+                let newer = ASYNC_SINCE.iter().filter(|(_, since)| python.minor() >= *since);
+                ASYNC.iter().chain(newer.map(|(style, _)| style)).map(|style| (*style).to_owned()).collect()
+            }
+        }
+    }
+
+    fn path(&self, style: &str) -> String {
+        let prefix = if matches!(self.styles, Styles::DjangoAsync) { "async-" } else { "" };
+        format!("/{prefix}{style}/{{id}}?model=ttft=100-400,gap=5-15,n=10")
+    }
+}
+
+fn drive(lab: &Lab, options: &[String], paths: &[String]) {
+    let arguments: Vec<&str> = options.iter().chain(paths).map(String::as_str).collect();
+    lab.drive(&arguments);
+}

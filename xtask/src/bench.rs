@@ -1,0 +1,49 @@
+//! Measures what reports are worth, and what tracing costs.
+
+use std::iter;
+
+use anyhow::{Result, bail};
+use clap::Subcommand;
+
+use crate::{
+    build::build,
+    need, venv,
+    workspace::{cargo, run, say},
+};
+
+#[derive(Subcommand)]
+pub enum Bench {
+    /// How exact reports are: servers, styles of concurrency and Pythons against the truth; as root
+    Truth {
+        /// What to measure; `-- --help` lists the choices
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+}
+
+pub fn bench(bench: &Bench) -> Result<()> {
+    if !need::is_root() {
+        bail!("measuring loads probes into the kernel: run `sudo -E env PATH=\"$PATH\" cargo xtask bench`");
+    }
+    let Bench::Truth { arguments } = bench;
+    let tracer = build()?;
+    let pythons = iter::once(venv::system("bench")?).chain(venv::pyenv(&venv::BENCH_VERSIONS));
+    let venvs = pythons.map(|python| venv::venv("bench", &python)).collect::<Result<Vec<_>>>()?;
+    say("bench", "how exact reports are; this takes a minute for each server and Python");
+    run(cargo()
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "tests",
+            "--features",
+            "live",
+            "--example",
+            "bench-truth",
+            "--",
+        ])
+        .args(arguments)
+        .env("TRACER", tracer)
+        .env("TRACER_TEST_VENVS", std::env::join_paths(venvs)?)
+        .env("PYTHONDONTWRITEBYTECODE", "1"))
+}
