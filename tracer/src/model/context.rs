@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::request::RequestId;
+use crate::{event::ConnectionId, request::RequestId};
 
 /// A contextvars Context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,9 @@ pub struct Context {
     pub generation: u64,
     /// The request that the step worked for which copied it.
     pub owner: Option<RequestId>,
+    /// The accepted connection that it descends from: a task that serves a connection, request by request, runs
+    /// in such a context.
+    pub serves: Option<ConnectionId>,
     /// When and by which thread it was copied; `None` for one that was there before, or was made anew.
     pub copied: Option<(u64, u32)>,
     pub has_run: bool,
@@ -27,14 +30,21 @@ pub struct Contexts {
 
 impl Contexts {
     /// A copy was made: whatever was at this address before is gone.
-    pub fn copied(&mut self, address: u64, owner: Option<RequestId>, at_ns: u64, tid: u32) {
-        self.insert(address, owner, Some((at_ns, tid)));
+    pub fn copied(
+        &mut self,
+        address: u64,
+        owner: Option<RequestId>,
+        serves: Option<ConnectionId>,
+        at_ns: u64,
+        tid: u32,
+    ) {
+        self.insert(address, owner, serves, Some((at_ns, tid)));
     }
 
     /// The context at this address as it was before this run; an unknown one is taken in without owner.
     pub fn run(&mut self, address: u64) -> Context {
         if !self.by_address.contains_key(&address) {
-            self.insert(address, None, None);
+            self.insert(address, None, None, None);
         }
         match self.by_address.get_mut(&address) {
             Some(context) => {
@@ -42,7 +52,7 @@ impl Contexts {
                 context.has_run = true;
                 before
             }
-            None => Context { generation: 0, owner: None, copied: None, has_run: false },
+            None => Context { generation: 0, owner: None, serves: None, copied: None, has_run: false },
         }
     }
 
@@ -50,14 +60,20 @@ impl Contexts {
         self.by_address.remove(&address);
     }
 
-    fn insert(&mut self, address: u64, owner: Option<RequestId>, copied: Option<(u64, u32)>) {
+    fn insert(
+        &mut self,
+        address: u64,
+        owner: Option<RequestId>,
+        serves: Option<ConnectionId>,
+        copied: Option<(u64, u32)>,
+    ) {
         self.generations += 1;
         if self.by_address.len() >= LIMIT {
             let oldest = self.generations.saturating_sub(LIMIT as u64 / 2);
             self.by_address.retain(|_, context| context.generation >= oldest);
         }
         self.by_address
-            .insert(address, Context { generation: self.generations, owner, copied, has_run: false });
+            .insert(address, Context { generation: self.generations, owner, serves, copied, has_run: false });
     }
 }
 
@@ -68,10 +84,10 @@ mod tests {
     #[test]
     fn a_reused_address_is_a_new_context() {
         let mut contexts = Contexts::default();
-        contexts.copied(0x10, Some(RequestId(1)), 5, 7);
+        contexts.copied(0x10, Some(RequestId(1)), None, 5, 7);
         let first = contexts.run(0x10);
         contexts.ended(0x10);
-        contexts.copied(0x10, Some(RequestId(2)), 9, 7);
+        contexts.copied(0x10, Some(RequestId(2)), None, 9, 7);
         let second = contexts.run(0x10);
         assert_ne!(first.generation, second.generation);
         assert_eq!((second.owner, second.has_run), (Some(RequestId(2)), false));
@@ -82,7 +98,7 @@ mod tests {
     fn contexts_never_seen_to_end_are_bounded() {
         let mut contexts = Contexts::default();
         for address in 0..3 * LIMIT as u64 {
-            contexts.copied(address, None, address, 1);
+            contexts.copied(address, None, None, address, 1);
         }
         assert!(contexts.by_address.len() <= LIMIT);
     }

@@ -73,6 +73,14 @@ impl Model {
         }
     }
 
+    /// The request that is to be answered next on an accepted connection.
+    pub(super) fn served_on(&self, connection: ConnectionId) -> Option<RequestId> {
+        match &self.connections.get(&connection)?.use_ {
+            Use::Inbound(inbound) => inbound.requests.front().copied(),
+            _ => None,
+        }
+    }
+
     fn request_began(
         &mut self,
         connection: ConnectionId,

@@ -1,6 +1,7 @@
 //! Steps of contexts on threads, and the request that each works for.
 
 use crate::{
+    event::ConnectionId,
     model::{
         Model,
         thread::{Frame, Timer},
@@ -22,14 +23,16 @@ impl Model {
         self.flush(at_ns, tid);
         let around = self.owner(tgid, tid);
         let context = self.process(tgid).contexts.run(address);
-        let request = match context.owner {
-            Some(owner) => Some(owner).filter(|owner| self.open.contains_key(owner)),
-            None => around,
+        let request = match (context.owner, context.serves) {
+            (Some(owner), _) => Some(owner).filter(|owner| self.open.contains_key(owner)),
+            (None, Some(connection)) => self.served_on(connection).or(around),
+            (None, None) => around,
         };
         let frame = Frame {
             address,
             generation: context.generation,
             request,
+            serves: context.serves,
             start_ns: at_ns,
             adopted: false,
             put_off_ns: None,
@@ -70,12 +73,20 @@ impl Model {
     pub(super) fn context_copied(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64) {
         self.is_on_cpu(at_ns, tgid, tid);
         let owner = self.owner(tgid, tid);
-        self.process(tgid).contexts.copied(address, owner, at_ns, tid);
+        let serves = self.thread(tgid, tid).frames.last().and_then(|frame| frame.serves);
+        self.process(tgid).contexts.copied(address, owner, serves, at_ns, tid);
         let thread = self.thread(tgid, tid);
         if thread.is_started_by_request && thread.frames.is_empty() {
             // A pool's thread hands its result to a loop like this, and may go on with what another request
             // queued: whom it works for from here on can't be seen.
             self.unbind_thread(at_ns, tid);
+        }
+    }
+
+    /// A step accepts a connection: what it copies from here on is for that.
+    pub(super) fn accepted(&mut self, tgid: u32, tid: u32, connection: ConnectionId) {
+        if let Some(frame) = self.thread(tgid, tid).frames.last_mut() {
+            frame.serves = Some(connection);
         }
     }
 

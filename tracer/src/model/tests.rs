@@ -395,6 +395,43 @@ fn an_answer_is_no_timer_also_when_the_loops_last_sleep_timed_out() {
     assert_eq!(buckets(&report, 0), [("llm.first_byte", 7_000), ("python.cpu", 30), ("wait.loop", 2_000)]);
 }
 
+/// As asyncio accepts: the task that sets the connection up copies its context for the reader and for the task
+/// that serves one request after the other.
+#[test]
+fn a_task_that_serves_a_connection_works_for_each_of_its_requests() {
+    let copy = |context| Body::ContextCopy { context };
+    let mut story = Story::new();
+    story
+        .enter(0, 0x1)
+        .opened(1, CALLER, Role::Accepted)
+        .at(2, copy(0xa))
+        .exit(3)
+        .enter(4, 0xa)
+        .at(5, copy(0xb))
+        .at(6, copy(0xc))
+        .exit(7);
+    for start_us in [100, 1_100] {
+        story
+            .arrival(start_us, CALLER, if start_us == 100 { 100 } else { 200 })
+            .enter(start_us, 0xb)
+            .request_read(start_us + 10)
+            .exit(start_us + 20)
+            .enter(start_us + 20, 0xc)
+            .at(start_us + 30, copy(0xd + start_us))
+            .exit(start_us + 50)
+            .idle(start_us + 50, start_us + 250, start_us + 250)
+            .enter(start_us + 250, 0xd + start_us)
+            .exit(start_us + 300)
+            .enter(start_us + 300, 0xc)
+            .answer_sent(start_us + 350)
+            .exit(start_us + 400);
+    }
+    let report = story.report(2_000);
+    for request in 0..2 {
+        assert_eq!(buckets(&report, request)[0], ("python.cpu", 10 + 40 + 100), "request {request}");
+    }
+}
+
 #[test]
 fn loss_marks_the_requests_it_may_touch() {
     let mut story = Story::new();

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::{
-    event::{OffState, Wait},
+    event::{ConnectionId, OffState, Wait},
     request::RequestId,
 };
 
@@ -55,6 +55,8 @@ pub struct Frame {
     pub address: u64,
     pub generation: u64,
     pub request: Option<RequestId>,
+    /// The accepted connection that the context descends from, or that this step accepted last.
+    pub serves: Option<ConnectionId>,
     pub start_ns: u64,
     /// The request was found by the connection that the step read, not by the context.
     pub adopted: bool,

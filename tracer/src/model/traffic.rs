@@ -21,9 +21,10 @@ pub struct Transfer<'a> {
 }
 
 impl Model {
-    pub(super) fn connection_seen(&mut self, tgid: u32, opened: &event::Connection) {
+    pub(super) fn connection_seen(&mut self, tgid: u32, tid: u32, opened: &event::Connection) {
         if opened.role == Role::Accepted {
             self.is_server(tgid);
+            self.accepted(tgid, tid, opened.id);
         }
         if self.connections.len() >= MAX_CONNECTIONS {
             self.drop_older_connections();
