@@ -24,6 +24,12 @@ pub mod role {
     pub const IMPORT_START: u8 = 9;
     /// USDT `import__find__load__done`.
     pub const IMPORT_DONE: u8 = 10;
+    /// `SimpleQueue.put`: the operand holds the item.
+    pub const QUEUE_PUT: u8 = 11;
+    /// `SimpleQueue.get` is entered.
+    pub const QUEUE_GET: u8 = 12;
+    /// It returns: the operand holds the item, or 0.
+    pub const QUEUE_GOT: u8 = 13;
 }
 
 /// Where the argument of a point is. Registers have their x86-64 instruction encoding, from rax 0 to r15 15.

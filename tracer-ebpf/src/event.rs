@@ -38,6 +38,9 @@ pub mod kind {
     pub const GC_DONE: u32 = 41;
     pub const IMPORT_START: u32 = 42;
     pub const IMPORT_DONE: u32 = 43;
+    pub const QUEUE_PUT: u32 = 50;
+    pub const QUEUE_GET: u32 = 51;
+    pub const QUEUE_GOT: u32 = 52;
     /// Kinds are below this; the size of the table of drop counters.
     pub const LIMIT: u32 = 64;
 }
@@ -182,6 +185,14 @@ pub struct Context {
     pub callable: u64,
 }
 
+/// [`kind::QUEUE_PUT`], [`kind::QUEUE_GOT`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// Address of the item, which is in at most one queue.
+    pub item: u64,
+}
+
 /// [`kind::IMPORT_START`]: followed by `copied` bytes of the module's name.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -200,6 +211,7 @@ const _: () = {
     assert!(size_of::<Arrival>() == 16);
     assert!(size_of::<Transfer>() == 32);
     assert!(size_of::<Context>() == 16);
+    assert!(size_of::<Queued>() == 8);
     assert!(size_of::<Import>() == 8);
 };
 

@@ -102,6 +102,16 @@ pub enum Body {
     },
     /// The step that the thread just entered is the end of an `asyncio.sleep`.
     SleepEnded,
+    /// The thread puts an item into a queue that hands work to other threads.
+    QueuePut {
+        item: u64,
+    },
+    /// It asks such a queue for an item, so it is done with the one before.
+    QueueGet,
+    /// It got this one.
+    QueueGot {
+        item: u64,
+    },
 }
 
 /// Why a thread is off CPU, by the kernel's task state.

@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use tracer_ebpf::{
     cookie::{self, Operand, role},
-    event::{Context, Import, kind},
+    event::{Context, Import, Queued, kind},
     limits::MODULE_BYTES,
 };
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Any point that is an instruction: CONTEXT_ENTER, CONTEXT_EXIT, CONTEXT_END, GC_START, GC_DONE,
-/// IMPORT_START, IMPORT_DONE, by cookie. Other processes cost one lookup in TRACED.
+/// IMPORT_START, IMPORT_DONE, QUEUE_PUT, QUEUE_GET, QUEUE_GOT, by cookie. Other processes cost one lookup in TRACED.
 ///
 /// Cost: 289 ns a run.
 #[uprobe]
@@ -48,6 +48,9 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
         role::GC_DONE => emit(kind::GC_DONE, now_ns, ids, ()),
         role::IMPORT_START => import_start(value(regs, operand), now_ns, ids),
         role::IMPORT_DONE => emit(kind::IMPORT_DONE, now_ns, ids, ()),
+        role::QUEUE_PUT => emit(kind::QUEUE_PUT, now_ns, ids, Queued { item: value(regs, operand) }),
+        role::QUEUE_GET => emit(kind::QUEUE_GET, now_ns, ids, ()),
+        role::QUEUE_GOT => queue_got(value(regs, operand), now_ns, ids),
         _ => {}
     }
     0
@@ -74,6 +77,14 @@ pub fn python_return(ctx: RetProbeContext) -> u32 {
 fn cookie_of(ctx: &ProbeContext) -> u64 {
     // SAFETY: the context is the program's own.
     unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }
+}
+
+/// NULL is an exception, or that there was nothing.
+#[inline(always)]
+fn queue_got(item: u64, now_ns: u64, ids: Ids) {
+    if item != 0 {
+        emit(kind::QUEUE_GOT, now_ns, ids, Queued { item });
+    }
 }
 
 /// The name is cut at [`MODULE_BYTES`]; where it can't be read it is empty.

@@ -2,11 +2,14 @@
 
 use crate::{
     check::{ProbeCheck, ProcessCheck},
+    event::Unknown,
     python::{
         binary::{self, Binary, Role, Subject},
         discover,
         process::{self, PythonProcess},
+        queue,
     },
+    report::bucket::Bucket,
 };
 
 /// Probes of CPython by name, the role that shows that one is there, and what is missing where it is not.
@@ -37,7 +40,16 @@ fn check(process: &PythonProcess) -> ProcessCheck {
             check.python = binary.version.clone();
             check.probes =
                 PROBES.iter().map(|(name, roles, subject)| probe(&binary, name, roles, *subject)).collect();
+            let pools = process
+                .queue_library(&binary)
+                .and_then(|library| queue::points(&library).map(|_| ()).map_err(|error| error.to_string()));
             check.unknown = process.facts(&binary).unknown;
+            if let Err(reason) = &pools {
+                let (bucket, reason) = (Bucket::WaitExecutor.name().to_owned(), reason.clone());
+                check.unknown.push(Unknown { bucket, reason });
+            }
+            let (available, reason) = (pools.is_ok(), pools.err());
+            check.probes.push(ProbeCheck { name: "thread pools".to_owned(), available, reason });
         }
         Err(error) => {
             let reason = Some(error.to_string());

@@ -72,6 +72,9 @@ pub fn kind_name(kind: u32) -> &'static str {
         kind::GC_DONE => "gc_done",
         kind::IMPORT_START => "import_start",
         kind::IMPORT_DONE => "import_done",
+        kind::QUEUE_PUT => "queue_put",
+        kind::QUEUE_GET => "queue_get",
+        kind::QUEUE_GOT => "queue_got",
         _ => "unknown",
     }
 }
@@ -106,6 +109,9 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
             Body::ImportStart { module: String::from_utf8_lossy(name).into_owned() }
         }
         kind::IMPORT_DONE => Body::ImportDone,
+        kind::QUEUE_PUT => Body::QueuePut { item: fields.u64()? },
+        kind::QUEUE_GET => Body::QueueGet,
+        kind::QUEUE_GOT => Body::QueueGot { item: fields.u64()? },
         _ => return Some(Err(DecodeError::Kind(kind))),
     };
     Some(Ok(body))

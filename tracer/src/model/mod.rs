@@ -9,6 +9,7 @@ mod lifecycle;
 mod lookup;
 mod outbound;
 mod process;
+mod queue;
 mod schedule;
 mod steps;
 mod thread;
@@ -109,6 +110,9 @@ impl Model {
             Body::Close { connection } => self.connection_closed(ts_ns, *connection),
             Body::ContextEnter { context } => self.context_entered(ts_ns, tgid, tid, *context),
             Body::SleepEnded => self.sleep_ended(ts_ns, tid),
+            Body::QueuePut { item } => self.queue_put(ts_ns, tgid, tid, *item),
+            Body::QueueGet => self.queue_asked(ts_ns, tgid, tid),
+            Body::QueueGot { item } => self.queue_got(ts_ns, tgid, tid, *item),
             Body::ContextExit { context } => self.context_exited(ts_ns, tgid, tid, *context),
             Body::ContextCopy { context } => self.context_copied(ts_ns, tgid, tid, *context),
             Body::ContextEnd { context } => self.context_ended(tgid, *context),

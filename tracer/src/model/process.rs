@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     event::ProcessFacts,
-    model::{context::Contexts, lookup::Lookups},
+    model::{context::Contexts, lookup::Lookups, queue::Queues},
     request::RequestId,
 };
 
@@ -14,6 +14,7 @@ pub struct Process {
     pub facts: Option<ProcessFacts>,
     pub contexts: Contexts,
     pub lookups: Lookups,
+    pub queues: Queues,
     /// The request that is the run of this process; `None` once it, or a child of it, accepts.
     pub run: Option<RequestId>,
     /// The request that a parent process worked for when it started this one.

@@ -73,7 +73,9 @@ impl Model {
     pub(super) fn context_copied(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64) {
         self.is_on_cpu(at_ns, tgid, tid);
         let owner = self.owner(tgid, tid);
-        let serves = self.thread(tgid, tid).frames.last().and_then(|frame| frame.serves);
+        // What a request has made is its own, also when the connection goes on to the next one.
+        let frame = self.thread(tgid, tid).frames.last();
+        let serves = frame.and_then(|frame| frame.serves).filter(|_| owner.is_none());
         self.process(tgid).contexts.copied(address, owner, serves, at_ns, tid);
         let thread = self.thread(tgid, tid);
         if thread.is_started_by_request && thread.frames.is_empty() {
@@ -127,6 +129,7 @@ impl Model {
             thread.request = Some(id);
             thread.bound_ns = at_ns;
             thread.is_started_by_request = false;
+            thread.works_from_queue = false;
         } else if let Some(frame) = self.thread(tgid, tid).frames.last_mut() {
             // The time of this step that is not yet claimed goes to the new request as well: the step was
             // begun for it.
@@ -142,6 +145,7 @@ impl Model {
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         // A pool thread that waits for work of anybody's was done when it first did.
         let at_ns = thread.idle_since_ns.take().unwrap_or(at_ns);
+        thread.works_from_queue = false;
         let (bound_ns, Some(id)) = (thread.bound_ns, thread.request.take()) else { return };
         if let Some(request) = self.open.get_mut(&id) {
             request.stepped(Worker::Thread(tid), tid, bound_ns, at_ns);

@@ -1,6 +1,8 @@
 //! Whole stories in events: what a server, a loop or a script does, and the buckets that must come of it.
 //! Times are in microseconds here, to be readable.
 
+mod queue;
+
 use std::sync::Arc;
 
 use super::*;
@@ -430,6 +432,36 @@ fn a_task_that_serves_a_connection_works_for_each_of_its_requests() {
     for request in 0..2 {
         assert_eq!(buckets(&report, request)[0], ("python.cpu", 10 + 40 + 100), "request {request}");
     }
+}
+
+#[test]
+fn what_a_request_has_made_does_not_go_on_to_the_next_one_of_its_connection() {
+    let mut story = Story::new();
+    story
+        .enter(0, 0x1)
+        .opened(1, CALLER, Role::Accepted)
+        .at(2, Body::ContextCopy { context: 0xb })
+        .exit(3)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xb)
+        .request_read(10)
+        .at(20, Body::ContextCopy { context: 0xc })
+        .answer_sent(30)
+        .exit(40)
+        // It cleans up, and copies its context for that.
+        .enter(50, 0xc)
+        .at(60, Body::ContextCopy { context: 0xd })
+        .exit(70)
+        .arrival(100, CALLER, 200)
+        .enter(100, 0xb)
+        .request_read(100)
+        .exit(120)
+        .enter(120, 0xd)
+        .exit(200)
+        .enter(200, 0xb)
+        .answer_sent(210);
+    let report = story.report(1_000);
+    assert_eq!(buckets(&report, 1)[0], ("python.cpu", 20 + 10));
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub struct Thread {
     /// It works for that because a step of it started the thread: it may be a pool's, which then waits for
     /// work of anybody's.
     pub is_started_by_request: bool,
+    /// It works for that because of what it got from a queue, until it asks for more.
+    pub works_from_queue: bool,
     /// When one that a request started first waited for something to do.
     pub idle_since_ns: Option<u64>,
     pub in_gc: bool,

@@ -42,6 +42,12 @@ pub enum Role {
     /// The operand points to the module's name, a NUL-terminated string.
     ImportStart,
     ImportDone,
+    /// The operand is an item that a thread puts into a `SimpleQueue`.
+    QueuePut,
+    /// A thread asks a `SimpleQueue` for an item: it is done with what it got before.
+    QueueGet,
+    /// The operand is the item that it got, or 0; for some calls it is told twice.
+    QueueGot,
 }
 
 impl Role {

@@ -100,12 +100,17 @@ impl<'data, R: ReadRef<'data>> Elf<'data, R> {
         self.data.read_bytes_at(self.file_offset(vaddr)?, size).ok()
     }
 
+    /// The words that the dynamic linker writes: where, sorted, and what at bias 0.
+    pub fn words(&self) -> &[(u64, u64)] {
+        self.relocated.get_or_init(|| relocated_words(&self.sections, self.data))
+    }
+
     /// The pointer that is at `slot` once the file is loaded at bias 0.
     ///
     /// A slot of a packed relocation (`.relr.dyn`) holds its value in the file, so it needs nothing more than
     /// the word itself; so do those of executables that are not position-independent.
     pub fn pointer(&self, slot: u64) -> Option<u64> {
-        let relocated = self.relocated.get_or_init(|| relocated_words(&self.sections, self.data));
+        let relocated = self.words();
         if let Ok(index) = relocated.binary_search_by_key(&slot, |&(slot, _)| slot) {
             return relocated.get(index).map(|&(_, value)| value);
         }

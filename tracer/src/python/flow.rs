@@ -64,6 +64,14 @@ pub fn targets(code: &impl Code, entry: u64) -> BTreeSet<u64> {
         .collect()
 }
 
+/// Where a function returns, also by way of what it jumps to.
+pub fn returns(code: &impl Code, entry: u64) -> Vec<u64> {
+    let graph = Graph::walk(code, entry);
+    let nodes = graph.0.into_iter();
+    let returns = nodes.filter(|(_, node)| node.decoded.instruction.flow_control() == FlowControl::Return);
+    returns.map(|(vaddr, _)| vaddr).collect()
+}
+
 struct Node {
     decoded: Decoded,
     next: Vec<u64>,

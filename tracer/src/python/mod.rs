@@ -13,6 +13,7 @@ pub mod operand;
 mod points;
 pub mod process;
 mod procfs;
+pub mod queue;
 mod relocation;
 #[cfg(test)]
 mod running;

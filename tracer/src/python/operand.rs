@@ -16,6 +16,11 @@ impl Operand {
     pub fn pointer(register: Register) -> Operand {
         Operand { register, displacement: None, size: 8, signed: false }
     }
+
+    /// A word in memory, at a register.
+    pub fn memory(register: Register, displacement: i32) -> Operand {
+        Operand { register, displacement: Some(displacement), size: 8, signed: false }
+    }
 }
 
 /// A general register of x86-64.

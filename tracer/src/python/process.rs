@@ -12,7 +12,7 @@ use crate::report::bucket::Bucket;
 use super::binary::{Binary, FileId, Subject, exports_python};
 use super::elf::Elf;
 use super::procfs::{self, Mapping};
-use super::{clock, cmdline};
+use super::{clock, cmdline, queue};
 
 /// A process that has CPython mapped. Its identity is `tgid` together with its start.
 #[derive(Debug)]
@@ -126,6 +126,28 @@ pub fn expectation(exe: &File) -> Expectation {
 }
 
 impl PythonProcess {
+    /// The library of `_queue`, which hands work to thread pools: the one that the process has loaded, or else the
+    /// one that it would load. The error is a clause for the user.
+    pub fn queue_library(&self, interpreter: &Binary) -> Result<File, String> {
+        let entry = Entry { tgid: self.tgid };
+        let maps = entry.text("maps").map_err(|error| error.to_string())?;
+        let is_library = |path: &str| {
+            Path::new(path).file_name().is_some_and(|name| queue::is_library(&name.to_string_lossy()))
+        };
+        let loaded = procfs::executable_mappings(&maps).into_iter().find(|mapping| is_library(&mapping.path));
+        if let Some(mapping) = loaded {
+            return entry.open(&mapping).map_err(|error| error.to_string());
+        }
+        let version = interpreter.version.as_deref().unwrap_or_default();
+        self.binaries
+            .iter()
+            .find_map(|binary| queue::library(&entry.path("root"), &binary.path, version))
+            .ok_or_else(|| {
+                let path = self.binaries.first().map_or("", |binary| &binary.path);
+                format!("no lib-dynload/_queue.*.so beside {path}, which hands work to thread pools")
+            })
+    }
+
     /// What the model is told of the process. `interpreter` is what its first binary holds.
     pub fn facts(&self, interpreter: &Binary) -> ProcessFacts {
         let bias = self.binaries.first().map_or(0, |binary| binary.load_bias);
@@ -140,7 +162,7 @@ impl PythonProcess {
                 .find(|missing| missing.what == what)
                 .map(|missing| missing.reason.clone())
         };
-        let mut unknown: Vec<Unknown> = [
+        let unknown: Vec<Unknown> = [
             (Bucket::PythonGc, reason(Subject::Gc)),
             (Bucket::PythonImport, reason(Subject::Imports)),
             (Bucket::WaitGil, reason(Subject::Gil)),
@@ -149,11 +171,6 @@ impl PythonProcess {
         .into_iter()
         .filter_map(|(bucket, reason)| Some(Unknown { bucket: bucket.name().to_owned(), reason: reason? }))
         .collect();
-        unknown.push(Unknown {
-            bucket: Bucket::WaitExecutor.name().to_owned(),
-            reason: "no probe on _queue.SimpleQueue (put, get, get_nowait), which hands work to thread pools"
-                .to_owned(),
-        });
         ProcessFacts {
             start_unix_ns: self.start_unix_ns,
             exe: self.exe.clone(),

@@ -64,7 +64,8 @@ fn inspects_a_python_process(interpreter: &str) {
     assert_eq!(binary.identity, interpreter.identity);
     let facts = process.facts(&binary);
     assert!(facts.python.is_some());
-    assert!(facts.unknown.iter().any(|unknown| unknown.bucket == "wait.executor"));
+    let library = process.queue_library(&binary).expect("it has a library of _queue");
+    assert!(super::queue::points(&library).is_ok());
     // The runtime lies in memory that the interpreter's file or its zeroed data take up.
     let (start, end) = facts.runtime.expect("3.7 or later");
     let maps = std::fs::read_to_string(format!("/proc/{tgid}/maps")).expect("maps of an own child");

@@ -20,11 +20,13 @@ use crate::{
         discover,
         operand::Operand,
         process::{self, Expectation, PythonProcess},
+        queue,
     },
     record::{
         InputSender,
         pipeline::{Input, Start, Started, monotonic_ns},
     },
+    report::bucket::Bucket,
 };
 
 /// How long a program that needs libpython may take to map it.
@@ -41,6 +43,8 @@ pub struct Follower {
     /// Process ids that were asked for, while they live.
     wanted: HashSet<u32>,
     binaries: HashMap<FileId, Arc<Attachment>>,
+    /// Libraries of `_queue` with their points attached, or why not.
+    queues: HashMap<FileId, Result<Attached, String>>,
     /// Processes that will map Python, and until when they are looked at.
     expected: HashMap<u32, Instant>,
     losses: BTreeMap<&'static str, u64>,
@@ -64,6 +68,7 @@ impl Follower {
             is_host: false,
             wanted: HashSet::new(),
             binaries: HashMap::new(),
+            queues: HashMap::new(),
             expected: HashMap::new(),
             losses: BTreeMap::new(),
             losses_since_ns: monotonic_ns(),
@@ -172,6 +177,9 @@ impl Follower {
         self.expected.remove(&tgid);
         let mut facts: ProcessFacts = process.facts(&interpreter.binary);
         facts.unknown.extend(interpreter.unknown.iter().cloned());
+        if let Err(reason) = self.attach_queue(&process, &interpreter.binary) {
+            facts.unknown.push(Unknown { bucket: Bucket::WaitExecutor.name().to_owned(), reason });
+        }
         for missing in self.probes.missing() {
             for bucket in buckets_of(missing.probe) {
                 let reason = format!("the kernel does not give `{}`: {}", missing.probe, missing.reason);
@@ -203,6 +211,25 @@ impl Follower {
             interpreter.get_or_insert(attachment);
         }
         interpreter
+    }
+
+    /// Attaches what hands work to the threads of a pool.
+    fn attach_queue(&mut self, process: &PythonProcess, interpreter: &Binary) -> Result<(), String> {
+        let library = process.queue_library(interpreter)?;
+        let identity = FileId::of(&library).map_err(|error| error.to_string())?;
+        if !self.queues.contains_key(&identity) && self.queues.len() >= MAX_BINARIES {
+            return Err(format!("{MAX_BINARIES} libraries of _queue are attached already"));
+        }
+        let attached = self.queues.entry(identity).or_insert_with(|| {
+            let points = queue::points(&library).map_err(|error| error.to_string())?;
+            let points: Vec<UprobePoint> = points.iter().map(uprobe_point).collect();
+            let attached = self.probes.attach(&library, &points).map_err(|error| error.to_string())?;
+            match attached.refused.first() {
+                Some(refused) => Err(refused.reason.clone()),
+                None => Ok(attached),
+            }
+        });
+        attached.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
     fn attach(&self, file: &std::fs::File, binary: Binary) -> Attachment {
@@ -252,6 +279,7 @@ fn bucket_of(role: Role) -> Option<&'static str> {
     match role {
         Role::GcStart | Role::GcDone => Some("python.gc"),
         Role::ImportStart | Role::ImportDone => Some("python.import"),
+        Role::QueuePut | Role::QueueGet | Role::QueueGot => Some("wait.executor"),
         _ => Some("wait.loop"),
     }
 }
@@ -269,6 +297,9 @@ fn uprobe_point(point: &PythonPoint) -> UprobePoint {
         Role::GcDone => role::GC_DONE,
         Role::ImportStart => role::IMPORT_START,
         Role::ImportDone => role::IMPORT_DONE,
+        Role::QueuePut => role::QUEUE_PUT,
+        Role::QueueGet => role::QUEUE_GET,
+        Role::QueueGot => role::QUEUE_GOT,
     };
     UprobePoint {
         offset: point.point.offset,

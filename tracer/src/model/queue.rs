@@ -1,0 +1,60 @@
+//! Work that a queue hands from one thread to another: who put it in is whom it is for.
+
+use std::collections::HashMap;
+
+use crate::{
+    model::Model,
+    request::{Rank, RequestId},
+};
+
+/// Items that wait in the queues of a process. They are few, unless their end was not seen: then all are dropped.
+const LIMIT: usize = 65_536;
+
+/// Items in the queues of a process, by address: an object may be in one queue at a time.
+#[derive(Clone, Debug, Default)]
+pub struct Queues(HashMap<u64, Item>);
+
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    request: Option<RequestId>,
+    put_ns: u64,
+}
+
+impl Model {
+    pub(super) fn queue_put(&mut self, at_ns: u64, tgid: u32, tid: u32, item: u64) {
+        self.is_on_cpu(at_ns, tgid, tid);
+        let request = self.owner(tgid, tid);
+        let Queues(items) = &mut self.process(tgid).queues;
+        if items.len() >= LIMIT {
+            items.clear();
+        }
+        items.insert(item, Item { request, put_ns: at_ns });
+    }
+
+    /// A thread of a pool has nothing to do until it gets something.
+    pub(super) fn queue_asked(&mut self, at_ns: u64, tgid: u32, tid: u32) {
+        self.is_on_cpu(at_ns, tgid, tid);
+        let thread = self.thread(tgid, tid);
+        if thread.frames.is_empty() && (thread.works_from_queue || thread.is_started_by_request) {
+            thread.is_started_by_request = false;
+            self.unbind_thread(at_ns, tid);
+        }
+    }
+
+    pub(super) fn queue_got(&mut self, at_ns: u64, tgid: u32, tid: u32, item: u64) {
+        self.is_on_cpu(at_ns, tgid, tid);
+        let Some(Item { request, put_ns }) = self.process(tgid).queues.0.remove(&item) else { return };
+        // Whoever works for somebody reads an answer, and is not handed work.
+        if self.owner(tgid, tid).is_some() {
+            return;
+        }
+        let Some(id) = request.filter(|id| self.open.contains_key(id)) else { return };
+        self.flush(at_ns, tid);
+        let thread = self.thread(tgid, tid);
+        thread.request = Some(id);
+        thread.bound_ns = at_ns;
+        thread.works_from_queue = true;
+        thread.owned_by(Some(id), at_ns);
+        self.claim_ready(id, tid, put_ns, at_ns, Rank::Executor);
+    }
+}

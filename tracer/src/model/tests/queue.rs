@@ -1,0 +1,89 @@
+//! Stories of pools, whose threads get their work from a queue.
+
+use super::*;
+
+const POOL: u32 = PID + 1;
+
+/// A request whose step puts an item into a pool's queue at 20, by a loop that waits until 900.
+fn submitted() -> Story {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::QueuePut { item: 0x5 })
+        .exit(30)
+        .idle(30, 900, 900)
+        .on(POOL);
+    story
+}
+
+fn answered(mut story: Story) -> Report {
+    story.on(PID).enter(900, 0xa).answer_sent(910);
+    story.report(1_000)
+}
+
+#[test]
+fn a_pool_thread_works_for_whom_its_item_is_for() {
+    let mut story = submitted();
+    story
+        .at(0, Body::SwitchIn { wake_ns: 0, waker_tid: 0 })
+        // Somebody else's work, until it asks for more.
+        .at(100, Body::QueueGet)
+        .at(110, Body::QueueGot { item: 0x5 })
+        .out(150, Wait::Sleep)
+        .back(650, 660)
+        .at(700, Body::QueueGet)
+        .at(800, Body::Exit);
+    let report = answered(story);
+    assert_eq!(
+        buckets(&report, 0),
+        [
+            ("python.cpu", 20 + 40 + 40 + 10),
+            ("wait.executor", 80),
+            ("wait.runqueue", 10),
+            ("wait.sleep", 500),
+            ("unattributed", 200)
+        ]
+    );
+}
+
+#[test]
+fn the_wait_of_an_idle_pool_thread_for_its_cpu_is_not_the_pools() {
+    let mut story = submitted();
+    story
+        .at(0, Body::SwitchIn { wake_ns: 0, waker_tid: 0 })
+        .at(5, Body::QueueGet)
+        .out(6, Wait::Futex { address: 0x9000 })
+        .back(25, 125)
+        .at(130, Body::QueueGot { item: 0x5 })
+        .at(830, Body::QueueGet);
+    let report = answered(story);
+    assert_eq!(
+        buckets(&report, 0),
+        [
+            ("python.cpu", 20 + 700 + 10),
+            ("wait.executor", 5),
+            // The first of it while the request's own step still ran.
+            ("wait.runqueue", 100 - 5),
+            ("unattributed", 70)
+        ]
+    );
+}
+
+#[test]
+fn who_reads_an_answer_from_a_queue_still_works_for_its_own_request() {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .at(5, Body::QueuePut { item: 0x6 })
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::QueueGet)
+        .at(25, Body::QueueGot { item: 0x6 })
+        .answer_sent(40);
+    let report = story.report(1_000);
+    assert_eq!(buckets(&report, 0), [("python.cpu", 30)]);
+}

@@ -1,0 +1,138 @@
+//! Where `_queue.SimpleQueue`, which hands work to the threads of a pool, is probed (Modules/_queuemodule.c, 3.8 to
+//! 3.15).
+//!
+//! It is in a library of its own, whose functions no symbol names; the table of its methods does.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use iced_x86::Register as DecoderRegister;
+use object::{ReadCache, ReadRef};
+
+use super::binary::{Point, PythonPoint, Role};
+use super::elf::{Elf, ElfError};
+use super::flow;
+use super::operand::{Operand, Register};
+use super::x86::argument_point;
+
+/// Both take `(self, args, nargs, kwnames)`.
+const PUTS: [&str; 2] = ["put", "put_nowait"];
+/// Both return the item, or NULL.
+const GETS: [&str; 2] = ["get", "get_nowait"];
+
+/// Why a file can't be probed as `_queue`.
+#[derive(Debug, thiserror::Error)]
+pub enum NoQueue {
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    #[error("it has no method `{0}` of SimpleQueue")]
+    Method(&'static str),
+}
+
+/// The library of `_queue` that an interpreter at `path` would load, as seen from the root folder `root` of its
+/// process; `None` where it is not in the place that CPython's installation gives it.
+pub fn library(root: &Path, path: &str, version: &str) -> Option<File> {
+    let minor = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+    // The interpreter is in PREFIX/bin, libpython in PREFIX/lib.
+    let prefix = Path::new(path).parent()?.parent()?;
+    let folder = prefix.join(format!("lib/python{minor}/lib-dynload"));
+    let entries = fs::read_dir(root.join(folder.strip_prefix("/").ok()?)).ok()?;
+    let library = entries.flatten().find(|entry| is_library(&entry.file_name().to_string_lossy()))?;
+    File::open(library.path()).ok()
+}
+
+/// Whether this is the name of the library of `_queue`.
+pub fn is_library(name: &str) -> bool {
+    name.starts_with("_queue.") && name.ends_with(".so")
+}
+
+/// The points of a library of `_queue`.
+pub fn points(file: &File) -> Result<Vec<PythonPoint>, NoQueue> {
+    let cache = ReadCache::new(file);
+    find(&Elf::parse(&cache)?)
+}
+
+fn find<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Vec<PythonPoint>, NoQueue> {
+    let mut found: Vec<PythonPoint> = Vec::new();
+    let mut add = |vaddr: u64, role, operand, stepped| {
+        let Some(offset) = elf.file_offset(vaddr) else { return };
+        let point = PythonPoint { point: Point { offset, semaphore: 0 }, role, operand, stepped };
+        // The methods share code.
+        if !found.contains(&point) {
+            found.push(point);
+        }
+    };
+    for name in PUTS {
+        let function = method(elf, name).ok_or(NoQueue::Method(name))?;
+        let emulated = argument_point(elf, function, DecoderRegister::RSI)
+            .and_then(|point| Some((point.vaddr, Register::from_decoder(point.register)?)));
+        let (vaddr, register) = emulated.unwrap_or((function, Register::Rsi));
+        add(vaddr, Role::QueuePut, Some(Operand::memory(register, 0)), emulated.is_none());
+    }
+    for name in GETS {
+        let function = method(elf, name).ok_or(NoQueue::Method(name))?;
+        let emulated = argument_point(elf, function, DecoderRegister::RDI).map(|point| point.vaddr);
+        add(emulated.unwrap_or(function), Role::QueueGet, None, emulated.is_none());
+        for vaddr in flow::returns(elf, function) {
+            add(vaddr, Role::QueueGot, Some(Operand::pointer(Register::Rax)), true);
+        }
+    }
+    Ok(found)
+}
+
+/// The function of a method, wherever the table is that names it. `PyMethodDef` (Include/methodobject.h): name,
+/// function, flags, doc.
+fn method<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>, name: &str) -> Option<u64> {
+    elf.words()
+        .iter()
+        .filter(|(_, value)| elf.string(*value) == Some(name.as_bytes()))
+        .find_map(|(slot, _)| elf.pointer(slot.checked_add(8)?).filter(|&function| elf.is_code(function)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_library_and_its_points_for_each_python() {
+        let pyenv = std::env::var_os("PYENV_ROOT")
+            .map(std::path::PathBuf::from)
+            .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv")));
+        let versions =
+            pyenv.map(|pyenv| pyenv.join("versions")).and_then(|versions| fs::read_dir(versions).ok());
+        let pyenv = versions.into_iter().flatten().flatten().filter_map(|version| {
+            let name = version.file_name().into_string().ok()?;
+            let minor: u32 = name.strip_prefix("3.")?.split('.').next()?.parse().ok()?;
+            (minor >= 8).then(|| (version.path().join("bin/python3").display().to_string(), name))
+        });
+        let debian = fs::read_link("/usr/bin/python3").ok().map(|target| {
+            let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (format!("/usr/bin/{name}"), name.trim_start_matches("python").to_owned())
+        });
+        let mut n_pythons = 0;
+        for (path, version) in pyenv.chain(debian) {
+            let Some(file) = library(Path::new("/"), &path, &version) else {
+                eprintln!("skipped {path}: it has no _queue in its lib-dynload");
+                continue;
+            };
+            let points = points(&file).expect("it has the methods");
+            let of = |role| points.iter().filter(move |point| point.role == role);
+            assert_eq!(of(Role::QueuePut).count(), 2, "{path}: {points:?}");
+            assert_eq!(of(Role::QueueGet).count(), 2, "{path}: {points:?}");
+            assert!((1..=6).contains(&of(Role::QueueGot).count()), "{path}: {points:?}");
+            assert!(
+                points.iter().all(|point| !point.stepped || point.role == Role::QueueGot),
+                "{path}: {points:?}"
+            );
+            n_pythons += 1;
+        }
+        assert!(n_pythons > 0, "no Python of this machine has a library of _queue");
+    }
+
+    #[test]
+    fn another_library_is_none() {
+        let libc = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6"];
+        let file = libc.iter().find_map(|path| File::open(path).ok()).expect("a libc");
+        assert!(matches!(points(&file), Err(NoQueue::Method("put"))));
+    }
+}
