@@ -2,12 +2,16 @@
 
 use crate::{
     event::ProcessFacts,
-    model::{Model, process::Process, thread::Thread},
+    model::{
+        Model,
+        process::{KnownProcess, Process},
+        thread::Thread,
+    },
 };
 
 impl Model {
     pub(super) fn process_found(&mut self, tgid: u32, facts: &ProcessFacts) {
-        self.facts.insert(tgid, facts.clone());
+        self.facts.insert(tgid, KnownProcess { facts: facts.clone(), forked_ns: None });
         let started_ns = self.first_ns.unwrap_or(self.now_ns);
         self.process(tgid).facts = Some(facts.clone());
         self.begin_run(tgid, started_ns);
@@ -28,6 +32,7 @@ impl Model {
                 facts: parent.facts.clone(),
                 contexts: parent.contexts.clone(),
                 inherited: request,
+                forked_ns: Some(at_ns),
                 parent: Some(tgid),
                 ..Process::default()
             };

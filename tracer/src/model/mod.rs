@@ -8,7 +8,7 @@ mod inbound;
 mod lifecycle;
 mod lookup;
 mod outbound;
-mod process;
+pub mod process;
 mod queue;
 mod schedule;
 mod steps;
@@ -25,7 +25,8 @@ use std::{
 };
 
 use crate::{
-    event::{Body, Event, ProcessFacts},
+    event::{Body, Event},
+    model::process::{KnownProcess, Process},
     request::{Request, RequestId},
     vendor::VendorTable,
 };
@@ -39,8 +40,8 @@ pub struct Model {
     open: HashMap<RequestId, Request>,
     closed: Vec<Request>,
     n_requests: u64,
-    /// Facts of every process that was found to run Python, also of those that ended.
-    facts: BTreeMap<u32, ProcessFacts>,
+    /// Every process that was found to run Python or had a request, also those that ended.
+    facts: BTreeMap<u32, KnownProcess>,
     lost_events: BTreeMap<String, u64>,
     first_ns: Option<u64>,
     now_ns: u64,
@@ -50,7 +51,7 @@ pub struct Model {
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub requests: Vec<Request>,
-    pub facts: BTreeMap<u32, ProcessFacts>,
+    pub facts: BTreeMap<u32, KnownProcess>,
     pub lost_events: BTreeMap<String, u64>,
 }
 
@@ -164,6 +165,11 @@ impl Model {
     fn new_request(&mut self, tgid: u32, start_ns: u64) -> RequestId {
         self.n_requests += 1;
         let id = RequestId(self.n_requests);
+        // A forked process is what its parent was: nobody tells its facts again.
+        if let Some(Process { facts: Some(facts), forked_ns, .. }) = self.processes.get(&tgid) {
+            let known = || KnownProcess { facts: facts.clone(), forked_ns: *forked_ns };
+            self.facts.entry(tgid).or_insert_with(known);
+        }
         self.open.insert(id, Request::new(id, tgid, start_ns));
         id
     }

@@ -20,11 +20,21 @@ pub struct Process {
     /// The request that a parent process worked for when it started this one.
     pub inherited: Option<RequestId>,
     pub parent: Option<u32>,
+    /// When its parent made it; `None` once it runs another program.
+    pub forked_ns: Option<u64>,
     /// It accepts connections, or a child of it does.
     pub is_server: bool,
     pub n_threads: usize,
     /// Child processes that have not ended.
     pub n_children: usize,
+}
+
+/// A process as the report tells of it.
+#[derive(Clone, Debug)]
+pub struct KnownProcess {
+    pub facts: ProcessFacts,
+    /// When it was forked from another one, whose facts these are.
+    pub forked_ns: Option<u64>,
 }
 
 pub type Processes = HashMap<u32, Process>;

@@ -1,11 +1,13 @@
 //! Steps of contexts on threads, and the request that each works for.
 
 use crate::{
-    event::ConnectionId,
+    event::{ConnectionId, Unknown},
     model::{
         Model,
+        process::KnownProcess,
         thread::{Frame, Timer},
     },
+    report::bucket::Bucket,
     request::{
         Rank, RequestId,
         open::{StepEnd, Worker},
@@ -39,6 +41,7 @@ impl Model {
             timer: None,
         };
         self.thread(tgid, tid).frames.push(frame);
+        self.thread(tgid, tid).enters_contexts = true;
         self.thread(tgid, tid).owned_by(request, at_ns);
         let Some(id) = request else { return };
         if let (false, Some((copied_ns, by_tid))) = (context.has_run, context.copied) {
@@ -120,11 +123,15 @@ impl Model {
 
     /// From here on the running step works for this request: it read what a connection brought for it.
     pub(super) fn adopt(&mut self, id: RequestId, at_ns: u64, tgid: u32, tid: u32) {
-        if self.owner(tgid, tid) == Some(id) {
+        let before = self.owner(tgid, tid);
+        if before == Some(id) {
             return;
         }
         if self.thread(tgid, tid).frames.is_empty() {
             self.unbind_thread(at_ns, tid);
+            if self.juggles(before, tgid, tid) {
+                return;
+            }
             let thread = self.thread(tgid, tid);
             thread.request = Some(id);
             thread.bound_ns = at_ns;
@@ -137,6 +144,36 @@ impl Model {
             frame.adopted = true;
         }
         self.thread(tgid, tid).owned_by(Some(id), at_ns);
+    }
+
+    /// Whether a thread turns from `before` to another request while that is not answered, as greenlets do. An event
+    /// loop that runs its steps in contexts may, between them; and a thread of a pool, which is no loop, where the end
+    /// of an answer was not seen.
+    fn juggles(&mut self, before: Option<RequestId>, tgid: u32, tid: u32) -> bool {
+        let is_open = before.is_some_and(|before| self.open.contains_key(&before));
+        let thread = self.thread(tgid, tid);
+        let is_loop = tid == tgid || thread.last_epoll.is_some();
+        if is_open && is_loop && !thread.enters_contexts && !thread.juggles {
+            thread.juggles = true;
+            self.greenlets_found(tgid);
+        }
+        self.thread(tgid, tid).juggles
+    }
+
+    /// From here on a thread of this process gives nothing but when requests come and are answered.
+    fn greenlets_found(&mut self, tgid: u32) {
+        let Some(KnownProcess { facts, .. }) = self.facts.get_mut(&tgid) else { return };
+        let hidden = Bucket::ALL
+            .iter()
+            .filter(|bucket| !matches!(bucket, Bucket::Client | Bucket::Unattributed))
+            .filter(|bucket| !facts.unknown.iter().any(|unknown| unknown.bucket == bucket.name()));
+        let unknown = hidden.map(|bucket| Unknown {
+            bucket: bucket.name().to_owned(),
+            reason: "it serves several requests by turns without contexts, as gevent and eventlet do, so whose work \
+                     it does can't be seen: threads can (gunicorn --worker-class gthread)"
+                .to_owned(),
+        });
+        facts.unknown.extend(unknown.collect::<Vec<_>>());
     }
 
     /// Ends the thread's work for its request outside of any context.

@@ -1,6 +1,7 @@
 //! Whole stories in events: what a server, a loop or a script does, and the buckets that must come of it.
 //! Times are in microseconds here, to be readable.
 
+mod greenlets;
 mod queue;
 
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     event::{
-        Connection, ConnectionId, Direction, Mark, OffState, RequestHead, ResponseHead, Role, Transport, Wait,
+        Connection, ConnectionId, Direction, Mark, OffState, ProcessFacts, RequestHead, ResponseHead, Role,
+        Transport, Unknown, Wait,
     },
     report::{
         bucket::Bucket,
@@ -25,19 +27,20 @@ const VENDOR: ConnectionId = ConnectionId(2);
 /// Events of one thread of one process, written as a story.
 struct Story {
     model: Model,
+    pid: u32,
     tid: u32,
 }
 
 impl Story {
     fn new() -> Self {
-        let mut story = Story { model: Model::new(Arc::new(VendorTable::builtin())), tid: PID };
+        let mut story = Story { model: Model::new(Arc::new(VendorTable::builtin())), pid: PID, tid: PID };
         let facts = ProcessFacts { runtime: Some((0x1000, 0x1100)), ..ProcessFacts::default() };
         story.at(0, Body::Process(facts)).at(0, Body::SwitchIn { wake_ns: 0, waker_tid: 0 });
         story
     }
 
     fn at(&mut self, at_us: u64, body: Body) -> &mut Self {
-        self.model.apply(&Event { ts_ns: at_us * US, tgid: PID, tid: self.tid, body });
+        self.model.apply(&Event { ts_ns: at_us * US, tgid: self.pid, tid: self.tid, body });
         self
     }
 
@@ -462,6 +465,22 @@ fn what_a_request_has_made_does_not_go_on_to_the_next_one_of_its_connection() {
         .answer_sent(210);
     let report = story.report(1_000);
     assert_eq!(buckets(&report, 1)[0], ("python.cpu", 20 + 10));
+}
+
+#[test]
+fn what_a_process_can_not_see_its_forked_workers_can_not_either() {
+    let worker = PID + 1;
+    let unknown = Unknown { bucket: "python.gc".into(), reason: "no probe".into() };
+    let facts = ProcessFacts { unknown: vec![unknown], ..ProcessFacts::default() };
+    let mut story = Story::new();
+    story.at(0, Body::Process(facts)).at(5, Body::Fork { child_tgid: worker, child_tid: worker });
+    story.tid = worker;
+    story.pid = worker;
+    story.opened(6, CALLER, Role::Accepted).arrival(10, CALLER, 100).request_read(10).answer_sent(40);
+    let report = story.report(1_000);
+    assert_eq!(report.requests[0].buckets.get(Bucket::PythonGc), None);
+    let process = report.processes.iter().find(|process| process.pid == worker).expect("it is told");
+    assert_eq!(process.start_unix_ns, 5 * US);
 }
 
 #[test]

@@ -28,6 +28,10 @@ pub struct Thread {
     pub unseen_in: Option<UnseenIn>,
     /// Contexts it runs in, innermost last.
     pub frames: Vec<Frame>,
+    /// It has run steps of contexts.
+    pub enters_contexts: bool,
+    /// It works for several requests by turns, and nothing shows whose turn it is.
+    pub juggles: bool,
     /// What it works for outside of any context.
     pub request: Option<RequestId>,
     /// Since when it works for that.

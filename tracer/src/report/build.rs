@@ -1,7 +1,7 @@
 //! From requests as the model followed them to the report.
 
 use crate::{
-    model::Outcome,
+    model::{Outcome, process::KnownProcess},
     report::{
         bucket::Bucket,
         route::Templates,
@@ -32,8 +32,8 @@ pub fn build(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTa
     let unknown: Vec<UnknownBucket> = outcome
         .facts
         .iter()
-        .flat_map(|(&pid, facts)| {
-            facts.unknown.iter().map(move |unknown| UnknownBucket {
+        .flat_map(|(&pid, process)| {
+            process.facts.unknown.iter().map(move |unknown| UnknownBucket {
                 pid,
                 bucket: unknown.bucket.clone(),
                 reason: unknown.reason.clone(),
@@ -52,9 +52,9 @@ pub fn build(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTa
         processes: outcome
             .facts
             .iter()
-            .map(|(&pid, facts)| types::Process {
+            .map(|(&pid, KnownProcess { facts, forked_ns })| types::Process {
                 pid,
-                start_unix_ns: facts.start_unix_ns,
+                start_unix_ns: forked_ns.map_or(facts.start_unix_ns, |forked_ns| origin.unix_ns(forked_ns)),
                 exe: facts.exe.clone(),
                 cmdline: facts.cmdline.clone(),
                 python: facts.python.clone(),
