@@ -66,11 +66,7 @@ pub const SERVERS: &[Server] = &[
         Styles::Sync,
         &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.fastapi_def:app"],
     ),
-    server(
-        "aiohttp",
-        Styles::Async,
-        &["python", "-m", "aiohttp.web", "-P", "PORT", "matrix.aiohttp_app:make"],
-    ),
+    server("aiohttp", Styles::Async, &["python", "-m", "matrix.aiohttp_app", "PORT"]),
     server("django-wsgi", Styles::Sync, &["gunicorn", "-w", "8", "-b", "ADDRESS", "matrix.django_app:wsgi"]),
     server(
         "django-asgi",

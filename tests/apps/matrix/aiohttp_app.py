@@ -1,4 +1,6 @@
-"""aiohttp's own server. Run: python -m aiohttp.web -H 127.0.0.1 -P 8000 matrix.aiohttp_app:make"""
+"""aiohttp's own server. Run: python -m matrix.aiohttp_app 8000"""
+
+import sys
 
 from aiohttp import web
 
@@ -12,9 +14,8 @@ async def serve(request: web.Request) -> web.Response:
     return web.Response(text="done")
 
 
-def make(_arguments: list) -> web.Application:
-    app = web.Application()
-    app.router.add_get("/{style}/{identity}", serve)
-    truth.count_steps()
-    truth.settle()
-    return app
+app = web.Application()
+app.router.add_get("/{style}/{identity}", serve)
+truth.count_steps()
+truth.settle()
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)

@@ -51,7 +51,9 @@ impl Model {
             thread.work_since_ns = Some(off.wake_ns);
         }
         thread.remember(off);
-        if thread.is_spare(&off) {
+        let waker = self.threads.get(&waker_tid).filter(|waker| waker.tgid == tgid);
+        let may_hand_work = waker.is_none_or(|waker| !waker.is_handed_work());
+        if self.threads.get(&tid).is_some_and(|thread| thread.is_spare(&off)) && may_hand_work {
             return self.spare_woken(at_ns, tid, off.wake_ns, waker_tid);
         }
         let Some(request) = self.works_for(tgid, tid) else { return };

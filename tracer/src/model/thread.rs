@@ -159,6 +159,12 @@ impl Thread {
             && !off.is_gil
     }
 
+    /// Whether it does, outside of contexts, what others gave it to do: it wakes others by the locks that it
+    /// releases, and gives them no work.
+    pub fn is_handed_work(&self) -> bool {
+        self.frames.is_empty() && (self.is_started_by_request || self.works_from_queue)
+    }
+
     pub fn on_cpu_for(&mut self, piece: Piece) {
         if piece.start_ns >= piece.end_ns || self.pieces.len() >= HISTORY {
             return;

@@ -87,3 +87,27 @@ fn who_reads_an_answer_from_a_queue_still_works_for_its_own_request() {
     let report = story.report(1_000);
     assert_eq!(buckets(&report, 0), [("python.cpu", 30)]);
 }
+
+#[test]
+fn a_thread_that_another_ones_lock_held_up_goes_on_for_its_request() {
+    let (mine, other) = (POOL, POOL + 1);
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::Fork { child_tgid: PID, child_tid: mine })
+        .at(20, Body::Fork { child_tgid: PID, child_tid: other })
+        .exit(30)
+        .idle(30, 900, 900)
+        .on(mine)
+        .at(100, Body::SwitchIn { wake_ns: 0, waker_tid: 0 })
+        .out(200, Wait::Futex { address: 0x9000 })
+        .at(500, Body::SwitchIn { wake_ns: 490 * US, waker_tid: other })
+        .at(800, Body::Exit);
+    let report = answered(story);
+    let buckets = buckets(&report, 0);
+    assert!(buckets.contains(&("python.cpu", 20 + 100 + 300 + 10)), "{buckets:?}");
+    assert!(buckets.contains(&("wait.lock", 290)), "{buckets:?}");
+}
