@@ -5,6 +5,7 @@ use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use tracer::report::types::Report;
@@ -50,7 +51,11 @@ impl<'lab> Recording<'lab> {
 
     /// Waits until it ends by itself, and reads its report.
     pub fn finish(self) -> (Finished, Report) {
-        let finished = self.process.finish(LIMIT).expect_code(0);
+        self.finish_within(LIMIT)
+    }
+
+    pub fn finish_within(self, limit: Duration) -> (Finished, Report) {
+        let finished = self.process.finish(limit).expect_code(0);
         (finished, report(self.lab, &self.capture))
     }
 

@@ -48,7 +48,7 @@ class Request:
         if _log is None:
             return
         calls = [vars(call) for call in self.calls]
-        _log.write("request", **(vars(self) | {"calls": calls, "end_ns": now_ns()}))
+        _log.write("request", **{**vars(self), "calls": calls, "end_ns": now_ns()})
 
 
 class Call:

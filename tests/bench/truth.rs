@@ -44,7 +44,8 @@ fn main() -> ExitCode {
                     5..=99 => 15,
                     _ => concurrency / 8,
                 });
-                let comparison = server.measure(&python, Load { concurrency, requests, styles: &style });
+                let comparison =
+                    server.measure(&python, Load { concurrency, requests, styles: &style, without: &[] });
                 println!("{comparison}");
                 comparison
                     .routes

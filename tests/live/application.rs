@@ -29,6 +29,11 @@ pub fn script(python: &Python, exit_code: &str) -> Vec<OsString> {
     words(python.program("python"), ["script.py", exit_code].iter())
 }
 
+/// Programs that do, so many times, what a tracer may break.
+pub fn safety(python: &Python, times: &str) -> Vec<OsString> {
+    words(python.program("python"), ["safety.py", times].iter())
+}
+
 /// What lets `tracer record` start the command.
 pub fn traced(command: Vec<OsString>) -> Vec<OsString> {
     [OsString::from("--")].into_iter().chain(command).collect()

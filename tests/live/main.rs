@@ -2,6 +2,8 @@
 
 mod adversity;
 mod application;
+mod matrix;
+mod safety;
 mod survival;
 mod truth;
 mod waits;

@@ -19,29 +19,28 @@ pub enum Bench {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// What tracing costs the traced process, by application and by probe; as root
+    Cost {
+        /// What to measure; `-- --help` lists the choices
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
 }
 
 pub fn bench(bench: &Bench) -> Result<()> {
     if !need::is_root() {
         bail!("measuring loads probes into the kernel: run `sudo -E env PATH=\"$PATH\" cargo xtask bench`");
     }
-    let Bench::Truth { arguments } = bench;
+    let (example, arguments) = match bench {
+        Bench::Truth { arguments } => ("bench-truth", arguments),
+        Bench::Cost { arguments } => ("bench-cost", arguments),
+    };
     let tracer = build()?;
     let pythons = iter::once(venv::system("bench")?).chain(venv::pyenv(&venv::BENCH_VERSIONS));
     let venvs = pythons.map(|python| venv::venv("bench", &python)).collect::<Result<Vec<_>>>()?;
-    say("bench", "how exact reports are; this takes a minute for each server and Python");
+    say("bench", "measuring; the whole takes minutes (cost) or hours (truth)");
     run(cargo()
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "tests",
-            "--features",
-            "live",
-            "--example",
-            "bench-truth",
-            "--",
-        ])
+        .args(["run", "--quiet", "--package", "tests", "--features", "live", "--example", example, "--"])
         .args(arguments)
         .env("TRACER", tracer)
         .env("TRACER_TEST_VENVS", std::env::join_paths(venvs)?)

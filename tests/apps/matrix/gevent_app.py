@@ -11,7 +11,7 @@ import work
 
 app = Flask(__name__)
 app.wsgi_app = truth.Wsgi(app.wsgi_app, counts_cpu=False)
-client = OpenAI(max_retries=0)
+client = OpenAI(max_retries=0, timeout=300)
 pool = ThreadPoolExecutor(8)
 
 

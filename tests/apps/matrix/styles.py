@@ -15,8 +15,8 @@ from sqlalchemy.util import await_only, greenlet_spawn
 import truth
 import work
 
-client = AsyncOpenAI(max_retries=0)
-sync_client = OpenAI(max_retries=0)
+client = AsyncOpenAI(max_retries=0, timeout=300)
+sync_client = OpenAI(max_retries=0, timeout=300)
 pool = ThreadPoolExecutor(8)
 
 
@@ -104,7 +104,7 @@ async def from_thread(request: truth.Request, model: str) -> None:
 
 async def loop_in_thread(request: truth.Request, model: str) -> None:
     async def asked() -> None:
-        async with AsyncOpenAI(max_retries=0) as own:
+        async with AsyncOpenAI(max_retries=0, timeout=300) as own:
             await work.ask_async(own, request, model)
 
     def run() -> None:

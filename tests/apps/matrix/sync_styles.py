@@ -9,7 +9,7 @@ from openai import AsyncOpenAI, OpenAI
 import truth
 import work
 
-client = OpenAI(max_retries=0)
+client = OpenAI(max_retries=0, timeout=300)
 shared_pool = ThreadPoolExecutor(8)
 
 
@@ -41,7 +41,7 @@ def thread(request: truth.Request, model: str) -> None:
 
 def loop(request: truth.Request, model: str) -> None:
     async def asked() -> None:
-        async with AsyncOpenAI(max_retries=0) as own:
+        async with AsyncOpenAI(max_retries=0, timeout=300) as own:
             await asyncio.gather(*(work.ask_async(own, request, model) for _ in range(2)))
 
     asyncio.run(asked())

@@ -1,0 +1,47 @@
+//! A small part of the matrix of `cargo xtask bench truth`: each kind of server, with every style that can be exact.
+
+use tests::{
+    matrix::{Load, Server},
+    python::Python,
+};
+
+/// A thread that a request starts is lost where somebody else's lock holds it up: it may be a pool's.
+const UNSURE: &str = "thread";
+
+#[test]
+fn uvicorn_on_every_python() {
+    Python::all().iter().for_each(|python| check("uvicorn", python));
+}
+
+#[test]
+fn servers_that_serve_a_connection_by_one_task() {
+    for server in ["hypercorn", "aiohttp", "tornado", "sanic"] {
+        check(server, &Python::system());
+    }
+}
+
+#[test]
+fn servers_with_threads_and_processes() {
+    for server in ["gunicorn-uvicorn", "gunicorn-gthread", "fastapi-def", "django-wsgi"] {
+        check(server, &Python::system());
+    }
+}
+
+#[test]
+fn greenlets_are_unknown_and_never_wrong() {
+    let comparison = server("gunicorn-gevent").measure(&Python::system(), LOAD);
+    eprintln!("{comparison}");
+    assert_eq!(comparison.found, comparison.requests, "requests found");
+    assert_eq!(comparison.links.wrong, 0, "calls linked to a wrong request");
+}
+
+const LOAD: Load = Load { concurrency: 16, requests: 5, styles: &[], without: &[UNSURE] };
+
+#[track_caller]
+fn check(name: &str, python: &Python) {
+    server(name).measure(python, LOAD).check();
+}
+
+fn server(name: &str) -> &'static Server {
+    Server::named(name).unwrap_or_else(|| panic!("the matrix has no server {name}"))
+}
