@@ -21,7 +21,8 @@ fn a_thousand_programs_do_the_same_as_without_the_tracer() {
         let recording = Recording::start(&lab, "safety", traced(safety(&python, &times)));
         let (finished, report) = recording.finish_within(LIMIT);
         eprintln!("{}: {}", python.name, finished.stdout);
-        assert_eq!(finished.stdout, alone, "{}", python.name);
+        // The report comes after what the program printed.
+        assert!(finished.stdout.starts_with(&alone), "{}: alone it printed\n{alone}", python.name);
         // It was traced, and not only watched from afar.
         let loaded = report.processes.iter().filter(|process| process.python.is_some()).count();
         assert!(loaded > 1, "{loaded} processes of Python were found");

@@ -22,6 +22,7 @@ pub mod kind {
     pub const FORK: u32 = 1;
     pub const EXEC: u32 = 2;
     pub const EXIT: u32 = 3;
+    pub const PROCESS_END: u32 = 4;
     pub const SWITCH_OUT: u32 = 10;
     pub const SWITCH_IN: u32 = 11;
     pub const CONNECTION: u32 = 20;

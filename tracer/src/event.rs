@@ -112,6 +112,8 @@ pub enum Body {
     QueueGot {
         item: u64,
     },
+    /// The last thread of the process ended.
+    ProcessEnd,
 }
 
 /// Why a thread is off CPU, by the kernel's task state.
@@ -121,6 +123,8 @@ pub enum OffState {
     Sleeping,
     /// Uninterruptible: block devices, page faults.
     Blocked,
+    /// It ended, and never comes back.
+    Dead,
 }
 
 /// The syscall that a thread left the CPU in.

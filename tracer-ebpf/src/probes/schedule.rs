@@ -13,6 +13,7 @@ use crate::{
 /// Bits of the task state that say why a task is off the CPU; those above are modifiers
 /// (include/linux/sched.h, `TASK_REPORT`).
 const STATE_BITS: u32 = 0xff;
+const TASK_DEAD: u32 = 0x80;
 
 /// `sched_switch(preempt, prev, next)`: SWITCH_OUT of a traced thread, with the syscall it is in; SWITCH_IN of
 /// a traced thread, with who woke it. Others cost one or two lookups in TRACED.
@@ -57,7 +58,8 @@ fn switch_out(ids: Ids, state: u32, cpu_ns: u64, now_ns: u64) {
             (*thread).wake_ns = 0;
             (*thread).waker_tid = 0;
         },
-        // Without an entry its waker would be lost.
+        // Without an entry its waker would be lost; one that is dead has none.
+        None if state & TASK_DEAD != 0 => {}
         None => {
             let _ = THREADS.insert(&ids.tid, &Thread::IDLE, BPF_ANY as u64);
         }

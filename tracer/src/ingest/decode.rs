@@ -31,6 +31,9 @@ const UDP: u16 = 17;
 /// `TASK_UNINTERRUPTIBLE`, include/linux/sched.h.
 const UNINTERRUPTIBLE: u32 = 2;
 
+/// `TASK_DEAD`, include/linux/sched.h.
+const DEAD: u32 = 0x80;
+
 /// The event in a record, which may be longer than the event, as the ring rounds up.
 pub fn decode(record: &[u8]) -> Result<Raw, DecodeError> {
     let cut = DecodeError::Cut { bytes: record.len() };
@@ -56,6 +59,7 @@ pub fn kind_name(kind: u32) -> &'static str {
         kind::FORK => "fork",
         kind::EXEC => "exec",
         kind::EXIT => "exit",
+        kind::PROCESS_END => "process_end",
         kind::SWITCH_OUT => "switch_out",
         kind::SWITCH_IN => "switch_in",
         kind::CONNECTION => "connection",
@@ -85,6 +89,7 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
         kind::FORK => Body::Fork { child_tgid: fields.u32()?, child_tid: fields.u32()? },
         kind::EXEC => Body::Exec,
         kind::EXIT => Body::Exit,
+        kind::PROCESS_END => Body::ProcessEnd,
         kind::SWITCH_OUT => return fields.switch_out(),
         kind::SWITCH_IN => Body::SwitchIn { wake_ns: fields.u64()?, waker_tid: fields.u32()? },
         kind::CONNECTION => return fields.connection(),
@@ -156,6 +161,8 @@ impl<'a> Fields<'a> {
         };
         let state = if state == 0 {
             OffState::Runnable
+        } else if state & DEAD != 0 {
+            OffState::Dead
         } else if state & UNINTERRUPTIBLE != 0 {
             OffState::Blocked
         } else {

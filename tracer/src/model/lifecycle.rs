@@ -69,14 +69,26 @@ impl Model {
     }
 
     pub(super) fn exited(&mut self, at_ns: u64, tgid: u32, tid: u32) {
+        self.thread_ended(at_ns, tid);
+        let Some(process) = self.processes.get_mut(&tgid) else { return };
+        process.n_threads = process.n_threads.saturating_sub(1);
+        if process.n_threads == 0 && !self.threads.values().any(|thread| thread.tgid == tgid) {
+            self.process_ended(at_ns, tgid);
+        }
+    }
+
+    pub(super) fn thread_ended(&mut self, at_ns: u64, tid: u32) {
         self.flush(at_ns, tid);
         self.unbind_thread(at_ns, tid);
         self.threads.remove(&tid);
-        let Some(process) = self.processes.get_mut(&tgid) else { return };
-        process.n_threads = process.n_threads.saturating_sub(1);
-        if process.n_threads > 0 || self.threads.values().any(|thread| thread.tgid == tgid) {
-            return;
-        }
+    }
+
+    /// Ends also the threads whose end was not seen.
+    pub(super) fn process_ended(&mut self, at_ns: u64, tgid: u32) {
+        let own = self.threads.iter().filter(|(_, thread)| thread.tgid == tgid);
+        let tids: Vec<u32> = own.map(|(tid, _)| *tid).collect();
+        tids.into_iter().for_each(|tid| self.thread_ended(at_ns, tid));
+        let Some(process) = self.processes.get(&tgid) else { return };
         let (run, parent) = (process.run, process.parent);
         if let Some(run) = run {
             self.close(run, at_ns);

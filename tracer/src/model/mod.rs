@@ -25,7 +25,7 @@ use std::{
 };
 
 use crate::{
-    event::{Body, Event},
+    event::{Body, Event, OffState},
     model::process::{KnownProcess, Process},
     request::{Request, RequestId},
     vendor::VendorTable,
@@ -82,6 +82,8 @@ impl Model {
             Body::Fork { child_tgid, child_tid } => self.forked(ts_ns, tgid, tid, *child_tgid, *child_tid),
             Body::Exec => self.execed(ts_ns, tgid, tid),
             Body::Exit => self.exited(ts_ns, tgid, tid),
+            Body::ProcessEnd => self.process_ended(ts_ns, tgid),
+            Body::SwitchOut { state: OffState::Dead, .. } => self.thread_ended(ts_ns, tid),
             Body::SwitchOut { state, wait, cpu_ns } => {
                 self.infer_switch_in(ts_ns, tgid, tid, *cpu_ns);
                 self.claim_unseen(ts_ns, tid, *cpu_ns);

@@ -122,6 +122,7 @@ fn body() -> impl Strategy<Value = Body> {
         context().prop_map(|context| Body::ContextEnter { context }),
         context().prop_map(|context| Body::ContextExit { context }),
         Just(Body::SleepEnded),
+        Just(Body::ProcessEnd),
         (1u64..4).prop_map(|item| Body::QueuePut { item }),
         Just(Body::QueueGet),
         (1u64..4).prop_map(|item| Body::QueueGot { item }),

@@ -245,7 +245,7 @@ impl Model {
             (OffState::Blocked, _) => Some(Rank::Disk),
             // A pipe: the one from a child process, if there is a child.
             (OffState::Sleeping, Wait::Other { syscall: READ }) => child,
-            (OffState::Sleeping, _) => None,
+            (OffState::Sleeping | OffState::Dead, _) => None,
         }
     }
 

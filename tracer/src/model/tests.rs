@@ -2,6 +2,7 @@
 //! Times are in microseconds here, to be readable.
 
 mod greenlets;
+mod lifecycle;
 mod queue;
 
 use std::sync::Arc;

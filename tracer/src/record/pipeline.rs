@@ -197,7 +197,7 @@ impl Stage {
                 Started { tgid: child_tgid, by: Start::Fork }
             }
             Body::Exec => Started { tgid: event.tgid, by: Start::Exec },
-            Body::Exit if event.tgid == event.tid => Started { tgid: event.tgid, by: Start::Exit },
+            Body::ProcessEnd => Started { tgid: event.tgid, by: Start::Exit },
             _ => return,
         };
         // The receiver is gone when recording ends.
@@ -212,11 +212,7 @@ impl Stage {
             Body::ContextEnter { .. } if self.sleep_ends.contain(tgid, raw.callable) => {
                 Some(Event { ts_ns, tgid, tid, body: Body::SleepEnded })
             }
-            Body::Exec => {
-                self.sleep_ends.forget(tgid);
-                None
-            }
-            Body::Exit if tgid == tid => {
+            Body::Exec | Body::ProcessEnd => {
                 self.sleep_ends.forget(tgid);
                 None
             }
