@@ -6,12 +6,12 @@ use tests::{lab::PORT, python::Python};
 
 /// FastAPI that streams to its caller, one process.
 pub fn chat(python: &Python) -> Vec<OsString> {
-    uvicorn(python, "chat:app")
+    uvicorn(python, "chat:app", "asyncio")
 }
 
 /// FastAPI with four routes, each with another trouble.
 pub fn demo(python: &Python) -> Vec<OsString> {
-    uvicorn(python, "demo:app")
+    uvicorn(python, "demo:app", "asyncio")
 }
 
 /// Flask on gunicorn; `workers` are its options for them.
@@ -40,8 +40,8 @@ pub fn traced(command: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// FastAPI whose routes wait for one thing each.
-pub fn waits_async(python: &Python) -> Vec<OsString> {
-    uvicorn(python, "waits_async:app")
+pub fn waits_async(python: &Python, event_loop: &str) -> Vec<OsString> {
+    uvicorn(python, "waits_async:app", event_loop)
 }
 
 fn gunicorn(python: &Python, workers: &[&str], application: &str) -> Vec<OsString> {
@@ -50,9 +50,10 @@ fn gunicorn(python: &Python, workers: &[&str], application: &str) -> Vec<OsStrin
     words(python.program("gunicorn"), workers.iter().chain(&options))
 }
 
-fn uvicorn(python: &Python, application: &str) -> Vec<OsString> {
-    let options = ["-m", "uvicorn", application, "--port", PORT, "--no-access-log", "--log-level", "warning"];
-    words(python.program("python"), options.iter())
+/// `event_loop` is asyncio or uvloop.
+fn uvicorn(python: &Python, application: &str, event_loop: &str) -> Vec<OsString> {
+    let options = ["--port", PORT, "--loop", event_loop, "--no-access-log", "--log-level", "warning"];
+    words(python.program("python"), ["-m", "uvicorn", application].iter().chain(&options))
 }
 
 fn words<'a>(program: PathBuf, arguments: impl Iterator<Item = &'a &'a str>) -> Vec<OsString> {

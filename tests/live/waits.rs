@@ -23,16 +23,24 @@ fn each_wait_of_a_thread_goes_to_its_bucket() {
 
 #[test]
 fn each_wait_of_a_coroutine_goes_to_its_bucket() {
-    for python in Python::all() {
-        let lab = Lab::start();
-        let recording = Recording::start(&lab, "record", traced(waits_async(&python)));
-        lab.drive(&["--requests", "1", "--concurrency", "1", "--prefix", "warm", "/mixed/{id}"]);
-        lab.forget();
-        let together = ["/sleep/{id}", "/executor/{id}", "/mixed/{id}"];
-        lab.drive(&[&["--requests", "10", "--concurrency", "6"][..], &together].concat());
-        let one_by_one = ["--requests", "10", "--concurrency", "1", "--prefix", "alone"];
-        lab.drive(&[&one_by_one[..], &["/loop/{id}", "/alone/{id}"]].concat());
-        let report = recording.interrupt();
-        Comparison::new(format!("waits of a coroutine, {}", python.name), &report, &lab.truth()).check();
-    }
+    Python::all().iter().for_each(|python| check_coroutines(python, "asyncio"));
+}
+
+#[test]
+fn each_wait_of_a_coroutine_on_uvloop_goes_to_its_bucket() {
+    check_coroutines(&Python::system(), "uvloop");
+}
+
+fn check_coroutines(python: &Python, event_loop: &str) {
+    let lab = Lab::start();
+    let recording = Recording::start(&lab, "record", traced(waits_async(python, event_loop)));
+    lab.drive(&["--requests", "1", "--concurrency", "1", "--prefix", "warm", "/mixed/{id}"]);
+    lab.forget();
+    let together = ["/sleep/{id}", "/executor/{id}", "/mixed/{id}"];
+    lab.drive(&[&["--requests", "10", "--concurrency", "6"][..], &together].concat());
+    let one_by_one = ["--requests", "10", "--concurrency", "1", "--prefix", "alone"];
+    lab.drive(&[&one_by_one[..], &["/loop/{id}", "/alone/{id}"]].concat());
+    let report = recording.interrupt();
+    let title = format!("waits of a coroutine, {event_loop}, {}", python.name);
+    Comparison::new(title, &report, &lab.truth()).check();
 }

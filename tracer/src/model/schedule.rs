@@ -12,6 +12,11 @@ use crate::{
 impl Model {
     pub(super) fn switched_out(&mut self, at_ns: u64, tgid: u32, tid: u32, state: OffState, wait: Wait) {
         self.flush(at_ns, tid);
+        if matches!(wait, Wait::Epoll { .. })
+            && self.threads.get(&tid).is_some_and(|thread| thread.until_step_ends)
+        {
+            self.unbind_thread(at_ns, tid);
+        }
         let is_gil = match wait {
             Wait::Futex { address } => self.process(tgid).is_gil(address),
             _ => false,

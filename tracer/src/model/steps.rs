@@ -25,7 +25,10 @@ impl Model {
         self.flush(at_ns, tid);
         let around = self.owner(tgid, tid);
         let context = self.process(tgid).contexts.run(address);
+        let thread = self.thread(tgid, tid);
+        let is_lent = thread.frames.is_empty() && thread.until_step_ends;
         let request = match (context.owner, context.serves) {
+            _ if is_lent => around,
             (Some(owner), _) => Some(owner).filter(|owner| self.open.contains_key(owner)),
             (None, Some(connection)) => self.served_on(connection).or(around),
             (None, None) => around,
@@ -36,7 +39,7 @@ impl Model {
             request,
             serves: context.serves,
             start_ns: at_ns,
-            adopted: false,
+            adopted: is_lent,
             put_off_ns: None,
             timer: None,
         };
@@ -65,6 +68,10 @@ impl Model {
             }
         };
         let Some(frame) = frame else { return };
+        if thread.frames.is_empty() && thread.until_step_ends {
+            self.unbind_thread(at_ns, tid);
+        }
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
         let around = thread.frames.last().map_or(thread.request, |around| around.request);
         thread.owned_by(around, at_ns);
         if let Some(id) = frame.request {
@@ -137,6 +144,7 @@ impl Model {
             thread.bound_ns = at_ns;
             thread.is_started_by_request = false;
             thread.works_from_queue = false;
+            thread.until_step_ends = thread.enters_contexts && thread.last_epoll.is_some();
         } else if let Some(frame) = self.thread(tgid, tid).frames.last_mut() {
             // The time of this step that is not yet claimed goes to the new request as well: the step was
             // begun for it.
@@ -183,6 +191,7 @@ impl Model {
         // A pool thread that waits for work of anybody's was done when it first did.
         let at_ns = thread.idle_since_ns.take().unwrap_or(at_ns);
         thread.works_from_queue = false;
+        thread.until_step_ends = false;
         let (bound_ns, Some(id)) = (thread.bound_ns, thread.request.take()) else { return };
         if let Some(request) = self.open.get_mut(&id) {
             request.stepped(Worker::Thread(tid), tid, bound_ns, at_ns);
@@ -202,16 +211,16 @@ impl Model {
             return;
         }
         match thread.last_epoll {
-            // The loop went to sleep in between: what runs now may be a timer, if it was a time-out that woke it.
+            // The loop went to sleep in between: what runs now may be a timer, if one is due by now.
             Some(epoll) if epoll.out_ns >= copied_ns => {
-                let due_ns = epoll.wake_ns;
+                let due_ns = epoll.timer_due_ns(at_ns);
                 let request = self.open.get(&id);
                 let is_connected =
                     request.and_then(|request| request.connected_ns).is_some_and(|at_ns| at_ns >= due_ns);
                 let frame = self.threads.get_mut(&tid).and_then(|thread| thread.frames.last_mut());
                 let Some(frame) = frame else { return };
                 frame.put_off_ns = Some(copied_ns);
-                if epoll.timed_out && !is_connected {
+                if epoll.has_timer_due(at_ns) && !is_connected {
                     frame.timer = Some(Timer { set_ns: copied_ns, due_ns });
                 }
             }

@@ -34,6 +34,8 @@ pub struct Thread {
     pub juggles: bool,
     /// What it works for outside of any context.
     pub request: Option<RequestId>,
+    /// It works for that only until its next step is over: a loop read for it between its steps (uvloop).
+    pub until_step_ends: bool,
     /// Since when it works for that.
     pub bound_ns: u64,
     /// It works for that because a step of it started the thread: it may be a pool's, which then waits for
@@ -131,6 +133,11 @@ pub struct Epoll {
 }
 
 impl Epoll {
+    /// Whether the loop's next timer, as it was when the sleep began, is due.
+    pub fn has_timer_due(&self, at_ns: u64) -> bool {
+        self.deadline_ns.is_some_and(|deadline_ns| at_ns.saturating_add(EPOLL_GRAIN_NS) >= deadline_ns)
+    }
+
     /// When a timer was due that ran after this sleep, at `ran_ns`. Where other things ended the sleep, the loop's
     /// next timer is taken for it: it was due no earlier than that.
     pub fn timer_due_ns(&self, ran_ns: u64) -> u64 {

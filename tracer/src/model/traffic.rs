@@ -171,11 +171,14 @@ impl Model {
         }
     }
 
-    /// Data that had arrived were read in a step: until then the loop had no time for them.
+    /// Data that had arrived were read by a loop, in a step or (uvloop) before it: until then it had no time for
+    /// them.
     pub(super) fn claim_unread(&mut self, transfer: &Transfer, arrival_ns: u64) {
         self.not_a_timer(transfer.tid, arrival_ns);
-        let in_step = self.threads.get(&transfer.tid).is_some_and(|thread| !thread.frames.is_empty());
-        if let (true, Some(id)) = (in_step, self.owner(transfer.tgid, transfer.tid)) {
+        let by_loop = self.threads.get(&transfer.tid).is_some_and(|thread| {
+            !thread.frames.is_empty() || thread.enters_contexts && thread.last_epoll.is_some()
+        });
+        if let (true, Some(id)) = (by_loop, self.owner(transfer.tgid, transfer.tid)) {
             self.claim_ready(id, transfer.tid, arrival_ns, transfer.enter_ns, Rank::Loop);
         }
     }
