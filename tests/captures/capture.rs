@@ -26,7 +26,7 @@ struct Subject {
 const SUBJECTS: [Subject; 7] = [
     Subject {
         name: "demo",
-        command: "-m uvicorn demo:app --no-access-log --log-level warning",
+        command: "-m uvicorn demo:app --loop asyncio --no-access-log --log-level warning",
         is_run: false,
         load: |lab, _| {
             let model = "model=ttft=100-400,gap=20,n=10";
@@ -38,7 +38,7 @@ const SUBJECTS: [Subject; 7] = [
     },
     Subject {
         name: "chat",
-        command: "-m uvicorn chat:app --no-access-log --log-level warning",
+        command: "-m uvicorn chat:app --loop asyncio --no-access-log --log-level warning",
         is_run: false,
         load: |lab, _| {
             lab.drive(&[
@@ -69,7 +69,7 @@ const SUBJECTS: [Subject; 7] = [
     Subject { name: "split-hello", command: "split_hello.py", is_run: true, load: |_, _| (), check: compare },
     Subject {
         name: "edge",
-        command: "-m uvicorn edge:app --no-access-log --log-level warning --ws wsproto",
+        command: "-m uvicorn edge:app --loop asyncio --no-access-log --log-level warning --ws wsproto",
         is_run: false,
         load: |lab, python| {
             lab.drive(&["--requests", "1", "--prefix", "warm", "/quick/{id}"]);

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../apps"
 
 # Job control gives the tracer and the application a process group of their own, which gets the Ctrl-C below.
 set -m
-"$tracer" record -- "$bin/python" -m uvicorn demo:app --no-access-log --log-level warning &
+"$tracer" record -- "$bin/python" -m uvicorn demo:app --loop asyncio --no-access-log --log-level warning &
 "$bin/python" drive.py --requests 8 --concurrency 6 '/wait/{id}' '/cpu/{id}' '/blocking/{id}' '/fanout/{id}'
 kill -INT -- -$!
 wait $!
