@@ -93,11 +93,12 @@ const ASYNC: &[&str] = &[
     "anyio_thread",
     "from_thread",
     "loop_in_thread",
+    "subprocess",
     "greenlet",
 ];
 /// With the first minor version that has them.
 const ASYNC_SINCE: &[(&str, u32)] = &[("to_thread", 9), ("task_group", 11), ("eager", 12)];
-const SYNC: &[&str] = &["ask", "submit", "pool_of_its_own", "thread", "loop"];
+const SYNC: &[&str] = &["ask", "submit", "pool_of_its_own", "thread", "child", "loop"];
 const GEVENT: &[&str] = &["ask", "spawn", "submit"];
 
 const fn server(name: &'static str, styles: Styles, command: &'static [&'static str]) -> Server {

@@ -32,6 +32,8 @@ class Request:
         self.route = route
         self.start_ns = now_ns()
         self.cpu_ns: int | None = 0
+        # Programs work for it whose CPU time nobody here knows.
+        self.has_children = False
         self.calls: list[Call] = []
         # By bucket, where the application knows.
         self.waits: dict[str, int] = {}
@@ -48,7 +50,8 @@ class Request:
         if _log is None:
             return
         calls = [vars(call) for call in self.calls]
-        _log.write("request", **{**vars(self), "calls": calls, "end_ns": now_ns()})
+        cpu_ns = None if self.has_children else self.cpu_ns
+        _log.write("request", **{**vars(self), "calls": calls, "cpu_ns": cpu_ns, "end_ns": now_ns()})
 
 
 class Call:

@@ -114,6 +114,15 @@ async def loop_in_thread(request: truth.Request, model: str) -> None:
     await anyio.to_thread.run_sync(run)
 
 
+async def subprocess(request: truth.Request, model: str) -> None:
+    """Another program asks, for the request that started it."""
+    command = [sys.executable, "-m", "matrix.child", request.call().name, model]
+    request.has_children = True
+    child = await asyncio.create_subprocess_exec(*command)
+    if await child.wait() != 0:
+        raise RuntimeError("the child failed")
+
+
 async def greenlet(request: truth.Request, model: str) -> None:
     """SQLAlchemy's bridge: synchronous code in a greenlet that awaits."""
     await greenlet_spawn(lambda: await_only(ask(request, model)))
@@ -134,6 +143,7 @@ STYLES = {
         anyio_thread,
         from_thread,
         loop_in_thread,
+        subprocess,
         greenlet,
     )
 }

@@ -1,6 +1,8 @@
 """The ways in which a thread has work done for its request: each asks the vendor, by another way of concurrency."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,6 +41,13 @@ def thread(request: truth.Request, model: str) -> None:
     thread.join()
 
 
+def child(request: truth.Request, model: str) -> None:
+    """Another program asks, for the request that started it."""
+    command = [sys.executable, "-m", "matrix.child", request.call().name, model]
+    request.has_children = True
+    subprocess.check_call(command)
+
+
 def loop(request: truth.Request, model: str) -> None:
     async def asked() -> None:
         async with AsyncOpenAI(max_retries=0, timeout=300) as own:
@@ -47,4 +56,4 @@ def loop(request: truth.Request, model: str) -> None:
     asyncio.run(asked())
 
 
-STYLES = {style.__name__: style for style in (ask, submit, pool_of_its_own, thread, loop)}
+STYLES = {style.__name__: style for style in (ask, submit, pool_of_its_own, thread, child, loop)}

@@ -17,6 +17,8 @@ pub struct Context {
     /// When and by which thread it was copied; `None` for one that was there before, or was made anew.
     pub copied: Option<(u64, u32)>,
     pub has_run: bool,
+    /// When and by which thread it was left last.
+    pub left: Option<(u64, u32)>,
 }
 
 /// Contexts kept per process. The oldest go first: they were never seen to end.
@@ -52,7 +54,16 @@ impl Contexts {
                 context.has_run = true;
                 before
             }
-            None => Context { generation: 0, owner: None, serves: None, copied: None, has_run: false },
+            None => {
+                Context { generation: 0, owner: None, serves: None, copied: None, has_run: false, left: None }
+            }
+        }
+    }
+
+    /// A run of it is over.
+    pub fn left(&mut self, address: u64, at_ns: u64, tid: u32) {
+        if let Some(context) = self.by_address.get_mut(&address) {
+            context.left = Some((at_ns, tid));
         }
     }
 
@@ -72,8 +83,10 @@ impl Contexts {
             let oldest = self.generations.saturating_sub(LIMIT as u64 / 2);
             self.by_address.retain(|_, context| context.generation >= oldest);
         }
-        self.by_address
-            .insert(address, Context { generation: self.generations, owner, serves, copied, has_run: false });
+        self.by_address.insert(
+            address,
+            Context { generation: self.generations, owner, serves, copied, has_run: false, left: None },
+        );
     }
 }
 

@@ -39,6 +39,11 @@ impl Model {
             thread.is_started_by_request = false;
             self.unbind_thread(at_ns, tid);
         }
+        let thread = self.thread(tgid, tid);
+        if thread.frames.is_empty() {
+            // A loop that it ran for its last item is over.
+            thread.last_epoll = None;
+        }
     }
 
     pub(super) fn queue_got(&mut self, at_ns: u64, tgid: u32, tid: u32, item: u64) {

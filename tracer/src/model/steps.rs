@@ -50,6 +50,10 @@ impl Model {
         if let (false, Some((copied_ns, by_tid))) = (context.has_run, context.copied) {
             self.first_run(id, at_ns, tid, copied_ns, by_tid);
         }
+        // As anyio does, which runs a context on the loop's thread before it gives it to another one.
+        if let Some((left_ns, _)) = context.left.filter(|(_, by_tid)| *by_tid != tid) {
+            self.claim_ready(id, tid, left_ns, at_ns, Rank::HandOver);
+        }
         if around != Some(id) {
             self.step_began(id, at_ns, tid);
         }
@@ -68,6 +72,8 @@ impl Model {
             }
         };
         let Some(frame) = frame else { return };
+        self.process(tgid).contexts.left(frame.address, at_ns, tid);
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
         if thread.frames.is_empty() && thread.until_step_ends {
             self.unbind_thread(at_ns, tid);
         }
@@ -207,7 +213,9 @@ impl Model {
     fn first_run(&mut self, id: RequestId, at_ns: u64, tid: u32, copied_ns: u64, by_tid: u32) {
         let Some(thread) = self.threads.get(&tid) else { return };
         if tid != by_tid {
-            self.claim_ready(id, tid, copied_ns, at_ns, Rank::Executor);
+            // A thread of a pool, or that of the loop which a pool's thread tells its result.
+            let rank = if thread.last_epoll.is_some() { Rank::Loop } else { Rank::Executor };
+            self.claim_ready(id, tid, copied_ns, at_ns, rank);
             return;
         }
         match thread.last_epoll {

@@ -40,6 +40,8 @@ pub enum Rank {
     /// The event loop never slept between two steps of the request, and no other wait was seen: it was busy
     /// with others. Behind everything that was seen for itself.
     BusyLoop,
+    /// The request's context went from one thread to another, and nothing was seen of the time in between.
+    HandOver,
     /// A lock that a thread of the same request released: waiting for one's own work, which has claims of its
     /// own unless nothing was seen of it.
     Join,
@@ -71,6 +73,7 @@ impl Rank {
         Rank::Sleep,
         Rank::Client,
         Rank::BusyLoop,
+        Rank::HandOver,
         Rank::Join,
     ];
 
@@ -83,7 +86,7 @@ impl Rank {
             Rank::Gil => Bucket::WaitGil,
             Rank::Stolen | Rank::Runqueue => Bucket::WaitRunqueue,
             Rank::Loop | Rank::BusyLoop => Bucket::WaitLoop,
-            Rank::Executor => Bucket::WaitExecutor,
+            Rank::Executor | Rank::HandOver => Bucket::WaitExecutor,
             Rank::Lock | Rank::Join => Bucket::WaitLock,
             Rank::Disk => Bucket::WaitDisk,
             Rank::FirstByte => Bucket::LlmFirstByte,

@@ -111,3 +111,27 @@ fn a_thread_that_another_ones_lock_held_up_goes_on_for_its_request() {
     assert!(buckets.contains(&("python.cpu", 20 + 100 + 300 + 10)), "{buckets:?}");
     assert!(buckets.contains(&("wait.lock", 290)), "{buckets:?}");
 }
+
+/// As anyio, which runs a context on the loop's thread before it gives it to one of its own.
+#[test]
+fn a_context_that_goes_to_another_thread_waits_for_that() {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .at(0, Body::Fork { child_tgid: PID, child_tid: POOL })
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::ContextCopy { context: 0xb })
+        .enter(22, 0xb)
+        .exit(24)
+        .exit(30)
+        .idle(30, 900, 900)
+        .on(POOL)
+        .at(5, Body::SwitchIn { wake_ns: 0, waker_tid: 0 })
+        .enter(230, 0xb)
+        .exit(800);
+    let report = answered(story);
+    let buckets = buckets(&report, 0);
+    assert!(buckets.contains(&("wait.executor", 200)), "{buckets:?}");
+}
