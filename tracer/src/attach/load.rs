@@ -246,7 +246,7 @@ fn load_uprobes(ebpf: &Ebpf) -> Result<UprobePrograms, String> {
             .functions
             .get(&program.function_key())
             .ok_or_else(|| format!("no code of program `{name}`"))?;
-        sys::load_uprobe_program(&function.instructions, kind)
+        sys::load_uprobe_program(name, &function.instructions, kind)
             .map_err(|error| format!("loading program `{name}`: {error}"))
     };
     if let Ok(entry) = load(UPROBE_ENTRY, ProgramKind::Multi)

@@ -28,8 +28,8 @@ const LOG_BYTES: usize = 64 << 10;
 /// Flag of a `uprobe_multi` link, `BPF_F_UPROBE_MULTI_RETURN` in include/uapi/linux/bpf.h.
 const MULTI_RETURN: u32 = 1;
 
-/// Loads a uprobe program. The error ends in the last lines of the verifier's log.
-pub fn load_uprobe_program(instructions: &[bpf_insn], kind: ProgramKind) -> io::Result<OwnedFd> {
+/// Loads a uprobe program under this name, as far as the kernel keeps it (15 bytes). The error ends in the last lines of the verifier's log.
+pub fn load_uprobe_program(name: &str, instructions: &[bpf_insn], kind: ProgramKind) -> io::Result<OwnedFd> {
     let mut log = vec![0_u8; LOG_BYTES];
     let mut attr = empty_attr();
     // SAFETY: writes the member of the union that BPF_PROG_LOAD reads.
@@ -38,6 +38,8 @@ pub fn load_uprobe_program(instructions: &[bpf_insn], kind: ProgramKind) -> io::
     load.insn_cnt = instructions.len() as u32;
     load.insns = instructions.as_ptr() as u64;
     load.license = LICENSE.as_ptr() as u64;
+    let [kept @ .., _nul] = &mut load.prog_name;
+    kept.iter_mut().zip(name.bytes()).for_each(|(kept, byte)| *kept = byte as _);
     if kind == ProgramKind::Multi {
         load.expected_attach_type = bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32;
     }
