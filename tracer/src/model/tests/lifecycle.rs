@@ -22,3 +22,47 @@ fn a_thread_whose_end_was_not_seen_ends_with_its_process() {
     assert_eq!(report.requests[0].wall_ns, 310 * US);
     assert_eq!(report.requests[0].cpu_ns, (250 + 110) * US);
 }
+
+#[test]
+fn a_script_is_one_request_and_its_sleeps_are_seen() {
+    let mut story = Story::new();
+    story
+        .out(100, Wait::Sleep)
+        .back(300, 310)
+        .out(400, Wait::Futex { address: 0x1010 })
+        .back(450, 450)
+        .out(500, Wait::Futex { address: 0x9999 })
+        .back(600, 600)
+        .at(700, Body::GcStart)
+        .at(720, Body::GcDone)
+        .at(800, Body::Exit);
+    let report = story.report(1_000);
+    assert_eq!(report.requests[0].wall_ns, 800 * US);
+    assert_eq!(
+        buckets(&report, 0),
+        [
+            ("python.cpu", 420),
+            ("python.gc", 20),
+            ("wait.gil", 50),
+            ("wait.runqueue", 10),
+            ("wait.lock", 100),
+            ("wait.sleep", 200)
+        ]
+    );
+}
+
+#[test]
+fn what_a_process_can_not_see_its_forked_workers_can_not_either() {
+    let worker = PID + 1;
+    let unknown = Unknown { bucket: "python.gc".into(), reason: "no probe".into() };
+    let facts = ProcessFacts { unknown: vec![unknown], ..ProcessFacts::default() };
+    let mut story = Story::new();
+    story.at(0, Body::Process(facts)).at(5, Body::Fork { child_tgid: worker, child_tid: worker });
+    story.tid = worker;
+    story.pid = worker;
+    story.opened(6, CALLER, Role::Accepted).arrival(10, CALLER, 100).request_read(10).answer_sent(40);
+    let report = story.report(1_000);
+    assert_eq!(report.requests[0].buckets.get(Bucket::PythonGc), None);
+    let process = report.processes.iter().find(|process| process.pid == worker).expect("it is told");
+    assert_eq!(process.start_unix_ns, 5 * US);
+}

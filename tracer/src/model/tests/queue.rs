@@ -135,3 +135,26 @@ fn a_context_that_goes_to_another_thread_waits_for_that() {
     let buckets = buckets(&report, 0);
     assert!(buckets.contains(&("wait.executor", 200)), "{buckets:?}");
 }
+
+#[test]
+fn work_handed_to_a_pool_thread_waits_for_an_executor() {
+    let pool = PID + 1;
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .at(0, Body::Fork { child_tgid: PID, child_tid: pool })
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::ContextCopy { context: 0xb })
+        .exit(20)
+        .enter(20, 0xb)
+        .at(25, Body::ContextCopy { context: 0xc })
+        .exit(30)
+        .idle(30, 400, 400);
+    story.on(pool).back(40, 50).enter(60, 0xc).exit(300).on(PID).enter(410, 0xb).answer_sent(420);
+    let report = story.report(1_000);
+    let buckets = buckets(&report, 0);
+    assert!(buckets.contains(&("wait.executor", 30)), "{buckets:?}");
+    assert!(buckets.contains(&("python.cpu", 20 + 240 + 10)), "{buckets:?}");
+}

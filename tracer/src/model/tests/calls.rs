@@ -1,0 +1,64 @@
+//! Stories of calls that a request makes.
+
+use super::*;
+
+#[test]
+fn a_lookup_in_a_pool_thread_is_joined_by_host() {
+    let (pool, resolver) = (PID + 1, ConnectionId(9));
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .request_read(10)
+        .out(20, Wait::Futex { address: 0x9000 });
+    story
+        .on(pool)
+        .back(22, 22)
+        .at(
+            100,
+            Body::Connection(Connection {
+                id: resolver,
+                role: Role::Connected,
+                transport: Transport::Udp,
+                local: None,
+                remote: Some(([127, 0, 0, 53].into(), 53)),
+                first_data_ns: None,
+                copied_seq: 0,
+            }),
+        )
+        .at(100, Body::Connect { connection: resolver, enter_ns: 100 * US, result: 0 });
+    let name = || "api.openai.com".to_owned();
+    let query = Mark::DnsQuery { id: 7, name: name() };
+    let answer = Mark::DnsAnswer { id: 7, name: name(), addresses: vec![[127, 0, 0, 1].into()] };
+    story
+        .transfer((100, 101), resolver, Direction::Sent, 32, vec![query])
+        .transfer((390, 400), resolver, Direction::Received, 48, vec![answer])
+        .on(PID)
+        .back(400, 400)
+        .tls_opened(410)
+        .call_sent(420)
+        .answer_sent(450);
+    let report = story.report(1_000);
+    assert_eq!(report.requests[0].calls[0].dns_ns, Some(300 * US));
+    assert_eq!(report.requests[0].buckets.get(Bucket::NetOther), Some(0));
+}
+
+#[test]
+fn tickets_that_are_read_before_the_answer_are_not_its_first_byte() {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .request_read(10)
+        .tls_opened(20)
+        .call_sent(31)
+        .arrival(40, VENDOR, 500)
+        .transfer((50, 51), VENDOR, Direction::Received, 500, vec![Mark::Ticket { at: 0 }])
+        .out(60, Wait::Poll { connection: Some(VENDOR), timeout_ns: None })
+        .arrival(900, VENDOR, 600)
+        .back(900, 910)
+        .answer_read(920, 100)
+        .answer_sent(950);
+    let report = story.report(1_000);
+    assert_eq!(report.requests[0].calls[0].first_byte_ns, Some(869 * US));
+}

@@ -1,0 +1,191 @@
+//! Stories of connections that bring requests.
+
+use super::*;
+
+#[test]
+fn a_kept_connections_inherited_context_does_not_decide() {
+    let second = ConnectionId(3);
+    let mut story = Story::new();
+    // The first request opens the connection to the vendor, so the reader's context (0xd) is its child.
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .opened(0, second, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::ContextCopy { context: 0xb })
+        .exit(20)
+        .enter(20, 0xb)
+        .tls_opened(30)
+        .at(31, Body::ContextCopy { context: 0xd })
+        .call_sent(41)
+        .exit(50)
+        .idle(50, 100, 100)
+        .arrival(100, VENDOR, 50)
+        .enter(100, 0xd)
+        .answer_read(100, 50)
+        .exit(110);
+    // The second request uses it while the first is still open.
+    let head = RequestHead { method: "GET".into(), path: "/second".into(), ..RequestHead::default() };
+    story
+        .arrival(110, second, 100)
+        .enter(115, 0xe)
+        .transfer(
+            (115, 116),
+            second,
+            Direction::Received,
+            100,
+            vec![Mark::RequestHead { at: 0, head }, Mark::RequestEnd],
+        )
+        .at(118, Body::ContextCopy { context: 0xf })
+        .exit(120)
+        .enter(120, 0xf)
+        .call_sent(130)
+        .exit(140)
+        .idle(140, 500, 500)
+        .arrival(500, VENDOR, 100)
+        .enter(500, 0xd)
+        .answer_read(500, 50)
+        .exit(600)
+        .idle(600, 900, 900);
+    let report = story.report(1_000);
+    let calls: Vec<usize> = report.requests.iter().map(|request| request.calls.len()).collect();
+    assert_eq!(calls, [1, 1]);
+    assert!(report.requests[1].calls[0].connection_reused);
+    // The step that reads for the second request, 100 us, is the second's.
+    assert_eq!(report.requests[1].cpu_ns, 125 * US);
+}
+
+/// As asyncio accepts: the task that sets the connection up copies its context for the reader and for the task
+/// that serves one request after the other.
+#[test]
+fn a_task_that_serves_a_connection_works_for_each_of_its_requests() {
+    let copy = |context| Body::ContextCopy { context };
+    let mut story = Story::new();
+    story
+        .enter(0, 0x1)
+        .opened(1, CALLER, Role::Accepted)
+        .at(2, copy(0xa))
+        .exit(3)
+        .enter(4, 0xa)
+        .at(5, copy(0xb))
+        .at(6, copy(0xc))
+        .exit(7);
+    for start_us in [100, 1_100] {
+        story
+            .arrival(start_us, CALLER, if start_us == 100 { 100 } else { 200 })
+            .enter(start_us, 0xb)
+            .request_read(start_us + 10)
+            .exit(start_us + 20)
+            .enter(start_us + 20, 0xc)
+            .at(start_us + 30, copy(0xd + start_us))
+            .exit(start_us + 50)
+            .idle(start_us + 50, start_us + 250, start_us + 250)
+            .enter(start_us + 250, 0xd + start_us)
+            .exit(start_us + 300)
+            .enter(start_us + 300, 0xc)
+            .answer_sent(start_us + 350)
+            .exit(start_us + 400);
+    }
+    let report = story.report(2_000);
+    for request in 0..2 {
+        assert_eq!(buckets(&report, request)[0], ("python.cpu", 10 + 40 + 100), "request {request}");
+    }
+}
+
+#[test]
+fn what_a_request_has_made_does_not_go_on_to_the_next_one_of_its_connection() {
+    let mut story = Story::new();
+    story
+        .enter(0, 0x1)
+        .opened(1, CALLER, Role::Accepted)
+        .at(2, Body::ContextCopy { context: 0xb })
+        .exit(3)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xb)
+        .request_read(10)
+        .at(20, Body::ContextCopy { context: 0xc })
+        .answer_sent(30)
+        .exit(40)
+        // It cleans up, and copies its context for that.
+        .enter(50, 0xc)
+        .at(60, Body::ContextCopy { context: 0xd })
+        .exit(70)
+        .arrival(100, CALLER, 200)
+        .enter(100, 0xb)
+        .request_read(100)
+        .exit(120)
+        .enter(120, 0xd)
+        .exit(200)
+        .enter(200, 0xb)
+        .answer_sent(210);
+    let report = story.report(1_000);
+    assert_eq!(buckets(&report, 1)[0], ("python.cpu", 20 + 10));
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let mut story = Story::new();
+    let head = |path: &str| RequestHead { method: "GET".into(), path: path.into(), ..RequestHead::default() };
+    let marks = vec![
+        Mark::RequestHead { at: 0, head: head("/1") },
+        Mark::RequestEnd,
+        Mark::RequestHead { at: 50, head: head("/2") },
+        Mark::RequestEnd,
+    ];
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .transfer((20, 21), CALLER, Direction::Received, 100, marks)
+        .answer_sent(50)
+        .answer_sent(80);
+    let report = story.report(100);
+    let requests: Vec<_> =
+        report.requests.iter().map(|request| (request.path.clone().unwrap(), request.wall_ns / US)).collect();
+    assert_eq!(requests, [("/1".to_owned(), 40), ("/2".to_owned(), 70)]);
+    assert_eq!(report.requests[1].buckets.get(Bucket::PythonCpu).map(|ns| ns / US), Some(30));
+}
+
+#[test]
+fn an_upgraded_connection_is_one_request_until_it_closes() {
+    let mut story = Story::new();
+    let head = ResponseHead { status: 101, ..ResponseHead::default() };
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .request_read(10)
+        .transfer(
+            (20, 21),
+            CALLER,
+            Direction::Sent,
+            80,
+            vec![Mark::ResponseHead { at: 0, head }, Mark::Upgraded],
+        )
+        .arrival(300, CALLER, 120)
+        .transfer((310, 311), CALLER, Direction::Received, 20, vec![])
+        .at(700, Body::Close { connection: CALLER });
+    let report = story.report(1_000);
+    let requests: Vec<_> = report
+        .requests
+        .iter()
+        .map(|request| (request.status, request.wall_ns / US, request.complete))
+        .collect();
+    assert_eq!(requests, [(Some(101), 690, true)]);
+}
+
+#[test]
+fn a_caller_that_hangs_up_ends_its_request() {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .request_read(10)
+        .out(50, Wait::Sleep)
+        .at(400, Body::Close { connection: CALLER })
+        .back(900, 900);
+    let report = story.report(1_000);
+    let requests: Vec<_> =
+        report.requests.iter().map(|request| (request.status, request.wall_ns / US)).collect();
+    assert_eq!(requests, [(None, 390)]);
+    assert_eq!(report.requests[0].buckets.get(Bucket::WaitSleep), Some(350 * US));
+}
