@@ -47,7 +47,15 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
     let Some(arguments) = arguments(ctx.arg(0)) else { return 0 };
     let mut thread = Thread { enter_ns: now_ns(), op: u32::from(op), wait: wait_of(op), ..Thread::IDLE };
     prepare(&mut thread, op, number, &arguments, ids);
-    let _ = THREADS.insert(&ids.tid, &thread, BPF_ANY as u64);
+    match THREADS.get_ptr_mut(&ids.tid) {
+        // Half of what a replacement costs.
+        // SAFETY: the kernel keeps an element's memory while a program runs; only this thread, which is
+        // current, writes to it while it runs.
+        Some(entry) => unsafe { *entry = thread },
+        None => {
+            let _ = THREADS.insert(&ids.tid, &thread, BPF_ANY as u64);
+        }
+    }
     0
 }
 
