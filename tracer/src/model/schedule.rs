@@ -22,6 +22,18 @@ impl Model {
             _ => false,
         };
         let thread = self.thread(tgid, tid);
+        let is_on_a_peer = matches!(
+            wait,
+            Wait::Poll { .. }
+                | Wait::Receive { .. }
+                | Wait::Send { .. }
+                | Wait::Connect { .. }
+                | Wait::Accept
+        );
+        if is_on_a_peer && thread.frames.is_empty() {
+            // A loop waits for its peers in epoll alone: the one that this thread ran is over.
+            thread.last_epoll = None;
+        }
         let is_working = !thread.frames.is_empty() || thread.request.is_some();
         thread.on_cpu_since_ns = None;
         let off = Off { out_ns: at_ns, wake_ns: at_ns, in_ns: at_ns, state, wait, is_gil, is_working };

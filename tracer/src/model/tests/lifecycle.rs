@@ -66,3 +66,23 @@ fn what_a_process_can_not_see_its_forked_workers_can_not_either() {
     let process = report.processes.iter().find(|process| process.pid == worker).expect("it is told");
     assert_eq!(process.start_unix_ns, 5 * US);
 }
+
+/// As a view that runs `asyncio.run`: the worker is no loop afterwards.
+#[test]
+fn a_worker_that_has_run_a_loop_works_for_its_next_request_to_the_end() {
+    let mut story = Story::new();
+    story
+        .enter(0, 0x1)
+        .exit(1)
+        .idle(2, 10, 10)
+        .opened(11, CALLER, Role::Accepted)
+        .out(12, Wait::Poll { connection: None, timeout_ns: None })
+        .back(100, 100)
+        .arrival(100, CALLER, 100)
+        .request_read(100)
+        .enter(200, 0x2)
+        .exit(300)
+        .answer_sent(900);
+    let report = story.report(1_000);
+    assert_eq!(buckets(&report, 0), [("python.cpu", 800)]);
+}
