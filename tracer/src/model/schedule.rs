@@ -110,13 +110,13 @@ impl Model {
         let pieces = std::mem::take(&mut thread.pieces);
         let (Some(got_cpu_ns), 1..) = (thread.got_cpu_ns.take(), before_ns) else { return };
         let used_ns = cpu_ns.saturating_sub(before_ns);
-        let stolen_ns = at_ns.saturating_sub(got_cpu_ns).saturating_sub(used_ns);
+        let span_ns = at_ns.saturating_sub(got_cpu_ns);
+        let stolen_ns = span_ns.saturating_sub(used_ns);
         if stolen_ns < LEAST_STOLEN_NS {
             return;
         }
-        let share = stolen_ns as f64 / (at_ns - got_cpu_ns) as f64;
         for Piece { request, start_ns, end_ns } in pieces {
-            let stolen_ns = ((end_ns - start_ns) as f64 * share) as u64;
+            let stolen_ns = share_of(end_ns - start_ns, stolen_ns, span_ns);
             let Some(request) = self.open_or_closed(request) else { continue };
             request.claim(end_ns - stolen_ns, end_ns, Rank::Stolen);
             request.cpu_ns = request.cpu_ns.saturating_sub(stolen_ns);
@@ -275,9 +275,27 @@ impl Model {
     }
 }
 
+/// What of `length_ns` falls to it when `part_ns` of `whole_ns` is shared out: never more than all of it, which a
+/// float would make of long times.
+fn share_of(length_ns: u64, part_ns: u64, whole_ns: u64) -> u64 {
+    (u128::from(length_ns) * u128::from(part_ns) / u128::from(whole_ns)) as u64
+}
+
 /// Less than this is how far the kernel's clock of CPU time and that of events are apart.
 const LEAST_STOLEN_NS: u64 = 100_000;
 
 /// Syscall numbers of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
 const READ: u64 = 0;
 const VFORK: u64 = 58;
+
+#[cfg(test)]
+mod tests {
+    use super::share_of;
+
+    #[test]
+    fn a_share_is_never_more_than_there_was() {
+        assert_eq!(share_of(1_000, 250, 1_000), 250);
+        let long_ns = u64::MAX - 102;
+        assert_eq!(share_of(long_ns, u64::MAX - 1, u64::MAX - 1), long_ns);
+    }
+}
