@@ -54,7 +54,7 @@ impl Comparison {
         let calls = by_name
             .iter()
             .flat_map(|(name, requests)| requests.iter().map(move |request| (*name, *request)))
-            .flat_map(|(name, request)| request.calls.iter().map(move |call| (name, call)))
+            .flat_map(|(name, request)| made_by(name, request))
             .filter(|(_, call)| call.vendor.is_some())
             .collect::<Vec<_>>();
         let links = Links::new(&calls, truth);
@@ -112,7 +112,7 @@ impl fmt::Display for Comparison {
     }
 }
 
-fn call_series(links: &Links, calls: &[(&str, &Call)], truth: &Truth) -> Vec<Series> {
+fn call_series(links: &Links, calls: &[(String, &Call)], truth: &Truth) -> Vec<Series> {
     let connections: HashMap<u64, &Connection> =
         truth.connections.iter().map(|connection| (connection.connection, connection)).collect();
     let mut tls = Series::new("llm.tls");
@@ -145,6 +145,17 @@ fn wait_series(pairs: &[(&Request, &truth::Request)]) -> Vec<Series> {
         }
     }
     by_bucket.into_values().collect()
+}
+
+/// The calls of a request, each with its maker as the vendor's log has it.
+fn made_by<'a>(name: &str, request: &'a Request) -> impl Iterator<Item = (String, &'a Call)> {
+    let later = request.background.iter().flat_map(|background| &background.calls);
+    let own = request.calls.iter().map({
+        let maker = name.to_owned();
+        move |call| (maker.clone(), call)
+    });
+    let maker = format!("{name}/background");
+    own.chain(later.map(move |call| (maker.clone(), call)))
 }
 
 fn is_first(exchange: &Exchange, truth: &Truth) -> bool {

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -18,6 +19,8 @@ use crate::{
 
 /// More than any of the applications takes to come up on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(120);
+/// More than a call in the background takes, with what goes before it.
+const LONGEST_CALL: Duration = Duration::from_secs(1);
 pub const PORT: &str = "8000";
 
 pub struct Lab {
@@ -84,6 +87,20 @@ impl Lab {
             .arg(self.dir().join("client.jsonl"))
             .args(options);
         self.run(&mut drive, "drive").expect_code(0);
+    }
+
+    /// Until no call is answered any more, of those that tasks make after their request was answered.
+    pub fn wait_for_background(&self) {
+        let count = || self.truth().exchanges.len();
+        let mut before = count();
+        loop {
+            thread::sleep(LONGEST_CALL);
+            let now = count();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
     }
 
     /// Everything that was logged up to now.

@@ -94,6 +94,8 @@ const ASYNC: &[&str] = &[
     "from_thread",
     "loop_in_thread",
     "subprocess",
+    "background",
+    "background_thread",
     "greenlet",
 ];
 /// With the first minor version that has them.
@@ -140,8 +142,10 @@ impl Server {
         // Workers are there, and have made what they make once.
         let options = ["--requests", "2", "--concurrency", "16", "--prefix", "warm"].map(str::to_owned);
         drive(&lab, &options, &paths);
+        lab.wait_for_background();
         lab.forget();
         drive(&lab, &["--requests".into(), requests, "--concurrency".into(), concurrency], &paths);
+        lab.wait_for_background();
         let report = recording.interrupt();
         let title = format!("{}, {}, {} at a time", self.name, python.name, load.concurrency);
         Comparison::new(title, &report, &lab.truth())

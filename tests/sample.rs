@@ -4,10 +4,11 @@
 use tracer::report::{
     bucket::Bucket::{
         self, Client, LlmConnect, LlmDns, LlmFirstByte, LlmStream, LlmTls, NetOther, PythonCpu, WaitExecutor,
-        WaitGil, WaitLoop,
+        WaitGil, WaitLoop, WaitSleep,
     },
     types::{
-        Buckets, Call, Capture, Frame, Function, Kind, Process, Report, Request, Segment, Step, UnknownBucket,
+        Background, Buckets, Call, Capture, Frame, Function, Kind, Process, Report, Request, Segment, Step,
+        UnknownBucket,
     },
 };
 
@@ -141,7 +142,19 @@ fn compare() -> Request {
     request.calls =
         vec![call(&request, 0, 7, 250, 1), call(&request, 1, 8, 210, 2), call(&request, 2, 11, 258, 3)];
     request.contexts = 4;
+    request.background = Some(notes(&request));
     request
+}
+
+/// What a task did after the answer.
+fn notes(request: &Request) -> Background {
+    let mut buckets = Buckets::zero();
+    buckets.set(Bucket::PythonGc, None);
+    buckets.set(Bucket::PythonImport, None);
+    for (bucket, ms) in [(WaitSleep, 200), (PythonCpu, 6), (LlmFirstByte, 410)] {
+        buckets.add(bucket, ms * MS);
+    }
+    Background { wall_ns: buckets.sum(), buckets, cpu_ns: 6 * MS, calls: vec![call(request, 3, 506, 412, 1)] }
 }
 
 fn request(id: &str, path: &str, route: &str, at_ms: u64, pieces: &[(Bucket, u64)]) -> Request {
@@ -172,6 +185,7 @@ fn request(id: &str, path: &str, route: &str, at_ms: u64, pieces: &[(Bucket, u64
         buckets,
         contexts: 1,
         calls: Vec::new(),
+        background: None,
         functions: Vec::new(),
         timeline,
         steps: Vec::new(),

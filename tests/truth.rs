@@ -39,7 +39,7 @@ pub struct Connection {
 #[derive(Debug, Deserialize)]
 pub struct Exchange {
     pub connection: u64,
-    /// Request's name, a slash, number of the call in the request.
+    /// Who made it, a slash, number of the call in the request.
     pub call: String,
     pub attempt: u32,
     pub stream: bool,
@@ -131,9 +131,14 @@ impl Truth {
 }
 
 impl Exchange {
-    /// Name of the request that made the call.
+    /// Name of the request that it was made for.
     pub fn request(&self) -> &str {
-        self.call.rsplit_once('/').map_or(&self.call, |(request, _)| request)
+        self.call.split_once('/').map_or(&self.call, |(request, _)| request)
+    }
+
+    /// Who made it: the request, by its name, or `NAME/background` what went on after its answer.
+    pub fn maker(&self) -> &str {
+        self.call.rsplit_once('/').map_or(&self.call, |(maker, _)| maker)
     }
 
     pub fn first_byte_ns(&self) -> Option<u64> {

@@ -34,6 +34,7 @@ class Request:
         self.cpu_ns: int | None = 0
         # Programs work for it whose CPU time nobody here knows.
         self.has_children = False
+        self.is_answered = False
         self.calls: list[Call] = []
         # By bucket, where the application knows.
         self.waits: dict[str, int] = {}
@@ -42,11 +43,13 @@ class Request:
 
     def call(self) -> "Call":
         """A call to the vendor that starts now; its name goes to the vendor as the field `user`."""
-        call = Call(f"{self.id}/{len(self.calls)}")
+        maker = f"{self.id}/background" if self.is_answered else self.id
+        call = Call(f"{maker}/{len(self.calls)}")
         self.calls.append(call)
         return call
 
     def end(self) -> None:
+        self.is_answered = True
         if _log is None:
             return
         calls = [vars(call) for call in self.calls]

@@ -19,7 +19,7 @@ pub struct Links {
     /// Index of the call and of its exchange, of those linked to the right request.
     pub pairs: Vec<(usize, usize)>,
     pub right: usize,
-    /// Calls that stand under another request than the one that made them, as [`Links::pairs`].
+    /// Calls that stand under another maker than theirs, as [`Links::pairs`].
     pub wrong_pairs: Vec<(usize, usize)>,
     pub wrong: usize,
     /// Exchanges that no call of the report is, by index.
@@ -30,15 +30,15 @@ pub struct Links {
 }
 
 impl Links {
-    /// `calls` with the names of their requests.
-    pub fn new(calls: &[(&str, &Call)], truth: &Truth) -> Links {
+    /// `calls` with their makers.
+    pub fn new(calls: &[(impl AsRef<str>, &Call)], truth: &Truth) -> Links {
         let mut candidates = Vec::new();
-        for (i, (name, call)) in calls.iter().enumerate() {
+        for (i, (maker, call)) in calls.iter().enumerate() {
             for (j, exchange) in truth.exchanges.iter().enumerate() {
                 if contains(call, exchange, truth.unix_offset_ns) {
                     // Two exchanges may be alike by chance: then the request's own is meant.
                     let distance_ns = distance_ns(call, exchange);
-                    let is_foreign = exchange.request() != *name;
+                    let is_foreign = exchange.maker() != maker.as_ref();
                     candidates.push((distance_ns / ALIKE_NS, is_foreign, distance_ns, i, j));
                 }
             }
@@ -58,7 +58,7 @@ impl Links {
         for (i, exchange) in exchange_of.into_iter().enumerate() {
             match exchange {
                 None => links.extra += 1,
-                Some(j) if truth.exchanges[j].request() == calls[i].0 => links.pairs.push((i, j)),
+                Some(j) if truth.exchanges[j].maker() == calls[i].0.as_ref() => links.pairs.push((i, j)),
                 Some(j) => links.wrong_pairs.push((i, j)),
             }
         }

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio
@@ -123,6 +124,35 @@ async def subprocess(request: truth.Request, model: str) -> None:
         raise RuntimeError("the child failed")
 
 
+tasks = set()
+
+
+async def background(request: truth.Request, model: str) -> None:
+    """A task that begins to ask when the request is answered."""
+
+    async def later() -> None:
+        while not request.is_answered:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)
+        await ask(request, model)
+
+    task = asyncio.create_task(later())
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def background_thread(request: truth.Request, model: str) -> None:
+    """The same in a thread of a pool."""
+
+    def later() -> None:
+        while not request.is_answered:
+            time.sleep(0.01)
+        time.sleep(0.01)
+        work.ask(sync_client, request, model)
+
+    pool.submit(later)
+
+
 async def greenlet(request: truth.Request, model: str) -> None:
     """SQLAlchemy's bridge: synchronous code in a greenlet that awaits."""
     await greenlet_spawn(lambda: await_only(ask(request, model)))
@@ -144,6 +174,8 @@ STYLES = {
         from_thread,
         loop_in_thread,
         subprocess,
+        background,
+        background_thread,
         greenlet,
     )
 }

@@ -43,6 +43,7 @@ pub fn request(route: &str, at_ms: u64, pieces: &[(Bucket, u64)]) -> Request {
         buckets,
         contexts: 1,
         calls: Vec::new(),
+        background: None,
         functions: Vec::new(),
         timeline,
         steps: vec![Step { start_ns: 0, end_ns: at_ns, context: 0, tid: 1 }],

@@ -1,4 +1,4 @@
-//! A request ends: whatever still works or waits for it claims its time up to here.
+//! A request ends: whatever still works or waits for it claims its time up to here, and what goes on is background.
 
 use crate::{
     model::{Model, thread::Frame},
@@ -11,21 +11,25 @@ const BACKOFF_SLACK_NS: u64 = 20_000_000;
 impl Model {
     pub(super) fn close(&mut self, id: RequestId, at_ns: u64) {
         self.claim_open_ends(id, at_ns);
-        let Some(mut request) = self.open.remove(&id) else { return };
-        request.end_ns = Some(at_ns);
-        for call in &mut request.calls {
-            call.finish(at_ns);
-        }
-        mark_attempts(&mut request);
-        if request.is_run() {
-            let Some(process) = self.processes.get_mut(&request.tgid) else { return };
+        let Some(request) = self.requests.get(id).filter(|request| request.is_run()) else {
+            return self.requests.close(id, at_ns);
+        };
+        let process = self.processes.get_mut(&request.tgid);
+        let is_python = process.as_ref().is_some_and(|process| process.facts.is_some());
+        if let Some(process) = process {
             process.run = None;
-            // Of a program that is no Python nothing is reported.
-            if process.facts.is_none() {
-                return;
-            }
         }
-        self.closed.push(request);
+        // Of a program that is no Python nothing is reported.
+        match is_python {
+            true => self.requests.close(id, at_ns),
+            false => self.requests.forget(id),
+        }
+    }
+
+    /// What is on CPU for requests that were answered is so up to here.
+    pub(super) fn leave_background(&mut self, at_ns: u64) {
+        let tids: Vec<u32> = self.threads.keys().copied().collect();
+        tids.into_iter().for_each(|tid| self.flush(at_ns, tid));
     }
 
     fn claim_open_ends(&mut self, id: RequestId, at_ns: u64) {
@@ -38,7 +42,7 @@ impl Model {
         for (_, tid) in workers {
             self.flush(at_ns, tid);
             self.claim_still_off(id, at_ns, tid);
-            self.unbind_thread_from(id, at_ns, tid);
+            self.unbind_server(id, at_ns, tid);
         }
         let steps: Vec<(u32, Frame)> = self
             .threads
@@ -51,19 +55,36 @@ impl Model {
         }
         for (&tid, thread) in &mut self.threads {
             for frame in thread.frames.iter_mut().filter(|frame| frame.request == Some(id)) {
-                if let Some(request) = self.open.get_mut(&id) {
+                if let Some(request) = self.requests.get_mut(id) {
                     request.stepped(Worker::Context(frame.generation), tid, frame.start_ns, at_ns);
                 }
-                frame.request = None;
+                frame.start_ns = at_ns;
+                frame.timer = None;
+                // What serves a connection goes on with its next request; what the request made goes on with its own.
+                if frame.adopted || frame.serves.is_some() {
+                    frame.request = None;
+                }
             }
         }
     }
 
-    fn unbind_thread_from(&mut self, id: RequestId, at_ns: u64, tid: u32) {
-        if self.threads.get(&tid).is_some_and(|thread| thread.request == Some(id)) {
+    /// A thread that served the request is free; one that works on what it was given goes on.
+    fn unbind_server(&mut self, id: RequestId, at_ns: u64, tid: u32) {
+        let Some(thread) = self.threads.get(&tid) else { return };
+        if thread.request == Some(id) && !thread.is_started_by_request && !thread.works_from_queue {
             self.unbind_thread(at_ns, tid);
         }
     }
+}
+
+/// Nothing more comes: ends what was never answered with its request, and finds the attempts of one logical call.
+pub fn settle_calls(request: &mut Request) {
+    let Some(end_ns) = request.end_ns else { return };
+    for call in &mut request.calls {
+        let in_background = call.send.start_ns >= end_ns;
+        call.finish(if in_background { request.background.until_ns } else { end_ns });
+    }
+    mark_attempts(request);
 }
 
 /// Attempts of one logical call: the next to the same host, after an answer whose status asks for another try

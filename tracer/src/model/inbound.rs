@@ -21,7 +21,8 @@ impl Model {
         if let Some(since_ns) = inbound.body_since_ns.take() {
             // The caller kept us waiting for the rest of the body.
             let until_ns = taken.arrival_ns(0).unwrap_or(transfer.exit_ns);
-            if let Some(request) = inbound.requests.back().and_then(|request| self.open.get_mut(request)) {
+            if let Some(request) = inbound.requests.back().and_then(|request| self.requests.get_mut(*request))
+            {
                 request.claim(since_ns, until_ns, Rank::Client);
             }
         }
@@ -61,7 +62,7 @@ impl Model {
         for mark in transfer.marks {
             let Some(inbound) = self.connections.get_mut(&id).and_then(inbound_of) else { return };
             let Some(current) = inbound.requests.front().copied() else { return };
-            let Some(request) = self.open.get_mut(&current) else { continue };
+            let Some(request) = self.requests.get_mut(current) else { continue };
             match mark {
                 Mark::ResponseHead { head, .. } => {
                     request.status = Some(head.status);
@@ -90,7 +91,7 @@ impl Model {
     ) {
         self.is_server(transfer.tgid);
         let id = self.new_request(transfer.tgid, start_ns);
-        if let Some(request) = self.open.get_mut(&id) {
+        if let Some(request) = self.requests.get_mut(id) {
             request.connection = Some(connection);
             request.head = head.clone();
         }

@@ -52,7 +52,7 @@ impl Model {
         let (inherited, parent, run) = (process.inherited, process.parent, process.run);
         *process = Process { inherited, parent, n_threads: 1, ..Process::default() };
         if let Some(run) = run {
-            self.open.remove(&run);
+            self.requests.forget(run);
         }
         self.begin_run(tgid, at_ns);
         self.is_on_cpu(at_ns, tgid, tid);
@@ -93,9 +93,7 @@ impl Model {
         if let Some(run) = run {
             self.close(run, at_ns);
         }
-        let open: Vec<_> =
-            self.open.values().filter(|request| request.tgid == tgid).map(|request| request.id).collect();
-        for id in open {
+        for id in self.requests.open_of(tgid) {
             self.close(id, at_ns);
         }
         self.processes.remove(&tgid);
@@ -115,7 +113,7 @@ impl Model {
             let run = process.run.take();
             next = process.parent.filter(|parent| self.processes.contains_key(parent));
             if let Some(run) = run {
-                self.open.remove(&run);
+                self.requests.forget(run);
             }
         }
     }

@@ -10,6 +10,7 @@ mod lookup;
 mod outbound;
 pub mod process;
 mod queue;
+mod requests;
 mod schedule;
 mod steps;
 mod thread;
@@ -37,9 +38,7 @@ pub struct Model {
     processes: process::Processes,
     threads: thread::Threads,
     connections: connection::Connections,
-    open: HashMap<RequestId, Request>,
-    closed: Vec<Request>,
-    n_requests: u64,
+    requests: requests::Requests,
     /// Every process that was found to run Python or had a request, also those that ended.
     facts: BTreeMap<u32, KnownProcess>,
     lost_events: BTreeMap<String, u64>,
@@ -62,9 +61,7 @@ impl Model {
             processes: HashMap::new(),
             threads: HashMap::new(),
             connections: HashMap::new(),
-            open: HashMap::new(),
-            closed: Vec::new(),
-            n_requests: 0,
+            requests: requests::Requests::default(),
             facts: BTreeMap::new(),
             lost_events: BTreeMap::new(),
             first_ns: None,
@@ -127,25 +124,19 @@ impl Model {
         }
     }
 
-    /// The requests that closed since the last call.
-    pub fn take_closed(&mut self) -> Vec<Request> {
-        std::mem::take(&mut self.closed)
-    }
-
     /// Ends at `end_ns` whatever is still open.
     pub fn finish(mut self, end_ns: u64) -> Outcome {
         let end_ns = end_ns.max(self.now_ns);
-        let mut ids: Vec<RequestId> = self.open.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            if let Some(request) = self.open.get_mut(&id) {
+        for id in self.requests.open() {
+            if let Some(request) = self.requests.get_mut(id) {
                 // A run goes on until it is no longer watched; a request would have been answered.
                 request.complete &= request.is_run();
             }
             self.close(id, end_ns);
         }
-        let mut requests = self.closed;
-        requests.sort_by_key(|request| request.id);
+        self.leave_background(end_ns);
+        let mut requests = self.requests.into_closed();
+        requests.iter_mut().for_each(closing::settle_calls);
         Outcome { requests, facts: self.facts, lost_events: self.lost_events }
     }
 
@@ -157,22 +148,16 @@ impl Model {
             self.threads.values_mut().for_each(|thread| thread.frames.clear());
         }
         // Which request a lost event belonged to can't be known: it may be any that was under way.
-        let closed =
-            self.closed.iter_mut().filter(|request| request.end_ns.is_some_and(|end_ns| end_ns >= since_ns));
-        for request in self.open.values_mut().chain(closed) {
-            request.complete = false;
-        }
+        let touched = |request: &&mut Request| request.end_ns.is_none_or(|end_ns| end_ns >= since_ns);
+        self.requests.all_mut().filter(touched).for_each(|request| request.complete = false);
     }
 
     fn new_request(&mut self, tgid: u32, start_ns: u64) -> RequestId {
-        self.n_requests += 1;
-        let id = RequestId(self.n_requests);
         // A forked process is what its parent was: nobody tells its facts again.
         if let Some(Process { facts: Some(facts), forked_ns, .. }) = self.processes.get(&tgid) {
             let known = || KnownProcess { facts: facts.clone(), forked_ns: *forked_ns };
             self.facts.entry(tgid).or_insert_with(known);
         }
-        self.open.insert(id, Request::new(id, tgid, start_ns));
-        id
+        self.requests.begin(tgid, start_ns)
     }
 }

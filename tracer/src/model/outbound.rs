@@ -49,13 +49,14 @@ impl Model {
         let Some(outbound) = connection.outbound() else { return };
         let is_unparsed = outbound.is_unparsed;
         let call = outbound.call;
-        if let Some((request, _)) = call.filter(|(request, _)| self.open.contains_key(request)) {
+        if let Some((request, _)) = call.filter(|(request, _)| self.is_read_for(*request, transfer)) {
             // A callback of the loop reads for the call, whoever opened the connection.
             self.adopt(request, transfer.enter_ns, transfer.tgid, transfer.tid);
         }
         let first_arrival_ns = taken.arrival_ns(0).unwrap_or(transfer.exit_ns);
         self.claim_unread(transfer, first_arrival_ns);
-        let Some(call) = call.and_then(|(request, index)| self.open.get_mut(&request)?.calls.get_mut(index))
+        let Some(call) =
+            call.and_then(|(request, index)| self.requests.get_mut(request)?.calls.get_mut(index))
         else {
             return;
         };
@@ -91,6 +92,15 @@ impl Model {
         call.received(arrival_ns, last_arrival_ns, transfer.exit_ns, taken.n_new(at), bytes);
     }
 
+    /// Whether a read is for the request that the connection carried last. Once that was answered, it is so in a
+    /// step that is for nobody else.
+    fn is_read_for(&self, request: RequestId, transfer: &Transfer) -> bool {
+        let frame = self.threads.get(&transfer.tid).and_then(|thread| thread.frames.last());
+        let is_free = |request: RequestId| !self.requests.is_open(request);
+        let in_background = frame.is_some_and(|frame| frame.request.is_none_or(is_free));
+        self.requests.is_open(request) || in_background && transfer.bytes > 0
+    }
+
     /// A connection that ends before a request went out was a call all the same: one that failed to connect.
     pub(super) fn abandon_unused(&mut self, at_ns: u64, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
@@ -122,7 +132,12 @@ impl Model {
             Mark::RequestHead { head, .. } => Some(head),
             _ => None,
         });
-        let under_way = self.call_of(id).filter(|call| call.first_byte_ns.is_none() && head.is_none());
+        let sender = self.works_for(transfer.tgid, transfer.tid);
+        let of =
+            self.connections.get_mut(&id).and_then(Connection::outbound).and_then(|outbound| outbound.call);
+        let is_same = of.is_some_and(|(of, _)| self.requests.is_open(of) || sender == Some(of));
+        let under_way =
+            self.call_of(id).filter(|call| is_same && call.first_byte_ns.is_none() && head.is_none());
         if let Some(call) = under_way {
             call.sent(sent, transfer.bytes);
             return;
@@ -130,7 +145,7 @@ impl Model {
         if let Some(call) = self.call_of(id) {
             call.finish(sent.start_ns);
         }
-        let Some(request) = self.works_for(transfer.tgid, transfer.tid) else {
+        let Some(request) = sender else {
             self.forget_call(id);
             return;
         };
@@ -161,7 +176,8 @@ impl Model {
             call.connect = Some(connect);
             call.tls = outbound.tls;
             let host = call.host.as_deref().unwrap_or_default();
-            let since_ns = self.open.get(&request).map_or(0, |request| request.start_ns);
+            let since_ns =
+                self.requests.get(request).map_or(0, |request| request.end_ns.unwrap_or(request.start_ns));
             call.dns = self.process(tgid).lookups.take(host, since_ns, connect.start_ns);
         }
         let path = call.request.as_ref().map(|head| head.path.as_str());
@@ -170,7 +186,7 @@ impl Model {
 
     fn begin(&mut self, id: ConnectionId, request: RequestId, tid: u32, mut call: Call) {
         let worker = self.worker(tid);
-        let Some(open) = self.open.get_mut(&request) else { return };
+        let Some(open) = self.requests.get_mut(request) else { return };
         call.context = open.context_number(worker);
         let (dns, connect) = (call.dns, call.connect);
         open.calls.push(call);
@@ -186,7 +202,7 @@ impl Model {
 
     fn call_of(&mut self, id: ConnectionId) -> Option<&mut Call> {
         let (request, index) = self.connections.get_mut(&id).and_then(Connection::outbound)?.call?;
-        self.open.get_mut(&request)?.calls.get_mut(index)
+        self.requests.get_mut(request)?.calls.get_mut(index)
     }
 
     /// Nobody that is followed makes this call.

@@ -162,6 +162,9 @@ proptest! {
         let report = build(&Origin::default(), end_ns, &model.finish(end_ns), &vendors);
         for request in &report.requests {
             prop_assert_eq!(request.buckets.sum(), request.wall_ns);
+            if let Some(background) = &request.background {
+                prop_assert_eq!(background.buckets.sum(), background.wall_ns);
+            }
         }
     }
 }

@@ -53,7 +53,7 @@ impl Model {
         if self.owner(tgid, tid).is_some() {
             return;
         }
-        let Some(id) = request.filter(|id| self.open.contains_key(id)) else { return };
+        let Some(id) = request else { return };
         self.flush(at_ns, tid);
         let thread = self.thread(tgid, tid);
         thread.request = Some(id);

@@ -6,7 +6,7 @@ use crate::{
         Model,
         thread::{Epoll, Off, Piece, UnseenIn},
     },
-    request::{Rank, Request, RequestId},
+    request::{Rank, RequestId},
 };
 
 impl Model {
@@ -117,16 +117,10 @@ impl Model {
         }
         for Piece { request, start_ns, end_ns } in pieces {
             let stolen_ns = share_of(end_ns - start_ns, stolen_ns, span_ns);
-            let Some(request) = self.open_or_closed(request) else { continue };
+            let Some(request) = self.requests.get_mut(request) else { continue };
             request.claim(end_ns - stolen_ns, end_ns, Rank::Stolen);
-            request.cpu_ns = request.cpu_ns.saturating_sub(stolen_ns);
+            request.did_not_use_cpu(end_ns, stolen_ns);
         }
-    }
-
-    /// A request also when it was answered in the meantime: what comes to light later was its own all the same.
-    fn open_or_closed(&mut self, id: RequestId) -> Option<&mut Request> {
-        let closed = self.closed.iter_mut().rev().find(|closed| closed.id == id);
-        self.open.get_mut(&id).or(closed)
     }
 
     /// Claims what a thread is off CPU for, up to `at_ns`, while it is still off.
@@ -152,9 +146,10 @@ impl Model {
             (false, _) => Rank::Import,
         };
         let tgid = thread.tgid;
-        let Some(request) = self.works_for(tgid, tid).and_then(|id| self.open.get_mut(&id)) else { return };
-        let used_ns = at_ns.saturating_sub(since_ns.max(request.start_ns));
-        request.cpu_ns = request.cpu_ns.saturating_add(used_ns);
+        let Some(request) = self.works_for(tgid, tid).and_then(|id| self.requests.get_mut(id)) else {
+            return;
+        };
+        request.used_cpu(since_ns, at_ns);
         request.claim(since_ns, at_ns, rank);
         let piece = Piece { request: request.id, start_ns: since_ns.max(request.start_ns), end_ns: at_ns };
         if let Some(thread) = self.threads.get_mut(&tid) {
@@ -185,9 +180,9 @@ impl Model {
         let used_ns = cpu_ns.saturating_sub(thread.cpu_ns);
         let unseen_ns = used_ns.saturating_sub(at_ns.saturating_sub(in_ns)).min(in_ns - out_ns);
         thread.got_cpu_ns = thread.got_cpu_ns.map(|got_cpu_ns| got_cpu_ns.min(in_ns - unseen_ns));
-        let Some(request) = request.and_then(|id| self.open_or_closed(id)) else { return };
+        let Some(request) = request.and_then(|id| self.requests.get_mut(id)) else { return };
         request.claim(in_ns - unseen_ns, in_ns, Rank::Cpu);
-        request.cpu_ns = request.cpu_ns.saturating_add(unseen_ns);
+        request.used_cpu(in_ns - unseen_ns, in_ns);
     }
 
     pub(super) fn collecting(&mut self, at_ns: u64, tgid: u32, tid: u32, in_gc: bool) {
@@ -204,20 +199,22 @@ impl Model {
     }
 
     /// Claims the time in which something was ready and waited for a thread: for the event loop, a worker that
-    /// accepts, or a pool thread. What held the thread back while it worked for nobody else is told apart by its
-    /// own history.
-    pub(super) fn claim_ready(
-        &mut self,
-        request: RequestId,
-        tid: u32,
-        start_ns: u64,
-        end_ns: u64,
-        rank: Rank,
-    ) {
-        let history = self.threads.get(&tid).map(|thread| thread.history.iter()).into_iter().flatten();
-        let Some(request) = self.open.get_mut(&request) else { return };
-        request.claim(start_ns, end_ns, rank);
-        for off in history.rev().take_while(|off| off.in_ns > start_ns).filter(|off| !off.is_working) {
+    /// accepts, or a pool thread. While a loop ran a step of the request itself, the request did first of all what
+    /// that step did; and what held the thread back while it worked for nobody is told by its history.
+    pub(super) fn claim_ready(&mut self, id: RequestId, tid: u32, start_ns: u64, end_ns: u64, rank: Rank) {
+        let (Some(thread), Some(request)) = (self.threads.get(&tid), self.requests.get_mut(id)) else {
+            return;
+        };
+        if rank == Rank::Loop {
+            let others = thread.not_for(id, start_ns, end_ns);
+            others.into_iter().for_each(|(from_ns, to_ns)| request.claim(from_ns, to_ns, rank));
+            request.claim(start_ns, end_ns, Rank::BusyLoop);
+        } else {
+            request.claim(start_ns, end_ns, rank);
+        }
+        for off in
+            thread.history.iter().rev().take_while(|off| off.in_ns > start_ns).filter(|off| !off.is_working)
+        {
             let clip = |from_ns: u64, to_ns: u64| (from_ns.max(start_ns), to_ns.min(end_ns));
             if off.is_gil {
                 let (from_ns, to_ns) = clip(off.out_ns, off.wake_ns);
@@ -230,7 +227,7 @@ impl Model {
 
     fn claim_off(&mut self, request: RequestId, tgid: u32, off: &Off, is_join: bool) {
         let rank = self.rank_of_wait(tgid, off, is_join);
-        let Some(request) = self.open.get_mut(&request) else { return };
+        let Some(request) = self.requests.get_mut(request) else { return };
         if let Some(rank) = rank {
             request.claim(off.out_ns, off.wake_ns, rank);
         }

@@ -29,7 +29,7 @@ impl Model {
         let is_lent = thread.frames.is_empty() && thread.until_step_ends;
         let request = match (context.owner, context.serves) {
             _ if is_lent => around,
-            (Some(owner), _) => Some(owner).filter(|owner| self.open.contains_key(owner)),
+            (Some(owner), _) => Some(owner),
             (None, Some(connection)) => self.served_on(connection).or(around),
             (None, None) => around,
         };
@@ -120,7 +120,7 @@ impl Model {
             let process = self.processes.get(&tgid)?;
             process
                 .inherited
-                .filter(|id| process.facts.is_some() && self.open.contains_key(id))
+                .filter(|id| process.facts.is_some() && self.requests.is_open(*id))
                 .or(process.run)
         })
     }
@@ -164,7 +164,7 @@ impl Model {
     /// loop that runs its steps in contexts may, between them; and a thread of a pool, which is no loop, where the end
     /// of an answer was not seen.
     fn juggles(&mut self, before: Option<RequestId>, tgid: u32, tid: u32) -> bool {
-        let is_open = before.is_some_and(|before| self.open.contains_key(&before));
+        let is_open = before.is_some_and(|before| self.requests.is_open(before));
         let thread = self.thread(tgid, tid);
         let is_loop = tid == tgid || thread.last_epoll.is_some();
         if is_open && is_loop && !thread.enters_contexts && !thread.juggles {
@@ -199,7 +199,7 @@ impl Model {
         thread.works_from_queue = false;
         thread.until_step_ends = false;
         let (bound_ns, Some(id)) = (thread.bound_ns, thread.request.take()) else { return };
-        if let Some(request) = self.open.get_mut(&id) {
+        if let Some(request) = self.requests.get_mut(id) {
             request.stepped(Worker::Thread(tid), tid, bound_ns, at_ns);
         }
     }
@@ -222,7 +222,7 @@ impl Model {
             // The loop went to sleep in between: what runs now may be a timer, if one is due by now.
             Some(epoll) if epoll.out_ns >= copied_ns => {
                 let due_ns = epoll.timer_due_ns(at_ns);
-                let request = self.open.get(&id);
+                let request = self.requests.get(id);
                 let is_connected =
                     request.and_then(|request| request.connected_ns).is_some_and(|at_ns| at_ns >= due_ns);
                 let frame = self.threads.get_mut(&tid).and_then(|thread| thread.frames.last_mut());
@@ -248,7 +248,7 @@ impl Model {
     /// A step that may have been a timer is over, and read nothing that was there before it began: it was one.
     pub(super) fn timer_ran(&mut self, id: RequestId, tid: u32, frame: &Frame) {
         let Some(Timer { set_ns, due_ns }) = frame.timer else { return };
-        if let Some(request) = self.open.get_mut(&id) {
+        if let Some(request) = self.requests.get_mut(id) {
             request.claim(set_ns, due_ns, Rank::Sleep);
         }
         self.claim_ready(id, tid, due_ns, frame.start_ns, Rank::Loop);
@@ -256,7 +256,7 @@ impl Model {
 
     fn step_began(&mut self, id: RequestId, at_ns: u64, tid: u32) {
         let Some(thread) = self.threads.get(&tid) else { return };
-        let Some(request) = self.open.get_mut(&id) else { return };
+        let Some(request) = self.requests.get_mut(id) else { return };
         let Some(last) = request.last_step_end.take() else { return };
         if thread.last_epoll.is_none() && last.tid != tid {
             // A pool thread took it up: that wait is known by the copy of the context.
@@ -273,7 +273,7 @@ impl Model {
     fn step_ended(&mut self, id: RequestId, at_ns: u64, tid: u32, frame: &Frame) {
         let around = self.threads.get(&tid).and_then(|thread| self.owner(thread.tgid, tid));
         let is_pool = self.threads.get(&tid).is_some_and(|thread| thread.last_epoll.is_none());
-        let Some(request) = self.open.get_mut(&id) else { return };
+        let Some(request) = self.requests.get_mut(id) else { return };
         request.stepped(Worker::Context(frame.generation), tid, frame.start_ns, at_ns);
         if around != Some(id) {
             request.last_step_end = Some(StepEnd { at_ns, tid, made_ready: frame.adopted || is_pool });

@@ -1,6 +1,7 @@
 //! Whole stories in events: what a server, a loop or a script does, and the buckets that must come of it.
 //! Times are in microseconds here, to be readable.
 
+mod background;
 mod calls;
 mod cpu;
 mod greenlets;

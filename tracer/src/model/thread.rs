@@ -200,6 +200,24 @@ impl Thread {
         self.owners.iter().rev().find(|(since_ns, _)| *since_ns <= at_ns)?.1
     }
 
+    /// The parts of a stretch of time in which it worked for others than this request, as far as that is known.
+    pub fn not_for(&self, request: RequestId, start_ns: u64, end_ns: u64) -> Vec<(u64, u64)> {
+        let mut parts = Vec::new();
+        let mut to_ns = end_ns;
+        for (since_ns, owner) in self.owners.iter().rev() {
+            if to_ns <= start_ns {
+                break;
+            }
+            let from_ns = start_ns.max(*since_ns).min(to_ns);
+            if *owner != Some(request) {
+                parts.push((from_ns, to_ns));
+            }
+            to_ns = from_ns;
+        }
+        parts.push((start_ns, to_ns.max(start_ns)));
+        parts
+    }
+
     pub fn remember(&mut self, off: Off) {
         if self.history.len() >= HISTORY {
             self.history.pop_front();

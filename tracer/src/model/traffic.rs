@@ -73,7 +73,7 @@ impl Model {
         if let Some(connect) = &mut outbound.connect {
             connect.end_ns = at_ns;
         }
-        if let Some(request) = opened_by.and_then(|(request, _)| self.open.get_mut(&request)) {
+        if let Some(request) = opened_by.and_then(|(request, _)| self.requests.get_mut(request)) {
             request.connected_ns = Some(at_ns);
         }
     }
@@ -116,7 +116,7 @@ impl Model {
             Use::Outbound(outbound) => {
                 let Some((request, index)) = outbound.call else { return };
                 if let Some(call) =
-                    self.open.get_mut(&request).and_then(|request| request.calls.get_mut(index))
+                    self.requests.get_mut(request).and_then(|request| request.calls.get_mut(index))
                 {
                     call.finish(at_ns);
                 }

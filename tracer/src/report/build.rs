@@ -5,7 +5,7 @@ use crate::{
     report::{
         bucket::Bucket,
         route::Templates,
-        types::{self, Buckets, Kind, Report, Segment, Step, UnknownBucket},
+        types::{self, Background, Buckets, Kind, Report, Segment, Step, UnknownBucket},
     },
     request::{self, call::Span},
     vendor::VendorTable,
@@ -90,7 +90,7 @@ fn build_request(
     let end_ns = request.end_ns.unwrap_or(request.start_ns);
     let from_start = |at_ns: u64| at_ns.saturating_sub(request.start_ns);
     let timeline: Vec<Segment> = request
-        .timeline(end_ns)
+        .timeline(request.start_ns, end_ns)
         .into_iter()
         .map(|segment| Segment {
             start_ns: from_start(segment.start_ns),
@@ -99,16 +99,8 @@ fn build_request(
         })
         .collect();
     let wall_ns = from_start(end_ns);
-    let mut buckets = Buckets::zero();
-    for segment in &timeline {
-        buckets.add(segment.bucket, segment.end_ns - segment.start_ns);
-    }
     let unseen = unseen_buckets(report, request);
-    for bucket in unseen.into_iter().filter(|bucket| *bucket != Bucket::Unattributed) {
-        if buckets.get(bucket) == Some(0) {
-            buckets.set(bucket, None);
-        }
-    }
+    let buckets = sum_up(&timeline, &unseen);
     debug_assert_eq!(buckets.sum(), wall_ns, "buckets of request {} sum to its wall time", request.id.0);
 
     let is_http = !request.is_run();
@@ -123,9 +115,12 @@ fn build_request(
     for (index, call) in calls.iter_mut().enumerate() {
         call.id = format!("{}.{}", request.id.0, index + 1);
     }
+    let (calls, later): (Vec<_>, Vec<_>) =
+        calls.into_iter().partition(|call| !is_http || call.start_ns < wall_ns);
     let mut steps: Vec<Step> = request
         .steps
         .iter()
+        .filter(|step| step.start_ns < end_ns)
         .map(|step| Step {
             start_ns: from_start(step.start_ns),
             end_ns: from_start(step.end_ns.min(end_ns)),
@@ -151,10 +146,43 @@ fn build_request(
         cpu_ns: request.cpu_ns,
         contexts: request.contexts(),
         calls,
+        background: background(request, end_ns, later, &unseen),
         functions: Vec::new(),
         timeline,
         steps,
     }
+}
+
+/// What its tasks went on with after it was answered. Less than [`LEAST_BACKGROUND_CPU_NS`] without a call is how
+/// every request ends: its task returns.
+fn background(
+    request: &request::Request,
+    end_ns: u64,
+    calls: Vec<types::Call>,
+    unseen: &[Bucket],
+) -> Option<Background> {
+    let request::Background { cpu_ns, until_ns } = request.background;
+    if calls.is_empty() && cpu_ns < LEAST_BACKGROUND_CPU_NS {
+        return None;
+    }
+    let wall_ns = until_ns.saturating_sub(end_ns);
+    Some(Background { wall_ns, buckets: sum_up(&request.timeline(end_ns, until_ns), unseen), cpu_ns, calls })
+}
+
+const LEAST_BACKGROUND_CPU_NS: u64 = 5_000_000;
+
+/// The time by bucket; one that could not be seen and got none is unknown.
+fn sum_up(timeline: &[Segment], unseen: &[Bucket]) -> Buckets {
+    let mut buckets = Buckets::zero();
+    for segment in timeline {
+        buckets.add(segment.bucket, segment.end_ns - segment.start_ns);
+    }
+    for bucket in unseen.iter().filter(|bucket| **bucket != Bucket::Unattributed) {
+        if buckets.get(*bucket) == Some(0) {
+            buckets.set(*bucket, None);
+        }
+    }
+    buckets
 }
 
 /// The processes whose backoff can't be seen, because their answers are encrypted.

@@ -76,6 +76,8 @@ pub struct Request {
     pub cpu_ns: u64,
     pub contexts: u32,
     pub calls: Vec<Call>,
+    /// What its tasks went on with after it was answered; `None` where that was no more than its own end.
+    pub background: Option<Background>,
     pub functions: Vec<Function>,
     /// The wall time in order, each piece in its bucket, without gaps: what the waterfall draws.
     #[serde(skip)]
@@ -83,6 +85,15 @@ pub struct Request {
     /// Runs of the request's contexts on threads, in order of start.
     #[serde(skip)]
     pub steps: Vec<Step>,
+}
+
+/// Work for a request from its answer up to the last that was done: no part of its wall time, CPU or calls.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Background {
+    pub wall_ns: u64,
+    pub buckets: Buckets,
+    pub cpu_ns: u64,
+    pub calls: Vec<Call>,
 }
 
 /// A piece of a request's wall time; from the request's start.

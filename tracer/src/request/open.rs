@@ -38,8 +38,10 @@ pub struct Request {
     pub status: Option<u16>,
     pub first_byte_ns: Option<u64>,
     pub complete: bool,
+    /// Also those made in the background.
     pub calls: Vec<Call>,
     pub cpu_ns: u64,
+    pub background: Background,
     pub steps: Vec<Step>,
     /// When the last step ended, and whether that step is known to have made another context ready.
     pub last_step_end: Option<StepEnd>,
@@ -48,6 +50,15 @@ pub struct Request {
     claims: Vec<Claim>,
     settled: Vec<Segment>,
     contexts: HashMap<Worker, u32>,
+    n_contexts: Option<u32>,
+}
+
+/// What is done for a request after it was answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Background {
+    pub cpu_ns: u64,
+    /// Up to when there was something; 0 where there was nothing.
+    pub until_ns: u64,
 }
 
 /// Who works for a request: a context by its generation, or a thread outside of any.
@@ -87,12 +98,14 @@ impl Request {
             complete: true,
             calls: Vec::new(),
             cpu_ns: 0,
+            background: Background::default(),
             steps: Vec::new(),
             last_step_end: None,
             connected_ns: None,
             claims: Vec::new(),
             settled: Vec::new(),
             contexts: HashMap::new(),
+            n_contexts: None,
         }
     }
 
@@ -100,14 +113,40 @@ impl Request {
         self.connection.is_none()
     }
 
+    /// Contexts that worked for it before it was answered.
     pub fn contexts(&self) -> u32 {
-        self.contexts.len() as u32
+        self.n_contexts.unwrap_or(self.contexts.len() as u32)
+    }
+
+    /// It is answered.
+    pub fn end(&mut self, at_ns: u64) {
+        self.end_ns = Some(at_ns);
+        self.n_contexts = Some(self.contexts());
     }
 
     /// The number of a worker within the request, from 0 in order of appearance.
     pub fn context_number(&mut self, worker: Worker) -> u32 {
         let next = self.contexts.len() as u32;
         *self.contexts.entry(worker).or_insert(next)
+    }
+
+    /// A thread was on CPU for it: before it was answered, or in the background.
+    pub fn used_cpu(&mut self, start_ns: u64, end_ns: u64) {
+        let answered_ns = self.end_ns.unwrap_or(u64::MAX);
+        let before_ns = end_ns.min(answered_ns).saturating_sub(start_ns.max(self.start_ns));
+        let after_ns = end_ns.saturating_sub(start_ns.max(answered_ns));
+        self.cpu_ns = self.cpu_ns.saturating_add(before_ns);
+        if after_ns > 0 {
+            self.background.cpu_ns = self.background.cpu_ns.saturating_add(after_ns);
+            self.background.until_ns = self.background.until_ns.max(end_ns);
+        }
+    }
+
+    /// So much of what it was on CPU for until `end_ns` was stolen.
+    pub fn did_not_use_cpu(&mut self, end_ns: u64, stolen_ns: u64) {
+        let is_before = self.end_ns.is_none_or(|answered_ns| end_ns <= answered_ns);
+        let cpu_ns = if is_before { &mut self.cpu_ns } else { &mut self.background.cpu_ns };
+        *cpu_ns = cpu_ns.saturating_sub(stolen_ns);
     }
 
     /// A worker ran for the request. Of a run of hours only the first steps are kept: they are for drawing.
@@ -147,10 +186,16 @@ impl Request {
             .copied()
     }
 
-    /// The wall time in order, each piece in its bucket; times as in events.
-    pub fn timeline(&self, end_ns: u64) -> Vec<Segment> {
-        let mut segments = self.settled.clone();
-        segments.extend(split(&self.all_claims(), self.settled_until_ns(), end_ns));
+    /// The time between two instants in order, each piece in its bucket; times as in events.
+    pub fn timeline(&self, from_ns: u64, to_ns: u64) -> Vec<Segment> {
+        let clip = |segment: &Segment| Segment {
+            start_ns: segment.start_ns.max(from_ns),
+            end_ns: segment.end_ns.min(to_ns),
+            ..*segment
+        };
+        let settled = self.settled.iter().map(clip).filter(|segment| segment.start_ns < segment.end_ns);
+        let mut segments: Vec<Segment> = settled.collect();
+        segments.extend(split(&self.all_claims(), self.settled_until_ns().max(from_ns), to_ns));
         segments
     }
 

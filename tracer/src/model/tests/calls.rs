@@ -62,3 +62,30 @@ fn tickets_that_are_read_before_the_answer_are_not_its_first_byte() {
     let report = story.report(1_000);
     assert_eq!(report.requests[0].calls[0].first_byte_ns, Some(869 * US));
 }
+
+/// A task of the request is ready while another step of it blocks the loop with a call.
+#[test]
+fn a_loop_that_ones_own_step_blocks_is_not_waited_for() {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::ContextCopy { context: 0xb })
+        .exit(30)
+        .enter(30, 0xb)
+        .at(40, Body::ContextCopy { context: 0xc })
+        .tls_opened(50)
+        .call_sent(61)
+        .out(70, Wait::Receive { connection: VENDOR })
+        .arrival(800, VENDOR, 50)
+        .back(800, 800)
+        .answer_read(810, 50)
+        .exit(900)
+        .enter(910, 0xc)
+        .answer_sent(950)
+        .exit(960);
+    let report = story.report(1_000);
+    assert_eq!(buckets(&report, 0), [("llm.first_byte", 730), ("python.cpu", 200), ("wait.loop", 10)]);
+}

@@ -7,7 +7,11 @@ use super::{
     paint::{Paint, UNKNOWN, glyph},
     wrap,
 };
-use crate::report::{bucket::Bucket, group, types::Request};
+use crate::report::{
+    bucket::Bucket,
+    group,
+    types::{Buckets, Request},
+};
 
 /// Functions that are listed.
 const FUNCTIONS: usize = 5;
@@ -21,11 +25,12 @@ pub fn render(request: &Request, width: usize, paint: Paint) -> String {
     text.push_str(&lanes.axis());
     let pieces = request.timeline.iter().map(|piece| (piece.start_ns, piece.end_ns, glyph(piece.bucket)));
     text.push_str(&lanes.row("where it went", pieces, Some(request.wall_ns)));
-    text.push_str(&legend(request, width, paint));
+    text.push_str(&legend(&request.buckets, request.wall_ns, width, paint));
     text.push_str(&lanes.contexts(request));
     for (index, call) in request.calls.iter().take(lanes::CALLS).enumerate() {
         text.push_str(&calls::render(call, index + 1, width, paint));
     }
+    text.push_str(&background(request, width, paint));
     text.push_str(&functions(request, width));
     text
 }
@@ -52,10 +57,9 @@ fn heading(request: &Request, width: usize, paint: Paint) -> String {
 
 /// What each glyph of the bar means, with the time it stands for, the largest first, then what could not be
 /// seen.
-fn legend(request: &Request, width: usize, paint: Paint) -> String {
-    let least_ns = LEAST_SHARE * request.wall_ns as f64;
-    let mut seen: Vec<(Bucket, u64)> = request
-        .buckets
+fn legend(buckets: &Buckets, wall_ns: u64, width: usize, paint: Paint) -> String {
+    let least_ns = LEAST_SHARE * wall_ns as f64;
+    let mut seen: Vec<(Bucket, u64)> = buckets
         .iter()
         .filter_map(|(bucket, ns)| Some((bucket, ns?)))
         .filter(|(_, ns)| *ns > 0 && *ns as f64 >= least_ns)
@@ -64,10 +68,26 @@ fn legend(request: &Request, width: usize, paint: Paint) -> String {
     let seen = seen.into_iter().map(|(bucket, ns)| {
         paint.keyed(glyph(bucket), &format!("{} {}", bucket.name(), format::duration(ns)))
     });
-    let unseen = request.buckets.iter().filter(|(_, ns)| ns.is_none());
+    let unseen = buckets.iter().filter(|(_, ns)| ns.is_none());
     let unseen = unseen.map(|(bucket, _)| paint.keyed(UNKNOWN, bucket.name()));
     let items: Vec<(String, usize)> = seen.chain(unseen).collect();
     if items.is_empty() { String::new() } else { wrap::items(&items, 2, width) }
+}
+
+/// What went on after the answer, with its calls.
+fn background(request: &Request, width: usize, paint: Paint) -> String {
+    let Some(background) = &request.background else { return String::new() };
+    let facts = [
+        format!("after the answer for {}", format::duration(background.wall_ns)),
+        format!("CPU {}", format::duration(background.cpu_ns)),
+        format::plural(background.calls.len() as u64, "call"),
+    ];
+    let mut text = wrap::facts(&facts, "", 2, width);
+    text.push_str(&legend(&background.buckets, background.wall_ns, width, paint));
+    for (index, call) in background.calls.iter().take(lanes::CALLS).enumerate() {
+        text.push_str(&calls::render(call, request.calls.len() + index + 1, width, paint));
+    }
+    text
 }
 
 fn functions(request: &Request, width: usize) -> String {

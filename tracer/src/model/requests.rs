@@ -1,0 +1,69 @@
+//! Requests by their number: those that are being answered, and those that were, which tasks of theirs may still
+//! work for.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::request::{Request, RequestId};
+
+#[derive(Debug, Default)]
+pub struct Requests {
+    open: HashMap<RequestId, Request>,
+    closed: BTreeMap<RequestId, Request>,
+    count: u64,
+}
+
+impl Requests {
+    pub fn begin(&mut self, tgid: u32, start_ns: u64) -> RequestId {
+        self.count += 1;
+        let id = RequestId(self.count);
+        self.open.insert(id, Request::new(id, tgid, start_ns));
+        id
+    }
+
+    pub fn is_open(&self, id: RequestId) -> bool {
+        self.open.contains_key(&id)
+    }
+
+    /// Those that are not answered, in order of appearance.
+    pub fn open(&self) -> Vec<RequestId> {
+        let mut ids: Vec<RequestId> = self.open.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Those that are not answered of a process, in order of appearance.
+    pub fn open_of(&self, tgid: u32) -> Vec<RequestId> {
+        let mut ids = self.open();
+        ids.retain(|id| self.open[id].tgid == tgid);
+        ids
+    }
+
+    pub fn get(&self, id: RequestId) -> Option<&Request> {
+        self.open.get(&id).or_else(|| self.closed.get(&id))
+    }
+
+    pub fn get_mut(&mut self, id: RequestId) -> Option<&mut Request> {
+        self.open.get_mut(&id).or_else(|| self.closed.get_mut(&id))
+    }
+
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Request> {
+        self.open.values_mut().chain(self.closed.values_mut())
+    }
+
+    /// It is answered: what is done for it from here on is done in the background.
+    pub fn close(&mut self, id: RequestId, at_ns: u64) {
+        let Some(mut request) = self.open.remove(&id) else { return };
+        request.end(at_ns);
+        self.closed.insert(id, request);
+    }
+
+    /// It was none.
+    pub fn forget(&mut self, id: RequestId) {
+        self.open.remove(&id);
+    }
+
+    /// The closed ones, in order of appearance.
+    pub fn into_closed(self) -> Vec<Request> {
+        self.closed.into_values().collect()
+    }
+}
