@@ -156,7 +156,7 @@ impl Server {
         let arguments = arguments
             .iter()
             .map(|argument| argument.replace("ADDRESS", &format!("127.0.0.1:{PORT}")).replace("PORT", PORT));
-        [python.program(program).into_os_string()].into_iter().chain(arguments.map(OsString::from)).collect()
+        python.command(program).into_iter().chain(arguments.map(OsString::from)).collect()
     }
 
     fn styles(&self, python: &Python) -> Vec<String> {

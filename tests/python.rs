@@ -1,6 +1,8 @@
 //! The Pythons that the live tests run on.
 
-use std::{env, path::PathBuf};
+use std::{env, ffi::OsString, fs, path::PathBuf};
+
+use crate::lab::folder;
 
 /// A virtual environment with the packages of `tests/apps/requirements.txt`.
 #[derive(Clone, Debug)]
@@ -8,6 +10,8 @@ pub struct Python {
     /// As in `python-3.11.2`.
     pub name: String,
     bin: PathBuf,
+    /// The root folder that it runs in, where that is one of its own.
+    root: Option<PathBuf>,
 }
 
 impl Python {
@@ -20,6 +24,7 @@ impl Python {
             .map(|venv| Python {
                 name: venv.file_name().unwrap_or_default().to_string_lossy().into_owned(),
                 bin: venv.join("bin"),
+                root: fs::read_to_string(venv.join("root")).ok().map(|root| PathBuf::from(root.trim())),
             })
             .collect();
         assert!(!pythons.is_empty(), "TRACER_TEST_VENVS is empty");
@@ -43,7 +48,16 @@ impl Python {
         minor.unwrap_or_else(|| panic!("{} names no version, as python-3.11.2 does", self.name))
     }
 
-    /// A program of the environment: `python`, `gunicorn`.
+    /// What runs a program of the environment, and its arguments before the program's own.
+    pub fn command(&self, name: &str) -> Vec<OsString> {
+        let program = self.program(name).into_os_string();
+        match &self.root {
+            None => vec![program],
+            Some(root) => vec![folder("apps").join("in_root.sh").into(), root.into(), program],
+        }
+    }
+
+    /// A program of the environment: `python`, `gunicorn`. Of one with a root of its own, only for [`Self::command`].
     pub fn program(&self, name: &str) -> PathBuf {
         self.bin.join(name)
     }

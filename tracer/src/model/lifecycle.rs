@@ -25,6 +25,7 @@ impl Model {
             child.request = owner;
             child.bound_ns = at_ns;
             child.is_started_by_request = true;
+            child.is_new = true;
         } else {
             let parent = self.process(tgid);
             parent.n_children += 1;

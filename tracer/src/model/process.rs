@@ -40,6 +40,14 @@ pub struct KnownProcess {
 pub type Processes = HashMap<u32, Process>;
 
 impl Process {
+    /// Whether a `threading.Thread` runs in a context for all its life, which is no step then (Lib/threading.py,
+    /// `Thread._bootstrap_inner`, from 3.14 on).
+    pub fn runs_threads_in_contexts(&self) -> bool {
+        let version = self.facts.as_ref().and_then(|facts| facts.python.as_deref());
+        let minor = version.and_then(|version| version.split('.').nth(1)?.parse::<u32>().ok());
+        minor.is_some_and(|minor| minor >= 14)
+    }
+
     /// Whether a futex at this address is the GIL: on glibc its condition and mutex lie inside `_PyRuntime`.
     pub fn is_gil(&self, address: u64) -> bool {
         let runtime = self.facts.as_ref().and_then(|facts| facts.runtime);

@@ -22,6 +22,10 @@ impl Model {
             // (Python/context.c, PyContext_Enter).
             return;
         }
+        let is_new = std::mem::take(&mut self.thread(tgid, tid).is_new);
+        if is_new && self.process(tgid).runs_threads_in_contexts() {
+            return;
+        }
         self.flush(at_ns, tid);
         let around = self.owner(tgid, tid);
         let context = self.process(tgid).contexts.run(address);

@@ -30,6 +30,8 @@ pub struct Thread {
     pub frames: Vec<Frame>,
     /// It has run steps of contexts.
     pub enters_contexts: bool,
+    /// It was seen to start, and has entered no context since.
+    pub is_new: bool,
     /// It works for several requests by turns, and nothing shows whose turn it is.
     pub juggles: bool,
     /// What it works for outside of any context.

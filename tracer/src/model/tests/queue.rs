@@ -158,3 +158,41 @@ fn work_handed_to_a_pool_thread_waits_for_an_executor() {
     assert!(buckets.contains(&("wait.executor", 30)), "{buckets:?}");
     assert!(buckets.contains(&("python.cpu", 20 + 240 + 10)), "{buckets:?}");
 }
+
+/// From 3.14 on a thread runs in a context of its own: the pool's thread is in one when it gets work.
+#[test]
+fn the_context_that_a_thread_lives_in_is_no_step() {
+    let mut story = Story::new();
+    let facts = ProcessFacts {
+        runtime: Some((0x1000, 0x1100)),
+        python: Some("3.14.10".to_owned()),
+        ..ProcessFacts::default()
+    };
+    story.at(0, Body::Process(facts));
+    // The first request's step starts the thread, which goes on to the second one's work.
+    let second = ConnectionId(3);
+    let head = RequestHead { method: "GET".into(), path: "/second".into(), ..RequestHead::default() };
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .opened(0, second, Role::Accepted)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::Fork { child_tgid: PID, child_tid: POOL })
+        .exit(30)
+        .enter(40, 0xb)
+        .transfer((40, 41), second, Direction::Received, 100, vec![Mark::RequestHead { at: 0, head }])
+        .at(50, Body::QueuePut { item: 0x5 })
+        .exit(60)
+        .on(POOL)
+        .at(70, Body::SwitchIn { wake_ns: 70 * US, waker_tid: PID })
+        .enter(80, 0xc)
+        .at(90, Body::QueueGet)
+        .at(100, Body::QueueGot { item: 0x5 })
+        .tls_opened(110)
+        .call_sent(121)
+        .exit(900)
+        .at(910, Body::Exit);
+    let report = story.report(1_000);
+    let calls: Vec<usize> = report.requests.iter().map(|request| request.calls.len()).collect();
+    assert_eq!(calls, [0, 1]);
+}
