@@ -1,7 +1,7 @@
 //! A request ends: whatever still works or waits for it claims its time up to here, and what goes on is background.
 
 use crate::{
-    model::{Model, thread::Frame},
+    model::{Model, process::Process, thread::Frame},
     request::{Request, RequestId, open::Worker},
 };
 
@@ -44,6 +44,10 @@ impl Model {
             self.claim_still_off(id, at_ns, tid);
             self.unbind_server(id, at_ns, tid);
         }
+        let is_child = |process: &Process| process.inherited.is_some_and(|(request, _)| request == id);
+        let children = self.processes.iter().filter(|(_, process)| is_child(process));
+        let children: Vec<u32> = children.map(|(tgid, _)| *tgid).collect();
+        children.into_iter().for_each(|tgid| self.claim_child(at_ns, tgid));
         let steps: Vec<(u32, Frame)> = self
             .threads
             .iter()

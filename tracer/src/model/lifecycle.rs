@@ -7,6 +7,7 @@ use crate::{
         process::{KnownProcess, Process},
         thread::Thread,
     },
+    request::Rank,
 };
 
 impl Model {
@@ -32,7 +33,7 @@ impl Model {
             let process = Process {
                 facts: parent.facts.clone(),
                 contexts: parent.contexts.clone(),
-                inherited: request,
+                inherited: request.map(|request| (request, at_ns)),
                 forked_ns: Some(at_ns),
                 parent: Some(tgid),
                 ..Process::default()
@@ -91,6 +92,7 @@ impl Model {
         tids.into_iter().for_each(|tid| self.thread_ended(at_ns, tid));
         let Some(process) = self.processes.get(&tgid) else { return };
         let (run, parent) = (process.run, process.parent);
+        self.claim_child(at_ns, tgid);
         if let Some(run) = run {
             self.close(run, at_ns);
         }
@@ -100,6 +102,16 @@ impl Model {
         self.processes.remove(&tgid);
         if let Some(parent) = parent.and_then(|parent| self.processes.get_mut(&parent)) {
             parent.n_children = parent.n_children.saturating_sub(1);
+        }
+    }
+
+    /// The request that started a process waits for it while it lives, unless something better is known.
+    pub(super) fn claim_child(&mut self, at_ns: u64, tgid: u32) {
+        let inherited = self.processes.get(&tgid).and_then(|process| process.inherited);
+        if let Some((id, since_ns)) = inherited
+            && let Some(request) = self.requests.get_mut(id)
+        {
+            request.claim(since_ns, at_ns, Rank::Child);
         }
     }
 

@@ -17,8 +17,8 @@ pub struct Process {
     pub queues: Queues,
     /// The request that is the run of this process; `None` once it, or a child of it, accepts.
     pub run: Option<RequestId>,
-    /// The request that a parent process worked for when it started this one.
-    pub inherited: Option<RequestId>,
+    /// The request that a parent process worked for when it started this one, and when that was.
+    pub inherited: Option<(RequestId, u64)>,
     pub parent: Option<u32>,
     /// When its parent made it; `None` once it runs another program.
     pub forked_ns: Option<u64>,

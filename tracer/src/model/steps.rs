@@ -124,6 +124,7 @@ impl Model {
             let process = self.processes.get(&tgid)?;
             process
                 .inherited
+                .map(|(id, _)| id)
                 .filter(|id| process.facts.is_some() && self.requests.is_open(*id))
                 .or(process.run)
         })

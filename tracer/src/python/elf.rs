@@ -100,8 +100,37 @@ impl<'data, R: ReadRef<'data>> Elf<'data, R> {
         self.data.read_bytes_at(self.file_offset(vaddr)?, size).ok()
     }
 
-    /// The words that the dynamic linker writes: where, sorted, and what at bias 0.
-    pub fn words(&self) -> &[(u64, u64)] {
+    /// Where, once the file is loaded, pointers to this text stand, which a zero ends: written by the dynamic linker,
+    /// or in the file, as in executables that are not position-independent.
+    pub fn pointers_to(&self, text: &str) -> Vec<u64> {
+        let text: Vec<u8> = text.bytes().chain([0]).collect();
+        let loaded =
+            || self.loads().filter_map(|load| Some((load, load.data(LittleEndian, self.data).ok()?)));
+        let texts: Vec<u64> = loaded()
+            .flat_map(|(load, bytes)| {
+                let places = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(&text));
+                places.map(|at| load.p_vaddr(LittleEndian).wrapping_add(at as u64)).collect::<Vec<_>>()
+            })
+            .collect();
+        let written =
+            self.relocated().iter().filter(|(_, value)| texts.contains(value)).map(|(slot, _)| *slot);
+        let stored = loaded().filter(|(load, _)| load.p_flags(LittleEndian).contains(elf::PF_W));
+        let stored = stored.flat_map(|(load, bytes)| {
+            let words = bytes.chunks_exact(8).enumerate().filter(|(_, word)| {
+                let word: Result<[u8; 8], _> = (*word).try_into();
+                word.is_ok_and(|word| texts.contains(&u64::from_le_bytes(word)))
+            });
+            words
+                .map(|(index, _)| load.p_vaddr(LittleEndian).wrapping_add(8 * index as u64))
+                .collect::<Vec<_>>()
+        });
+        let mut slots: Vec<u64> = written.chain(stored).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+
+    fn relocated(&self) -> &[(u64, u64)] {
         self.relocated.get_or_init(|| relocated_words(&self.sections, self.data))
     }
 
@@ -110,7 +139,7 @@ impl<'data, R: ReadRef<'data>> Elf<'data, R> {
     /// A slot of a packed relocation (`.relr.dyn`) holds its value in the file, so it needs nothing more than
     /// the word itself; so do those of executables that are not position-independent.
     pub fn pointer(&self, slot: u64) -> Option<u64> {
-        let relocated = self.words();
+        let relocated = self.relocated();
         if let Ok(index) = relocated.binary_search_by_key(&slot, |&(slot, _)| slot) {
             return relocated.get(index).map(|&(_, value)| value);
         }

@@ -126,8 +126,8 @@ pub fn expectation(exe: &File) -> Expectation {
 }
 
 impl PythonProcess {
-    /// The library of `_queue`, which hands work to thread pools: the one that the process has loaded, or else the
-    /// one that it would load. The error is a clause for the user.
+    /// The file of `_queue`, which hands work to thread pools: the library that the process has loaded, or else the
+    /// one that it would load, or else the interpreter. The error is a clause for the user.
     pub fn queue_library(&self, interpreter: &Binary) -> Result<File, String> {
         let entry = Entry { tgid: self.tgid };
         let maps = entry.text("maps").map_err(|error| error.to_string())?;
@@ -142,9 +142,10 @@ impl PythonProcess {
         self.binaries
             .iter()
             .find_map(|binary| queue::library(&entry.path("root"), &binary.path, version))
+            .or_else(|| self.binaries.iter().find_map(with_queue))
             .ok_or_else(|| {
                 let path = self.binaries.first().map_or("", |binary| &binary.path);
-                format!("no lib-dynload/_queue.*.so beside {path}, which hands work to thread pools")
+                format!("neither a lib-dynload/_queue.*.so beside {path} nor _queue in it, which hands work to thread pools")
             })
     }
 
@@ -181,6 +182,12 @@ impl PythonProcess {
             unknown,
         }
     }
+}
+
+/// The file of an interpreter into which `_queue` is built.
+fn with_queue(binary: &MappedBinary) -> Option<File> {
+    queue::points(&binary.file).ok()?;
+    binary.file.try_clone().ok()
 }
 
 /// Opens the mapped files that contain CPython: the executable first, then libpython.

@@ -1,8 +1,10 @@
 //! Where `_queue.SimpleQueue`, which hands work to the threads of a pool, is probed (Modules/_queuemodule.c, 3.8 to
 //! 3.15).
 //!
-//! It is in a library of its own, whose functions no symbol names; the table of its methods does.
+//! It is in a library of its own, or built into the interpreter. No symbol names its functions; the table of its
+//! methods does.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -30,15 +32,24 @@ pub enum NoQueue {
 }
 
 /// The library of `_queue` that an interpreter at `path` would load, as seen from the root folder `root` of its
-/// process; `None` where it is not in the place that CPython's installation gives it.
+/// process; `None` where it is not in the place that CPython's installation gives it, which for free-threaded builds
+/// is named `python3.13t`.
 pub fn library(root: &Path, path: &str, version: &str) -> Option<File> {
     let minor = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
     // The interpreter is in PREFIX/bin, libpython in PREFIX/lib.
-    let prefix = Path::new(path).parent()?.parent()?;
-    let folder = prefix.join(format!("lib/python{minor}/lib-dynload"));
-    let entries = fs::read_dir(root.join(folder.strip_prefix("/").ok()?)).ok()?;
-    let library = entries.flatten().find(|entry| is_library(&entry.file_name().to_string_lossy()))?;
-    File::open(library.path()).ok()
+    let (path, free_threaded) = (Path::new(path), format!("{minor}t"));
+    let lib = path.parent()?.parent()?.join("lib");
+    let is_free_threaded = path.file_name()?.to_string_lossy().contains(&free_threaded);
+    let mut names = [minor, free_threaded];
+    if is_free_threaded {
+        names.reverse();
+    }
+    names.iter().find_map(|name| {
+        let folder = lib.join(format!("python{name}/lib-dynload"));
+        let entries = fs::read_dir(root.join(folder.strip_prefix("/").ok()?)).ok()?;
+        let library = entries.flatten().find(|entry| is_library(&entry.file_name().to_string_lossy()))?;
+        File::open(library.path()).ok()
+    })
 }
 
 /// Whether this is the name of the library of `_queue`.
@@ -62,15 +73,17 @@ fn find<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Vec<PythonPoint
             found.push(point);
         }
     };
+    let table = table(elf);
+    let method = |name| table.get(name).copied().ok_or(NoQueue::Method(name));
     for name in PUTS {
-        let function = method(elf, name).ok_or(NoQueue::Method(name))?;
+        let function = method(name)?;
         let emulated = argument_point(elf, function, DecoderRegister::RSI)
             .and_then(|point| Some((point.vaddr, Register::from_decoder(point.register)?)));
         let (vaddr, register) = emulated.unwrap_or((function, Register::Rsi));
         add(vaddr, Role::QueuePut, Some(Operand::memory(register, 0)), emulated.is_none());
     }
     for name in GETS {
-        let function = method(elf, name).ok_or(NoQueue::Method(name))?;
+        let function = method(name)?;
         let emulated = argument_point(elf, function, DecoderRegister::RDI).map(|point| point.vaddr);
         add(emulated.unwrap_or(function), Role::QueueGet, None, emulated.is_none());
         for vaddr in flow::returns(elf, function) {
@@ -80,14 +93,27 @@ fn find<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Vec<PythonPoint
     Ok(found)
 }
 
-/// The function of a method, wherever the table is that names it. `PyMethodDef` (Include/methodobject.h): name,
-/// function, flags, doc.
-fn method<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>, name: &str) -> Option<u64> {
-    elf.words()
-        .iter()
-        .filter(|(_, value)| elf.string(*value) == Some(name.as_bytes()))
-        .find_map(|(slot, _)| elf.pointer(slot.checked_add(8)?).filter(|&function| elf.is_code(function)))
+/// The functions of the queue's methods, wherever their table is: other types have a `get` too, but no `put_nowait`.
+fn table<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> HashMap<&'static str, u64> {
+    let is = |name: &str, value: u64| elf.string(value) == Some(name.as_bytes());
+    let functions = |of: u64| {
+        let entries = (0..2 * METHODS).map(|index| of.wrapping_add(index * METHOD_SIZE));
+        let entries = entries.map(|slot| slot.wrapping_sub(METHODS * METHOD_SIZE));
+        let named = entries.filter_map(|slot| {
+            let value = elf.pointer(slot)?;
+            let name = PUTS.into_iter().chain(GETS).find(|name| is(name, value))?;
+            Some((name, elf.pointer(slot.checked_add(8)?).filter(|&function| elf.is_code(function))?))
+        });
+        named.collect::<HashMap<_, _>>()
+    };
+    let tables = elf.pointers_to("put_nowait").into_iter().map(functions);
+    tables.max_by_key(HashMap::len).unwrap_or_default()
 }
+
+/// `PyMethodDef` (Include/methodobject.h): name, function, flags, doc.
+const METHOD_SIZE: u64 = 32;
+/// More than the queue has.
+const METHODS: u64 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -127,6 +153,23 @@ mod tests {
             n_pythons += 1;
         }
         assert!(n_pythons > 0, "no Python of this machine has a library of _queue");
+    }
+
+    #[test]
+    fn builds_of_one_prefix_have_libraries_of_their_own() {
+        let root = tempfile::tempdir().expect("make a directory");
+        for (name, content) in [("python3.13", "gil"), ("python3.13t", "free")] {
+            let folder = root.path().join("usr/lib").join(name).join("lib-dynload");
+            fs::create_dir_all(&folder).expect("make a directory");
+            fs::write(folder.join("_queue.so"), content).expect("write a file");
+        }
+        let content = |path| {
+            let file = library(root.path(), path, "3.13.5").expect("it is there");
+            std::io::read_to_string(file).expect("it reads")
+        };
+        assert_eq!(content("/usr/bin/python3.13"), "gil");
+        assert_eq!(content("/usr/bin/python3.13t"), "free");
+        assert_eq!(content("/usr/lib/libpython3.13t.so.1.0"), "free");
     }
 
     #[test]

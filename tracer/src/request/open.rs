@@ -195,7 +195,8 @@ impl Request {
         };
         let settled = self.settled.iter().map(clip).filter(|segment| segment.start_ns < segment.end_ns);
         let mut segments: Vec<Segment> = settled.collect();
-        segments.extend(split(&self.all_claims(), self.settled_until_ns().max(from_ns), to_ns));
+        let since_ns = self.settled.last().map_or(from_ns, |last| last.end_ns.max(from_ns));
+        segments.extend(split(&self.all_claims(), since_ns, to_ns));
         segments
     }
 

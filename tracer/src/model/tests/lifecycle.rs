@@ -86,3 +86,32 @@ fn a_worker_that_has_run_a_loop_works_for_its_next_request_to_the_end() {
     let report = story.report(1_000);
     assert_eq!(buckets(&report, 0), [("python.cpu", 800)]);
 }
+
+/// An event loop waits for a child process in epoll, as for everything else.
+#[test]
+fn a_request_waits_for_the_child_that_it_started() {
+    let child = PID + 1;
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::ContextCopy { context: 0xb })
+        .exit(30)
+        .enter(30, 0xb)
+        .at(50, Body::Fork { child_tgid: child, child_tid: child })
+        .exit(100)
+        .out(100, Wait::Epoll { timeout_ns: None });
+    story.pid = child;
+    story.on(child).at(150, Body::Exec).at(800, Body::Exit).at(800, Body::ProcessEnd);
+    story.pid = PID;
+    story.on(PID).back(800, 810).enter(820, 0xb).answer_sent(900).exit(910);
+    let report = story.report(1_000);
+    assert_eq!(
+        buckets(&report, 0),
+        [("python.cpu", 170), ("wait.loop", 10), ("wait.runqueue", 10), ("wait.child", 700)],
+        "{:?}",
+        report.requests[0].timeline
+    );
+}
