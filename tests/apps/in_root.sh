@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs a command under another root folder, which sees what the lab shows: in_root.sh ROOT PROGRAM [ARGUMENT]...
+# Runs a command under another root folder, which sees this folder and what the lab shows of the host:
+# in_root.sh ROOT PROGRAM [ARGUMENT]...
 set -eu
 root=$1
 shift
@@ -8,7 +9,8 @@ if [ -z "${IN_ROOT:-}" ]; then
     exec env IN_ROOT=1 unshare --mount "$0" "$root" "$@"
 fi
 unset IN_ROOT
-for folder in /proc /dev /tmp "$(git rev-parse --show-toplevel)"; do
+project=$(cd "$(dirname "$0")/../.." && pwd)
+for folder in /proc /dev /tmp /etc/ssl/certs "$project"; do
     mkdir -p "$root$folder"
     mount --rbind "$folder" "$root$folder"
 done

@@ -1,13 +1,11 @@
 //! Measures what reports are worth, and what tracing costs.
 
-use std::iter;
-
 use anyhow::{Result, bail};
 use clap::Subcommand;
 
 use crate::{
     build::build,
-    need, venv,
+    need, python, venv,
     workspace::{cargo, run, say},
 };
 
@@ -36,8 +34,8 @@ pub fn bench(bench: &Bench) -> Result<()> {
         Bench::Cost { arguments } => ("bench-cost", arguments),
     };
     let tracer = build()?;
-    let pythons = iter::once(venv::system("bench")?).chain(venv::pyenv(&venv::BENCH_VERSIONS));
-    let venvs = pythons.map(|python| venv::venv("bench", &python)).collect::<Result<Vec<_>>>()?;
+    let pythons = python::for_bench("bench")?;
+    let venvs = pythons.iter().map(|python| venv::venv("bench", python)).collect::<Result<Vec<_>>>()?;
     say("bench", "measuring; the whole takes minutes (cost) or hours (truth)");
     run(cargo()
         .args(["run", "--quiet", "--package", "tests", "--features", "live", "--example", example, "--"])

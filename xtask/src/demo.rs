@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     build::build,
-    need, venv,
+    need, python, venv,
     workspace::{command, root, run, say, target},
 };
 
@@ -13,7 +13,7 @@ pub fn demo() -> Result<()> {
         bail!("the demo loads probes into the kernel: run `sudo -E env PATH=\"$PATH\" cargo xtask demo`");
     }
     let tracer = build()?;
-    let venv = venv::venv("demo", &venv::system("demo")?)?;
+    let venv = venv::venv("demo", &python::system("demo")?)?;
     say("demo", "FastAPI on uvicorn, the openai SDK and a vendor on loopback; the report comes in some 20 s");
     let lab = root().join("tests/lab");
     run(command(venv.join("bin/python"))

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod demo;
 mod need;
+mod python;
 mod test;
 mod venv;
 mod workspace;

@@ -43,8 +43,8 @@ fn apt() -> std::process::Command {
     apt
 }
 
-/// By the names that os-release(5) defines.
-fn is_debian() -> bool {
+/// Whether packages of Debian fit. By the names that os-release(5) defines.
+pub fn is_debian() -> bool {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     release
         .lines()

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 
 use crate::{
     build::{build, lint_probes},
-    need, venv,
+    need, python, venv,
     workspace::{cargo, run, say},
 };
 
@@ -63,7 +63,7 @@ pub fn capture(names: &[String]) -> Result<()> {
         bail!("recording loads probes into the kernel: run `sudo -E env PATH=\"$PATH\" cargo xtask capture`");
     }
     let tracer = build()?;
-    let venv = venv::venv("capture", &venv::system("capture")?)?;
+    let venv = venv::venv("capture", &python::system("capture")?)?;
     say("capture", "recording; each capture is kept when its report agrees with the truth");
     run(cargo()
         .args(["run", "--quiet", "--package", "tests", "--features", "live", "--example", "capture", "--"])
@@ -77,10 +77,8 @@ pub fn capture(names: &[String]) -> Result<()> {
 
 fn live() -> Result<()> {
     let tracer = build()?;
-    let mut venvs = vec![venv::venv("test", &venv::system("test")?)?];
-    for python in venv::pyenv(&venv::TEST_VERSIONS) {
-        venvs.push(venv::venv("test", &python)?);
-    }
+    let pythons = python::for_tests("test")?;
+    let venvs = pythons.iter().map(|python| venv::venv("test", python)).collect::<Result<Vec<_>>>()?;
     say("test", "live tests");
     run(cargo()
         .args(["test", "--package", "tests", "--features", "live", "--test", "live"])

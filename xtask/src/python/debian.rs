@@ -1,0 +1,40 @@
+//! The Pythons of Debian's development branch, in a root folder of their own: they need a newer C library.
+
+use std::{fs, path::Path};
+
+use anyhow::Result;
+
+use super::Interpreter;
+use crate::{
+    need,
+    workspace::{command, run, say, target},
+};
+
+const VERSIONS: [&str; 3] = ["3.13", "3.14", "3.15"];
+
+/// Unpacks what is missing. On other distributions there are none.
+pub fn sid(task: &str) -> Result<Vec<Interpreter>> {
+    if !need::is_debian() {
+        say(task, "skipped Debian sid's Pythons: this is not Debian or Ubuntu");
+        return Ok(Vec::new());
+    }
+    let root = target().join("python/debian-sid");
+    let programs = VERSIONS.map(|version| Path::new("/usr/bin").join(format!("python{version}")));
+    let is_there = |program: &&std::path::PathBuf| {
+        program.strip_prefix("/").is_ok_and(|program| root.join(program).exists())
+    };
+    if programs.iter().filter(is_there).count() < programs.len() {
+        need::packages(task, "debootstrap", &["debootstrap", "debian-archive-keyring"])?;
+        say(task, "unpacking Debian sid with its Pythons (about two minutes)");
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(&root)?;
+        let packages = VERSIONS.map(|version| format!("python{version}-venv")).join(",");
+        run(command("debootstrap")
+            .args(["--variant=minbase", &format!("--include={packages}"), "sid"])
+            .arg(&root)
+            .arg("http://deb.debian.org/debian")
+            .stdout(std::io::stderr()))?;
+    }
+    let rooted = |program| Interpreter { root: Some(root.clone()), ..Interpreter::new(program) };
+    Ok(programs.map(rooted).into())
+}

@@ -1,0 +1,61 @@
+//! The Pythons that the tests and measurements run on: the system's, pyenv's, Debian sid's, and some that are built
+//! from source.
+
+mod debian;
+mod pyenv;
+mod source;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::{
+    need,
+    workspace::{command, output},
+};
+
+/// A Python of this machine.
+#[derive(Debug)]
+pub struct Interpreter {
+    pub program: PathBuf,
+    /// The root folder that it runs in, where that is one of its own.
+    pub root: Option<PathBuf>,
+    /// Beside `tests/apps`.
+    pub requirements: &'static str,
+    /// Of the name of its environment, after the version.
+    pub suffix: &'static str,
+}
+
+impl Interpreter {
+    fn new(program: PathBuf) -> Interpreter {
+        Interpreter { program, root: None, requirements: "requirements.txt", suffix: "" }
+    }
+}
+
+/// The system's.
+pub fn system(task: &str) -> Result<Interpreter> {
+    let python = Path::new("/usr/bin/python3");
+    // Debian has pip's seed in a package of its own.
+    if output(command(python).args(["-c", "import ensurepip, venv"])).is_err() {
+        need::packages(task, "Python with virtual environments", &["python3", "python3-venv"])?;
+    }
+    Ok(Interpreter::new(python.to_path_buf()))
+}
+
+/// Those that the live tests run on, the system's first: they need root.
+pub fn for_tests(task: &str) -> Result<Vec<Interpreter>> {
+    with_builds(task, &["3.12", "3.13"])
+}
+
+/// Those that are measured, the system's first: they need root.
+pub fn for_bench(task: &str) -> Result<Vec<Interpreter>> {
+    with_builds(task, &["3.8", "3.9", "3.10", "3.12", "3.13"])
+}
+
+fn with_builds(task: &str, pyenv_versions: &[&str]) -> Result<Vec<Interpreter>> {
+    let mut pythons = vec![system(task)?];
+    pythons.extend(pyenv::installed(pyenv_versions).into_iter().map(Interpreter::new));
+    pythons.extend(debian::sid(task)?);
+    pythons.extend(source::built(task)?);
+    Ok(pythons)
+}
