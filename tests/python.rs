@@ -1,6 +1,11 @@
 //! The Pythons that the live tests run on.
 
-use std::{env, ffi::OsString, fs, path::PathBuf};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs,
+    path::PathBuf,
+};
 
 use crate::lab::folder;
 
@@ -15,20 +20,29 @@ pub struct Python {
 }
 
 impl Python {
-    /// All that `cargo xtask test` prepared; the system's is the first.
+    /// The system's, which is the first, and pyenv's, as `cargo xtask` prepared them.
     pub fn all() -> Vec<Python> {
         let venvs = env::var_os("TRACER_TEST_VENVS").expect(
             "TRACER_TEST_VENVS names no virtual environments: run the live tests by `cargo xtask test live`",
         );
-        let pythons: Vec<Python> = env::split_paths(&venvs)
+        let pythons = Python::of(&venvs);
+        assert!(!pythons.is_empty(), "TRACER_TEST_VENVS is empty");
+        pythons
+    }
+
+    /// Builds that most hosts have none of, which have not all packages; none outside of Debian and Ubuntu.
+    pub fn builds() -> Vec<Python> {
+        env::var_os("TRACER_TEST_BUILDS").map_or_else(Vec::new, |venvs| Python::of(&venvs))
+    }
+
+    fn of(venvs: &OsStr) -> Vec<Python> {
+        env::split_paths(venvs)
             .map(|venv| Python {
                 name: venv.file_name().unwrap_or_default().to_string_lossy().into_owned(),
                 bin: venv.join("bin"),
                 root: fs::read_to_string(venv.join("root")).ok().map(|root| PathBuf::from(root.trim())),
             })
-            .collect();
-        assert!(!pythons.is_empty(), "TRACER_TEST_VENVS is empty");
-        pythons
+            .collect()
     }
 
     /// The system's.

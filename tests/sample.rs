@@ -186,6 +186,7 @@ fn request(id: &str, path: &str, route: &str, at_ms: u64, pieces: &[(Bucket, u64
         contexts: 1,
         calls: Vec::new(),
         background: None,
+        gil_waits: Vec::new(),
         functions: Vec::new(),
         timeline,
         steps: Vec::new(),
@@ -193,7 +194,7 @@ fn request(id: &str, path: &str, route: &str, at_ms: u64, pieces: &[(Bucket, u64
 }
 
 fn step(start_ms: u64, end_ms: u64, context: u32) -> Step {
-    Step { start_ns: start_ms * MS, end_ns: end_ms * MS, context, tid: LOOP_TID }
+    Step { start_ns: start_ms * MS, end_ns: end_ms * MS, context, tid: LOOP_TID, function: None }
 }
 
 fn phase(start_ms: u64, end_ms: u64, bucket: Bucket) -> Segment {

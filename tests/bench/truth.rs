@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let mut inexact = 0;
     let is_wanted =
         |found: &Python| python.is_empty() || python.iter().any(|version| found.is_version(version));
-    for python in Python::all().into_iter().filter(is_wanted) {
+    for python in Python::all().into_iter().chain(Python::builds()).filter(is_wanted) {
         for server in servers.iter().filter(|server| server.runs_on(&python)) {
             for &concurrency in &concurrency {
                 let requests = requests.unwrap_or(match concurrency {

@@ -1,7 +1,7 @@
 //! Records the captures of the replay tests anew: each application in the lab under a small load. A capture replaces the kept one
 //! only when its report agrees with the truth. Arguments: names of captures; none means all.
 
-use std::{env, ffi::OsString, fs, path::PathBuf};
+use std::{env, ffi::OsString, fs};
 
 use tests::{
     compare::Comparison,
@@ -97,7 +97,7 @@ fn main() {
 fn record(subject: &Subject) {
     let python = Python::system();
     let lab = Lab::start();
-    let command = [OsString::from("--"), neutral(&lab, &python).into()];
+    let command = neutral(&lab, &python).map(OsString::from);
     let arguments = subject.command.split_whitespace().map(OsString::from);
     let recording = Recording::start(&lab, subject.name, command.into_iter().chain(arguments));
     (subject.load)(&lab, &python);
@@ -112,17 +112,22 @@ fn record(subject: &Subject) {
     eprintln!("  kept {}: {bytes} bytes, {requests} requests", kept.display());
 }
 
-/// The environment's Python under a path that says nothing of the machine, in the lab's own mount namespace.
-fn neutral(lab: &Lab, python: &Python) -> PathBuf {
+/// What runs the environment's Python under a path that says nothing of the machine, on applications under another
+/// such, in the lab's own mount namespace.
+fn neutral(lab: &Lab, python: &Python) -> [&'static str; 4] {
     let program = python.program("python");
     let venv = program.ancestors().nth(2).expect("python lies in VENV/bin");
     let mut mount = lab.command("sh");
     mount
         .arg("-c")
-        .arg("mount -t tmpfs none /srv && mkdir /srv/venv && mount --bind \"$0\" /srv/venv")
-        .arg(venv);
+        .arg(
+            "mount -t tmpfs none /srv && mkdir /srv/venv /srv/tests && mount --bind \"$0\" /srv/venv \
+             && mount --bind \"$1\" /srv/tests",
+        )
+        .arg(venv)
+        .arg(folder(""));
     lab.run(&mut mount, "mount").expect_code(0);
-    PathBuf::from("/srv/venv/bin/python")
+    ["--", "env", "--chdir=/srv/tests/apps", "/srv/venv/bin/python"]
 }
 
 /// Two calls and two requests without; before that each worker has done what it does only once.

@@ -34,6 +34,13 @@ pub fn safety(python: &Python, times: &str) -> Vec<OsString> {
     words(python.program("python"), ["safety.py", times].iter())
 }
 
+/// A run that burns so much CPU in two functions.
+pub fn functions(python: &Python, ms: u64) -> Vec<OsString> {
+    let mut command = python.command("python");
+    command.extend(["functions.py".into(), ms.to_string().into()]);
+    command
+}
+
 /// What lets `tracer record` start the command.
 pub fn traced(command: Vec<OsString>) -> Vec<OsString> {
     [OsString::from("--")].into_iter().chain(command).collect()

@@ -2,6 +2,7 @@
 
 mod adversity;
 mod application;
+mod functions;
 mod matrix;
 mod safety;
 mod survival;

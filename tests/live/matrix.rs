@@ -10,7 +10,7 @@ const UNSURE: &str = "thread";
 
 #[test]
 fn uvicorn_on_every_python() {
-    Python::all().iter().for_each(|python| check("uvicorn", python));
+    Python::all().iter().chain(&Python::builds()).for_each(|python| check("uvicorn", python));
 }
 
 #[test]

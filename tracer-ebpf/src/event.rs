@@ -42,6 +42,7 @@ pub mod kind {
     pub const QUEUE_PUT: u32 = 50;
     pub const QUEUE_GET: u32 = 51;
     pub const QUEUE_GOT: u32 = 52;
+    pub const SAMPLE: u32 = 60;
     /// Kinds are below this; the size of the table of drop counters.
     pub const LIMIT: u32 = 64;
 }
@@ -202,7 +203,17 @@ pub struct Import {
     pub reserved: u32,
 }
 
+/// [`kind::SAMPLE`]: what a thread ran when a timer of its CPU went off. Followed by `copied` bytes: addresses of the
+/// code objects of its Python frames, the innermost first.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    pub copied: u32,
+    pub reserved: u32,
+}
+
 const _: () = {
+    assert!(size_of::<Sample>() == 8);
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<Fork>() == 8);
     assert!(size_of::<SwitchOut>() == 32);

@@ -10,6 +10,15 @@ pub const PROCESSES: u32 = 8_192;
 /// Threads of traced processes that are inside a syscall or off CPU; the least recently used is evicted.
 pub const THREADS: u32 = 16_384;
 
+/// Samples of a CPU in a second that it is used: no divisor of how often programs do things themselves.
+pub const SAMPLES_PER_SECOND: u64 = 199;
+
+/// Python frames of a sample; those further out are left out.
+pub const STACK_FRAMES: usize = 128;
+
+/// Threads of an interpreter that are looked through for the one that runs; of another one the stack is not seen.
+pub const INTERPRETER_THREADS: usize = 512;
+
 /// Sockets of traced processes; the least recently used is evicted, and gets a new generation when seen again.
 pub const SOCKETS: u32 = 32_768;
 

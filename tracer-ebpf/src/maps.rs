@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use tracer_ebpf::{event::kind, limits};
+use tracer_ebpf::{event::kind, limits, settings::PythonLayout};
 
 /// Events on their way to user space.
 #[map]
@@ -41,6 +41,18 @@ pub static LISTEN_PORTS: HashMap<u16, u8> = HashMap::with_max_entries(limits::LI
 /// Where an event with copied bytes is put together: too large for the stack of a program (512 bytes).
 #[map]
 pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where traced processes keep CPython's frames, by tgid. Written by user space and at fork.
+#[map]
+pub static LAYOUTS: HashMap<u32, PythonLayout> = HashMap::with_max_entries(limits::PROCESSES, 0);
+
+/// Addresses of CPython's thread states, by tid, as they were found last.
+#[map]
+pub static THREAD_STATES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(limits::THREADS, 0);
+
+/// Where a sample is put together; apart from [`SCRATCH`], whose users a timer's interrupt may come between.
+#[map]
+pub static STACK: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
 /// What a thread is doing. `op` is 0 outside syscalls; then only `wake_ns` and `waker_tid` mean something.
 #[repr(C)]

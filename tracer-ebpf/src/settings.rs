@@ -9,6 +9,8 @@ pub struct KernelOffsets {
     pub task_pid: u32,
     pub task_state: u32,
     pub task_cpu_ns: u32,
+    /// What user space has for `pthread_self()`.
+    pub task_fsbase: u32,
     pub task_signal: u32,
     pub signal_live: u32,
     pub task_files: u32,
@@ -47,6 +49,7 @@ impl KernelOffsets {
         task_pid: 0,
         task_state: 0,
         task_cpu_ns: 0,
+        task_fsbase: 0,
         task_signal: 0,
         signal_live: 0,
         task_files: 0,
@@ -76,6 +79,30 @@ impl KernelOffsets {
         sk_buff_data: 0,
     };
 }
+
+/// Where a process keeps CPython's threads and frames: an address, and byte offsets of fields, in user memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PythonLayout {
+    /// Where the pointer to the main interpreter is.
+    pub main_interpreter: u64,
+    /// In an interpreter: the pointer to its first thread.
+    pub first_thread: u32,
+    /// In a thread: the pointer to the next one, what `pthread_self()` gives there, and the pointer to the innermost
+    /// frame, or to what has that.
+    pub next_thread: u32,
+    pub thread_id: u32,
+    pub thread_frame: u32,
+    /// In what has the frame: the pointer to it. [`NONE`] where the thread has it itself.
+    pub holder_frame: u32,
+    /// In a frame: the pointers to the one that it returns to, and to its code.
+    pub caller: u32,
+    pub code: u32,
+    pub reserved: u32,
+}
+
+/// No offset.
+pub const NONE: u32 = u32::MAX;
 
 /// Flags of a traced process.
 pub mod traced {

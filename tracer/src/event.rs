@@ -114,6 +114,15 @@ pub enum Body {
     },
     /// The last thread of the process ended.
     ProcessEnd,
+    /// From here on this is the code object at an address of the process.
+    Code {
+        address: u64,
+        function: Function,
+    },
+    /// What the thread ran when its CPU's timer went off: addresses of code objects, the innermost first.
+    Sample {
+        frames: Vec<u64>,
+    },
 }
 
 /// Why a thread is off CPU, by the kernel's task state.
@@ -260,6 +269,24 @@ pub struct ResponseHead {
     pub vendor_request_id: Option<String>,
     /// The vendor's own figure of its time.
     pub vendor_reported_ns: Option<u64>,
+}
+
+/// A function of Python code.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Function {
+    /// Qualified from 3.11 on.
+    pub name: String,
+    pub file: String,
+    /// Where it begins.
+    pub line: u32,
+}
+
+impl Function {
+    /// Whether it is the user's own: no library's, not of the standard library, and not made from text.
+    pub fn is_of_application(&self) -> bool {
+        let is_of_library = ["/site-packages/", "/dist-packages/", "/lib/python3"];
+        !self.file.starts_with('<') && !is_of_library.iter().any(|folder| self.file.contains(folder))
+    }
 }
 
 /// What is known of a process that runs Python.

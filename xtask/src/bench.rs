@@ -34,13 +34,14 @@ pub fn bench(bench: &Bench) -> Result<()> {
         Bench::Cost { arguments } => ("bench-cost", arguments),
     };
     let tracer = build()?;
-    let pythons = python::for_bench("bench")?;
-    let venvs = pythons.iter().map(|python| venv::venv("bench", python)).collect::<Result<Vec<_>>>()?;
+    let venvs = venv::venvs("bench", &python::common("bench", &python::BENCH_VERSIONS)?)?;
+    let builds = venv::venvs("bench", &python::builds("bench")?)?;
     say("bench", "measuring; the whole takes minutes (cost) or hours (truth)");
     run(cargo()
         .args(["run", "--quiet", "--package", "tests", "--features", "live", "--example", example, "--"])
         .args(arguments)
         .env("TRACER", tracer)
-        .env("TRACER_TEST_VENVS", std::env::join_paths(venvs)?)
+        .env("TRACER_TEST_VENVS", venvs)
+        .env("TRACER_TEST_BUILDS", builds)
         .env("PYTHONDONTWRITEBYTECODE", "1"))
 }

@@ -77,14 +77,15 @@ pub fn capture(names: &[String]) -> Result<()> {
 
 fn live() -> Result<()> {
     let tracer = build()?;
-    let pythons = python::for_tests("test")?;
-    let venvs = pythons.iter().map(|python| venv::venv("test", python)).collect::<Result<Vec<_>>>()?;
+    let venvs = venv::venvs("test", &python::common("test", &python::TEST_VERSIONS)?)?;
+    let builds = venv::venvs("test", &python::builds("test")?)?;
     say("test", "live tests");
     run(cargo()
         .args(["test", "--package", "tests", "--features", "live", "--test", "live"])
         // One at a time: they measure time.
         .args(["--", "--test-threads=1", "--nocapture"])
         .env("TRACER", tracer)
-        .env("TRACER_TEST_VENVS", std::env::join_paths(venvs)?)
+        .env("TRACER_TEST_VENVS", venvs)
+        .env("TRACER_TEST_BUILDS", builds)
         .env("PYTHONDONTWRITEBYTECODE", "1"))
 }

@@ -1,6 +1,8 @@
 //! Virtual environments for the lab and the applications, one for each Python, in the target folder.
 
 use std::{
+    env,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -37,6 +39,12 @@ pub fn venv(task: &str, python: &Interpreter) -> Result<PathBuf> {
     }
     write(&stamp, &made_from)?;
     Ok(folder)
+}
+
+/// Prepares the environments of these Pythons, and gives their folders as a variable of the environment holds them.
+pub fn venvs(task: &str, pythons: &[Interpreter]) -> Result<OsString> {
+    let venvs = pythons.iter().map(|python| venv(task, python)).collect::<Result<Vec<_>>>()?;
+    Ok(env::join_paths(venvs)?)
 }
 
 /// A program of a Python, in the root folder that it runs in.

@@ -7,6 +7,7 @@
 
 mod process;
 mod python;
+mod sample;
 mod schedule;
 mod socket;
 mod syscall;

@@ -10,7 +10,7 @@ use crate::{
     connection::now_ns,
     emit::{Ids, emit},
     kernel::{self, offsets, read},
-    maps::{THREADS, TRACED, Thread},
+    maps::{LAYOUTS, THREADS, TRACED, Thread},
 };
 
 /// `sched_process_fork(parent, child)`: FORK, for each thread or process that a traced process makes. The
@@ -36,6 +36,10 @@ pub fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     if is_process && flags & traced::INHERIT != 0 {
         // A full table leaves the child untraced, as `limits::PROCESSES` says.
         let _ = TRACED.insert(&child_tgid, &flags, BPF_ANY as u64);
+        // SAFETY: user space writes an entry once, before samples of the process are of use.
+        if let Some(layout) = unsafe { LAYOUTS.get(&ids.tgid) } {
+            let _ = LAYOUTS.insert(&child_tgid, layout, BPF_ANY as u64);
+        }
     }
     if !is_process || flags & traced::INHERIT != 0 {
         // The kernel wakes it right after this.

@@ -9,12 +9,16 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, Program},
+    programs::{
+        BtfTracePoint, Program,
+        perf_event::{PerfEvent, PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
+    },
+    util::online_cpus,
 };
 use tracer_ebpf::{
     event::kind,
-    limits::RING_BYTES,
-    settings::{KernelOffsets, traced, watch},
+    limits::{RING_BYTES, SAMPLES_PER_SECOND},
+    settings::{KernelOffsets, PythonLayout, traced, watch},
 };
 
 use super::{
@@ -43,6 +47,9 @@ const TRACEPOINTS: [Tracepoint; 9] = [
 /// Tells arrivals from 6.3 on; [`ARRIVALS_FALLBACK`] does before, for TCP alone.
 const ARRIVALS: &str = "sk_data_ready";
 const ARRIVALS_FALLBACK: &str = "tcp_probe";
+
+/// The program of the CPUs' timers.
+const SAMPLER: &str = "sample";
 
 /// The programs of uprobes.
 const UPROBE_ENTRY: &str = "python_entry";
@@ -93,6 +100,7 @@ pub enum LoadError {
 pub struct Probes {
     traced: HashMap<MapData, u32, u32>,
     watch: Array<MapData, u32>,
+    layouts: HashMap<MapData, u32, Layout>,
     drops: PerCpuArray<MapData, u64>,
     uprobes: Result<UprobePrograms, String>,
     missing: Vec<Missing>,
@@ -125,10 +133,14 @@ impl Probes {
         if let Err(reason) = &uprobes {
             missing.push(Missing { probe: "uprobes", reason: reason.clone() });
         }
+        if let Err(reason) = attach_sampler(&mut ebpf) {
+            missing.push(Missing { probe: SAMPLER, reason });
+        }
         let ring = RingBuf::try_from(take(&mut ebpf, "EVENTS")?).map_err(map_error)?;
         let probes = Probes {
             traced: HashMap::try_from(take(&mut ebpf, "TRACED")?).map_err(map_error)?,
             watch: Array::try_from(take(&mut ebpf, "WATCH")?).map_err(map_error)?,
+            layouts: HashMap::try_from(take(&mut ebpf, "LAYOUTS")?).map_err(map_error)?,
             drops: PerCpuArray::try_from(take(&mut ebpf, "DROPS")?).map_err(map_error)?,
             uprobes,
             missing,
@@ -174,6 +186,17 @@ impl Probes {
             Ok(programs) => programs.attach(file, points),
             Err(reason) => Err(AttachError::NotLoaded(reason.clone())),
         }
+    }
+
+    /// Tells where a traced process keeps CPython's frames, for samples of it.
+    pub fn set_layout(&mut self, tgid: u32, layout: PythonLayout) -> Result<(), MapError> {
+        self.layouts.insert(tgid, Layout(layout), 0)
+    }
+
+    /// Forgets what [`Probes::set_layout`] told.
+    pub fn forget_layout(&mut self, tgid: u32) {
+        // One that is not there is no error.
+        let _ = self.layouts.remove(&tgid);
     }
 
     /// Events that were lost since the start because the ring was full, by name of their kind. Kinds
@@ -233,6 +256,29 @@ fn attach_tracepoint(ebpf: &mut Ebpf, name: &str, btf: &Btf) -> Result<(), Strin
     program.attach().map_err(|error| with_sources(&error))?;
     Ok(())
 }
+
+/// Starts a timer on every CPU.
+fn attach_sampler(ebpf: &mut Ebpf) -> Result<(), String> {
+    let program = ebpf.program_mut(SAMPLER).ok_or_else(|| "not in the eBPF object".to_owned())?;
+    let program: &mut PerfEvent = program.try_into().map_err(|error| with_sources(&error))?;
+    program.load().map_err(|error| with_sources(&error))?;
+    for cpu in online_cpus().map_err(|(path, error)| format!("{path}: {error}"))? {
+        let clock = PerfEventConfig::Software(SoftwareEvent::CpuClock);
+        let everybody = PerfEventScope::AllProcessesOneCpu { cpu };
+        program
+            .attach(clock, everybody, SamplePolicy::Frequency(SAMPLES_PER_SECOND), false)
+            .map_err(|error| with_sources(&error))?;
+    }
+    Ok(())
+}
+
+/// What the map of layouts holds.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Layout(PythonLayout);
+
+// SAFETY: a struct of integers without padding.
+unsafe impl aya::Pod for Layout {}
 
 /// Loads the uprobe programs against the maps that aya made: bound to `uprobe_multi` where the kernel has it.
 fn load_uprobes(ebpf: &Ebpf) -> Result<UprobePrograms, String> {

@@ -44,9 +44,10 @@ pub fn request(route: &str, at_ms: u64, pieces: &[(Bucket, u64)]) -> Request {
         contexts: 1,
         calls: Vec::new(),
         background: None,
+        gil_waits: Vec::new(),
         functions: Vec::new(),
         timeline,
-        steps: vec![Step { start_ns: 0, end_ns: at_ns, context: 0, tid: 1 }],
+        steps: vec![Step { start_ns: 0, end_ns: at_ns, context: 0, tid: 1, function: None }],
     }
 }
 

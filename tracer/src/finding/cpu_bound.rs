@@ -63,8 +63,7 @@ fn cpu_p50_ns(group: &Group) -> Option<u64> {
 fn hottest(group: &Group) -> Option<String> {
     let mut self_ns = BTreeMap::<String, u64>::new();
     for function in group.requests.iter().flat_map(|request| &request.functions) {
-        let name = format!("{} ({}:{})", function.function, function.file, function.line);
-        let sum = self_ns.entry(name).or_default();
+        let sum = self_ns.entry(function.label()).or_default();
         *sum = function.self_ns.saturating_add(*sum);
     }
     self_ns.into_iter().max_by_key(|(_, ns)| *ns).map(|(name, _)| name)

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{
     evidence,
     loop_wait::{Busy, Threads, waits},
+    named,
 };
 use crate::report::{
     bucket::Bucket,
@@ -29,6 +30,8 @@ struct Blocker<'a> {
     waiting: BTreeSet<&'a str>,
     /// How long requests of each route waited for it.
     delayed_ns: BTreeMap<String, u64>,
+    /// How long they waited for what it ran, by function.
+    functions_ns: BTreeMap<String, u64>,
 }
 
 /// Holds the `wait.loop` of each request against the steps of others on the thread where it goes on. The
@@ -44,6 +47,10 @@ pub fn check(report: &Report) -> Vec<Finding> {
             blocker.waiting.insert(&waiting.id);
             let delayed = blocker.delayed_ns.entry(group::label(waiting)).or_default();
             *delayed = delayed.saturating_add(delay_ns);
+            if let Some(function) = busy.function {
+                let ran = blocker.functions_ns.entry(function.label()).or_default();
+                *ran = ran.saturating_add(delay_ns);
+            }
         }
     }
     blockers.into_iter().map(|(route, blocker)| finding(route, &blocker)).collect()
@@ -95,6 +102,7 @@ fn finding(route: String, blocker: &Blocker) -> Finding {
             ("gc_in_them_ns", json!(spent_ns.get(&Cause::Gc))),
             ("imports_in_them_ns", json!(spent_ns.get(&Cause::Import))),
             ("held_up_ns", json!(blocker.delayed_ns)),
+            ("running_ns", named(&blocker.functions_ns)),
         ]),
         advice: advice(cause).to_owned(),
     }
@@ -160,22 +168,25 @@ mod tests {
     use super::*;
     use crate::{
         finding::cases::{MS, report, request},
-        report::types::{Request, Step},
+        report::types::{Function, Request, Step},
     };
 
     fn waiting() -> Request {
         let pieces = [(Bucket::PythonCpu, 1), (Bucket::WaitLoop, 80), (Bucket::PythonCpu, 1)];
         let mut waiting = request("/quick", 5, &pieces);
         waiting.steps = vec![
-            Step { start_ns: 0, end_ns: MS, context: 0, tid: 1 },
-            Step { start_ns: 81 * MS, end_ns: 82 * MS, context: 0, tid: 1 },
+            Step { start_ns: 0, end_ns: MS, context: 0, tid: 1, function: None },
+            Step { start_ns: 81 * MS, end_ns: 82 * MS, context: 0, tid: 1, function: None },
         ];
         waiting
     }
 
     #[test]
     fn a_long_step_that_others_wait_for_is_found() {
-        let blocking = request("/sync", 6, &[(Bucket::LlmFirstByte, 70), (Bucket::PythonCpu, 10)]);
+        let mut blocking = request("/sync", 6, &[(Bucket::LlmFirstByte, 70), (Bucket::PythonCpu, 10)]);
+        let (function, file) = ("answer".to_owned(), "/srv/app.py".to_owned());
+        blocking.functions = vec![Function { function, file, line: 7, ..Function::default() }];
+        blocking.steps[0].function = Some(0);
         let findings = check(&report([blocking, waiting()]));
         assert_eq!(findings.len(), 1);
         let finding = &findings[0];
@@ -183,6 +194,7 @@ mod tests {
         assert_eq!(finding.evidence["route"], "GET /sync");
         assert_eq!(finding.evidence["network_wait_in_them_ns"], 70 * MS);
         assert_eq!(finding.evidence["held_up_ns"]["GET /quick"], 80 * MS);
+        assert_eq!(finding.evidence["running_ns"]["answer (app.py:7)"], 80 * MS);
         assert!(finding.title.ends_with("synchronous calls"));
         assert!(finding.advice.contains("AsyncOpenAI"));
     }

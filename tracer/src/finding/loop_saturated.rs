@@ -85,7 +85,7 @@ mod tests {
             .map(|index| request("/others", index * step_ms, &[(Bucket::PythonCpu, step_ms)]))
             .collect();
         let mut waiting = request("/waits", 0, &[(Bucket::WaitLoop, 70), (Bucket::PythonCpu, 1)]);
-        waiting.steps = vec![Step { start_ns: 70 * MS, end_ns: 71 * MS, context: 0, tid: 1 }];
+        waiting.steps = vec![Step { start_ns: 70 * MS, end_ns: 71 * MS, context: 0, tid: 1, function: None }];
         requests.push(waiting);
         requests
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::report::{
     bucket::Bucket,
-    types::{Report, Request, Segment},
+    types::{Function, Report, Request, Segment},
 };
 
 /// A step on a thread; from and to in time since the epoch.
@@ -13,6 +13,8 @@ pub struct Busy<'a> {
     pub start_ns: u64,
     pub end_ns: u64,
     pub request: &'a Request,
+    /// What it ran, where that was seen.
+    pub function: Option<&'a Function>,
 }
 
 impl Busy<'_> {
@@ -36,7 +38,12 @@ impl<'a> Threads<'a> {
             for step in &request.steps {
                 let start_ns = request.start_unix_ns.saturating_add(step.start_ns);
                 let end_ns = request.start_unix_ns.saturating_add(step.end_ns);
-                lanes.entry((request.pid, step.tid)).or_default().push(Busy { start_ns, end_ns, request });
+                lanes.entry((request.pid, step.tid)).or_default().push(Busy {
+                    start_ns,
+                    end_ns,
+                    request,
+                    function: step.function.and_then(|index| request.functions.get(index)),
+                });
             }
         }
         lanes.values_mut().for_each(|lane| *lane = without_overlap(lane));
@@ -99,7 +106,7 @@ mod tests {
     #[test]
     fn inner_steps_are_part_of_the_outer() {
         let request = request("/a", 0, &[(Bucket::PythonCpu, 1)]);
-        let busy = |start_ns, end_ns| Busy { start_ns, end_ns, request: &request };
+        let busy = |start_ns, end_ns| Busy { start_ns, end_ns, request: &request, function: None };
         let mut lane = [busy(20, 40), busy(0, 100), busy(90, 120), busy(200, 210)];
         let spans: Vec<(u64, u64)> =
             without_overlap(&mut lane).iter().map(|busy| (busy.start_ns, busy.end_ns)).collect();

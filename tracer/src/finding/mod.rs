@@ -16,6 +16,8 @@ mod vendor_dominates;
 #[cfg(test)]
 pub(crate) mod cases;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::report::{
@@ -67,6 +69,11 @@ pub fn find(report: &Report) -> Vec<Finding> {
 /// Evidence from pairs; keys of durations end in `_ns`, those of shares (0 to 1) in `share`.
 fn evidence<const N: usize>(pairs: [(&str, Value); N]) -> serde_json::Map<String, Value> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// Evidence by name; none where nothing has a name.
+fn named(ns: &BTreeMap<String, u64>) -> Value {
+    if ns.is_empty() { Value::Null } else { serde_json::json!(ns) }
 }
 
 #[cfg(test)]

@@ -79,6 +79,7 @@ pub fn kind_name(kind: u32) -> &'static str {
         kind::QUEUE_PUT => "queue_put",
         kind::QUEUE_GET => "queue_get",
         kind::QUEUE_GOT => "queue_got",
+        kind::SAMPLE => "sample",
         _ => "unknown",
     }
 }
@@ -117,6 +118,11 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
         kind::QUEUE_PUT => Body::QueuePut { item: fields.u64()? },
         kind::QUEUE_GET => Body::QueueGet,
         kind::QUEUE_GOT => Body::QueueGot { item: fields.u64()? },
+        kind::SAMPLE => {
+            let (copied, _reserved) = (fields.u32()?, fields.u32()?);
+            let (frames, _rest) = fields.bytes(copied as usize)?.as_chunks();
+            Body::Sample { frames: frames.iter().map(|frame| u64::from_ne_bytes(*frame)).collect() }
+        }
         _ => return Some(Err(DecodeError::Kind(kind))),
     };
     Some(Ok(body))

@@ -2,7 +2,7 @@
 
 use crate::{
     model::{Model, process::Process, thread::Frame},
-    request::{Request, RequestId, open::Worker},
+    request::{Request, RequestId, call::Span, open::Worker},
 };
 
 /// Between a call's end and the next attempt there is little but the sleep itself.
@@ -59,8 +59,12 @@ impl Model {
         }
         for (&tid, thread) in &mut self.threads {
             for frame in thread.frames.iter_mut().filter(|frame| frame.request == Some(id)) {
+                let span = Span { start_ns: frame.start_ns, end_ns: at_ns };
+                let samples = self.processes.get(&thread.tgid).map(|process| &process.samples);
+                let ran = samples.and_then(|samples| samples.most(span.start_ns, at_ns, |of| of == tid));
                 if let Some(request) = self.requests.get_mut(id) {
-                    request.stepped(Worker::Context(frame.generation), tid, frame.start_ns, at_ns);
+                    let function = ran.map(|(function, _)| function);
+                    request.stepped(Worker::Context(frame.generation), tid, span, function);
                 }
                 frame.start_ns = at_ns;
                 frame.timer = None;

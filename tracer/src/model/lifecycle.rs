@@ -33,6 +33,7 @@ impl Model {
             let process = Process {
                 facts: parent.facts.clone(),
                 contexts: parent.contexts.clone(),
+                codes: parent.codes.clone(),
                 inherited: request.map(|request| (request, at_ns)),
                 forked_ns: Some(at_ns),
                 parent: Some(tgid),

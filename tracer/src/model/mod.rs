@@ -11,6 +11,7 @@ mod outbound;
 pub mod process;
 mod queue;
 mod requests;
+mod samples;
 mod schedule;
 mod steps;
 mod thread;
@@ -26,7 +27,7 @@ use std::{
 };
 
 use crate::{
-    event::{Body, Event, OffState},
+    event::{Body, Event, Function, OffState},
     model::process::{KnownProcess, Process},
     request::{Request, RequestId},
     vendor::VendorTable,
@@ -39,6 +40,7 @@ pub struct Model {
     threads: thread::Threads,
     connections: connection::Connections,
     requests: requests::Requests,
+    functions: samples::Functions,
     /// Every process that was found to run Python or had a request, also those that ended.
     facts: BTreeMap<u32, KnownProcess>,
     lost_events: BTreeMap<String, u64>,
@@ -51,6 +53,8 @@ pub struct Model {
 pub struct Outcome {
     pub requests: Vec<Request>,
     pub facts: BTreeMap<u32, KnownProcess>,
+    /// What samples ran, by number.
+    pub functions: Vec<Function>,
     pub lost_events: BTreeMap<String, u64>,
 }
 
@@ -62,6 +66,7 @@ impl Model {
             threads: HashMap::new(),
             connections: HashMap::new(),
             requests: requests::Requests::default(),
+            functions: samples::Functions::default(),
             facts: BTreeMap::new(),
             lost_events: BTreeMap::new(),
             first_ns: None,
@@ -120,6 +125,8 @@ impl Model {
             Body::GcDone => self.collecting(ts_ns, tgid, tid, false),
             Body::ImportStart { .. } => self.importing(ts_ns, tgid, tid, 1),
             Body::ImportDone => self.importing(ts_ns, tgid, tid, -1),
+            Body::Code { address, function } => self.code_found(tgid, *address, function),
+            Body::Sample { frames } => self.sampled(ts_ns, tgid, tid, frames),
             Body::Loss { kind, count, since_ns } => self.lost(kind, *count, *since_ns),
         }
     }
@@ -137,7 +144,12 @@ impl Model {
         self.leave_background(end_ns);
         let mut requests = self.requests.into_closed();
         requests.iter_mut().for_each(closing::settle_calls);
-        Outcome { requests, facts: self.facts, lost_events: self.lost_events }
+        Outcome {
+            requests,
+            facts: self.facts,
+            functions: self.functions.into_list(),
+            lost_events: self.lost_events,
+        }
     }
 
     fn lost(&mut self, kind: &str, count: u64, since_ns: u64) {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use crate::{
     event::ProcessFacts,
-    model::{context::Contexts, lookup::Lookups, queue::Queues},
-    request::RequestId,
+    model::{context::Contexts, lookup::Lookups, queue::Queues, samples::Samples},
+    request::{FunctionId, RequestId},
 };
 
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,9 @@ pub struct Process {
     pub contexts: Contexts,
     pub lookups: Lookups,
     pub queues: Queues,
+    /// Code objects by address.
+    pub codes: HashMap<u64, FunctionId>,
+    pub samples: Samples,
     /// The request that is the run of this process; `None` once it, or a child of it, accepts.
     pub run: Option<RequestId>,
     /// The request that a parent process worked for when it started this one, and when that was.

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::Model;
 use crate::{
     event::{
-        Body, Connection, ConnectionId, Direction, Event, Mark, OffState, ProcessFacts, RequestHead,
-        ResponseHead, Role, Transport, Wait,
+        Body, Connection, ConnectionId, Direction, Event, Function, Mark, OffState, ProcessFacts,
+        RequestHead, ResponseHead, Role, Transport, Wait,
     },
     report::build::{Origin, build},
     vendor::VendorTable,
@@ -128,6 +128,11 @@ fn body() -> impl Strategy<Value = Body> {
         (1u64..4).prop_map(|item| Body::QueueGot { item }),
         context().prop_map(|context| Body::ContextCopy { context }),
         context().prop_map(|context| Body::ContextEnd { context }),
+        (1u64..5).prop_map(|address| {
+            let function = Function { name: address.to_string(), ..Function::default() };
+            Body::Code { address, function }
+        }),
+        prop::collection::vec(1u64..6, 0..6).prop_map(|frames| Body::Sample { frames }),
         Just(Body::GcStart),
         Just(Body::GcDone),
         Just(Body::ImportStart { module: String::new() }),

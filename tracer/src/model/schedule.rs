@@ -6,7 +6,7 @@ use crate::{
         Model,
         thread::{Epoll, Off, Piece, UnseenIn},
     },
-    request::{Rank, RequestId},
+    request::{Rank, RequestId, open::Holder},
 };
 
 impl Model {
@@ -76,7 +76,7 @@ impl Model {
         let Some(request) = self.works_for(tgid, tid) else { return };
         let waker = self.threads.get(&waker_tid).map(|waker| waker.tgid);
         let is_join = waker.is_some_and(|waker_tgid| self.works_for(waker_tgid, waker_tid) == Some(request));
-        self.claim_off(request, tgid, &off, is_join);
+        self.claim_off(request, tgid, tid, &off, is_join);
     }
 
     /// A thread that a request started has something to do again: it goes on for that request only where a step
@@ -132,7 +132,7 @@ impl Model {
         }
         off.in_ns = at_ns;
         off.wake_ns = if off.state == OffState::Runnable { off.out_ns } else { at_ns };
-        self.claim_off(request, tgid, &off, false);
+        self.claim_off(request, tgid, tid, &off, false);
     }
 
     /// Claims the CPU time of a thread since the last flush for what it works for.
@@ -225,9 +225,15 @@ impl Model {
         }
     }
 
-    fn claim_off(&mut self, request: RequestId, tgid: u32, off: &Off, is_join: bool) {
+    fn claim_off(&mut self, request: RequestId, tgid: u32, tid: u32, off: &Off, is_join: bool) {
         let rank = self.rank_of_wait(tgid, off, is_join);
         let Some(request) = self.requests.get_mut(request) else { return };
+        if let (true, Some(process)) = (off.is_gil, self.processes.get(&tgid))
+            && let Some((function, holder)) = process.samples.most(off.out_ns, off.wake_ns, |of| of != tid)
+        {
+            let wait_ns = off.wake_ns.saturating_sub(off.out_ns);
+            request.waited_for_gil(Holder { function, tid: holder }, wait_ns);
+        }
         if let Some(rank) = rank {
             request.claim(off.out_ns, off.wake_ns, rank);
         }

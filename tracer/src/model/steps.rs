@@ -10,6 +10,7 @@ use crate::{
     report::bucket::Bucket,
     request::{
         Rank, RequestId,
+        call::Span,
         open::{StepEnd, Worker},
     },
 };
@@ -204,8 +205,9 @@ impl Model {
         thread.works_from_queue = false;
         thread.until_step_ends = false;
         let (bound_ns, Some(id)) = (thread.bound_ns, thread.request.take()) else { return };
+        let function = self.function_of_step(tid, bound_ns, at_ns);
         if let Some(request) = self.requests.get_mut(id) {
-            request.stepped(Worker::Thread(tid), tid, bound_ns, at_ns);
+            request.stepped(Worker::Thread(tid), tid, Span { start_ns: bound_ns, end_ns: at_ns }, function);
         }
     }
 
@@ -278,8 +280,10 @@ impl Model {
     fn step_ended(&mut self, id: RequestId, at_ns: u64, tid: u32, frame: &Frame) {
         let around = self.threads.get(&tid).and_then(|thread| self.owner(thread.tgid, tid));
         let is_pool = self.threads.get(&tid).is_some_and(|thread| thread.last_epoll.is_none());
+        let span = Span { start_ns: frame.start_ns, end_ns: at_ns };
+        let function = self.function_of_step(tid, span.start_ns, span.end_ns);
         let Some(request) = self.requests.get_mut(id) else { return };
-        request.stepped(Worker::Context(frame.generation), tid, frame.start_ns, at_ns);
+        request.stepped(Worker::Context(frame.generation), tid, span, function);
         if around != Some(id) {
             request.last_step_end = Some(StepEnd { at_ns, tid, made_ready: frame.adopted || is_pool });
         }

@@ -7,6 +7,7 @@ mod cpu;
 mod greenlets;
 mod lifecycle;
 mod queue;
+mod samples;
 mod serving;
 mod timers;
 

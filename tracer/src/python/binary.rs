@@ -115,6 +115,8 @@ pub struct Binary {
     pub points: Vec<PythonPoint>,
     /// Virtual address and size in bytes of `_PyRuntime`.
     pub runtime: Option<(u64, u64)>,
+    /// Virtual address of `PyCode_Type`.
+    pub code_type: Option<u64>,
     pub missing: Vec<Missing>,
 }
 
@@ -172,6 +174,7 @@ pub(super) fn examine<'data, R: ReadRef<'data>>(
         version: version::version(elf),
         points: found,
         runtime: runtime.map(|runtime| (runtime.vaddr, runtime.size)),
+        code_type: elf.symbol("PyCode_Type").map(|code_type| code_type.vaddr),
         missing,
     })
 }

@@ -5,12 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use object::ReadCache;
+use tracer_ebpf::settings::PythonLayout;
 
 use crate::event::{ProcessFacts, Unknown};
 use crate::report::bucket::Bucket;
 
 use super::binary::{Binary, FileId, Subject, exports_python};
 use super::elf::Elf;
+use super::layout::{self, CodeLayout};
 use super::procfs::{self, Mapping};
 use super::{clock, cmdline, queue};
 
@@ -147,6 +149,15 @@ impl PythonProcess {
                 let path = self.binaries.first().map_or("", |binary| &binary.path);
                 format!("neither a lib-dynload/_queue.*.so beside {path} nor _queue in it, which hands work to thread pools")
             })
+    }
+
+    /// Where the process keeps its frames and code; `None` where that is not known of its version.
+    pub fn layouts(&self, interpreter: &Binary) -> Option<(PythonLayout, CodeLayout)> {
+        let bias = self.binaries.first()?.load_bias;
+        let (runtime, _) = interpreter.runtime?;
+        let memory = File::open(Entry { tgid: self.tgid }.path("mem")).ok()?;
+        let code_type = interpreter.code_type?.wrapping_add(bias);
+        layout::layouts(interpreter.version.as_deref()?, runtime.wrapping_add(bias), code_type, &memory)
     }
 
     /// What the model is told of the process. `interpreter` is what its first binary holds.

@@ -1,11 +1,13 @@
 //! Inspection of real processes.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 
 use super::binary::inspect as inspect_binary;
+use super::code::Codes;
 use super::discover::scan;
 use super::process::{Expectation, ProcessError, expects_python, inspect};
+use crate::event::{Body, Event};
 
 /// A process that is ended with the test.
 struct Running(Child);
@@ -79,6 +81,41 @@ fn inspects_a_python_process(interpreter: &str) {
         })
     };
     assert!(is_mapped(start) && is_mapped(end - 1), "{start:#x}..{end:#x} in\n{maps}");
+}
+
+#[test]
+fn names_the_code_of_a_process() {
+    for interpreter in ["python3", "/usr/bin/python3"] {
+        let program = "import json, os, sys
+os.write(1, b'x%d %d\\n' % (id(json.dumps.__code__), id(json)))
+sys.stdin.read()";
+        let Some(mut running) = Running::start(Command::new(interpreter).args(["-c", program])) else {
+            eprintln!("skipped {interpreter}: it is not installed");
+            continue;
+        };
+        let mut line = String::new();
+        let stdout = running.0.stdout.as_mut().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("addresses");
+        let addresses: Vec<u64> = line.split(' ').map(|id| id.trim().parse().expect("a number")).collect();
+        let tgid = running.0.id();
+        let process = inspect(tgid).expect("an own child").expect("it runs Python");
+        let binary = inspect_binary(&process.binaries[0].file).expect("it holds CPython");
+        let (_, layout) = process.layouts(&binary).expect("a known version");
+        let mut codes = Codes::default();
+        codes.found(tgid, layout);
+        let sample =
+            |ts_ns| Event { ts_ns, tgid, tid: tgid, body: Body::Sample { frames: addresses.clone() } };
+        let mut first = sample(1);
+        let told = codes.name(&mut first);
+        let [Event { body: Body::Code { address, function }, .. }] = told.as_slice() else {
+            panic!("{interpreter}: {told:?}");
+        };
+        assert_eq!((*address, function.name.as_str()), (addresses[0], "dumps"), "{interpreter}");
+        assert!(function.file.ends_with("json/__init__.py") && function.line > 100, "{function:?}");
+        // What is no code is left out, and what was told is not told again.
+        assert_eq!(first.body, Body::Sample { frames: vec![addresses[0]] });
+        assert!(codes.name(&mut sample(2)).is_empty());
+    }
 }
 
 #[test]

@@ -109,10 +109,12 @@ impl Follower {
                 self.expected.remove(&tgid);
                 // One that ended is no longer in the table of the probes, unless it just was put there.
                 let _ = self.probes.untrace(tgid);
+                self.probes.forget_layout(tgid);
             }
             // A copy of a process that is known: the model has its facts, and its binary is attached.
             Start::Fork => {}
             Start::Exec => {
+                self.probes.forget_layout(tgid);
                 if self.is_host && !self.may_be_python(tgid) {
                     return;
                 }
@@ -185,6 +187,15 @@ impl Follower {
                 let reason = format!("the kernel does not give `{}`: {}", missing.probe, missing.reason);
                 facts.unknown.push(Unknown { bucket: (*bucket).to_owned(), reason });
             }
+        }
+        match process.layouts(&interpreter.binary) {
+            Some((frames, code)) => {
+                // A full table leaves the process without samples, as `limits::PROCESSES` says.
+                let _ = self.probes.set_layout(tgid, frames);
+                // The thread is gone only when recording has ended.
+                let _ = self.input.send(Input::Code(tgid, code));
+            }
+            None => self.probes.forget_layout(tgid),
         }
         self.tell(tgid, monotonic_ns(), Body::Process(facts));
     }

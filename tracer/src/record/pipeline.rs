@@ -20,7 +20,7 @@ use crate::{
     capture,
     event::{Body, Event},
     ingest::{Raw, Reader, order::Order},
-    python::sleep::SleepEnds,
+    python::{code::Codes, layout::CodeLayout, sleep::SleepEnds},
     replay::Replay,
     report::build::Origin,
     vendor::VendorTable,
@@ -37,6 +37,8 @@ const WAIT: Duration = Duration::from_millis(10);
 pub enum Input {
     /// An event that user space makes: facts about a process, a loss.
     Event(Event),
+    /// Where a process keeps its code objects.
+    Code(u32, CodeLayout),
     /// Nothing more is traced: read what is left, and end.
     Finish,
 }
@@ -91,6 +93,7 @@ impl Pipeline {
             reader,
             order: Order::default(),
             sleep_ends: SleepEnds::default(),
+            codes: Codes::default(),
             wire: Wire::new(vendors.clone()),
             capture,
             capture_error,
@@ -147,6 +150,7 @@ struct Stage {
     reader: Reader,
     order: Order,
     sleep_ends: SleepEnds,
+    codes: Codes,
     wire: Wire,
     capture: Option<capture::Writer<BufWriter<File>>>,
     capture_error: Option<io::Error>,
@@ -162,15 +166,19 @@ impl Stage {
             // Read before the ring, so that what is found empty then held nothing older.
             let now_ns = monotonic_ns();
             let full = self.reader.drain(BATCH, &mut batch) == BATCH;
-            for raw in batch.drain(..) {
+            for mut raw in batch.drain(..) {
                 self.tell(&raw.event);
-                let ended = self.sleep_ended(&raw);
+                self.follow_code(&raw.event);
+                let before = self.codes.name(&mut raw.event);
+                let after = self.sleep_ended(&raw);
+                before.into_iter().for_each(|event| self.order.push(event.into()));
                 self.order.push(raw);
-                ended.into_iter().for_each(|event| self.order.push(event.into()));
+                after.into_iter().for_each(|event| self.order.push(event.into()));
             }
             for input in inputs.try_iter() {
                 match input {
                     Input::Event(event) => self.order.push(event.into()),
+                    Input::Code(tgid, layout) => self.codes.found(tgid, layout),
                     Input::Finish => finishing = true,
                 }
             }
@@ -202,6 +210,16 @@ impl Stage {
         };
         // The receiver is gone when recording ends.
         let _ = self.tell.send(started);
+    }
+
+    fn follow_code(&mut self, event: &Event) {
+        match event.body {
+            Body::Fork { child_tgid, .. } if child_tgid != event.tgid => {
+                self.codes.forked(event.tgid, child_tgid)
+            }
+            Body::Exec | Body::ProcessEnd => self.codes.forget(event.tgid),
+            _ => {}
+        }
     }
 
     /// What comes after the entry of a context that is the end of a sleep. The callable is looked at before events

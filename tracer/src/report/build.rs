@@ -4,6 +4,7 @@ use crate::{
     model::{Outcome, process::KnownProcess},
     report::{
         bucket::Bucket,
+        functions,
         route::Templates,
         types::{self, Background, Buckets, Kind, Report, Segment, Step, UnknownBucket},
     },
@@ -65,8 +66,11 @@ pub fn build(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTa
         requests: Vec::new(),
         findings: Vec::new(),
     };
-    report.requests =
-        outcome.requests.iter().map(|request| build_request(origin, &report, request, vendors)).collect();
+    report.requests = outcome
+        .requests
+        .iter()
+        .map(|request| build_request(origin, &report, request, outcome, vendors))
+        .collect();
     report.capture.unknown.extend(hidden_backoff(&report));
     route(&mut report.requests);
     report.findings = crate::finding::find(&report);
@@ -85,8 +89,10 @@ fn build_request(
     origin: &Origin,
     report: &Report,
     request: &request::Request,
+    outcome: &Outcome,
     vendors: &VendorTable,
 ) -> types::Request {
+    let ran = functions::of(request, &outcome.functions);
     let end_ns = request.end_ns.unwrap_or(request.start_ns);
     let from_start = |at_ns: u64| at_ns.saturating_sub(request.start_ns);
     let timeline: Vec<Segment> = request
@@ -126,6 +132,7 @@ fn build_request(
             end_ns: from_start(step.end_ns.min(end_ns)),
             context: step.context,
             tid: step.tid,
+            function: step.function.and_then(|function| ran.index(function)),
         })
         .collect();
     steps.sort_by_key(|step| (step.start_ns, step.end_ns));
@@ -147,7 +154,8 @@ fn build_request(
         contexts: request.contexts(),
         calls,
         background: background(request, end_ns, later, &unseen),
-        functions: Vec::new(),
+        gil_waits: functions::gil_waits(request, &outcome.functions),
+        functions: ran.list,
         timeline,
         steps,
     }

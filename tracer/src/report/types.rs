@@ -85,6 +85,9 @@ pub struct Request {
     /// Runs of the request's contexts on threads, in order of start.
     #[serde(skip)]
     pub steps: Vec<Step>,
+    /// How long it waited for the GIL, by who held that, as far as samples tell.
+    #[serde(skip)]
+    pub gil_waits: Vec<GilWait>,
 }
 
 /// Work for a request from its answer up to the last that was done: no part of its wall time, CPU or calls.
@@ -112,6 +115,17 @@ pub struct Step {
     /// Number of the context within the request, from 0.
     pub context: u32,
     pub tid: u32,
+    /// What it ran, as an index into [`Request::functions`]; `None` where it was too short to be seen.
+    pub function: Option<usize>,
+}
+
+/// A part of a request's wait for the GIL.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GilWait {
+    /// What the thread ran that held it.
+    pub function: Frame,
+    pub tid: u32,
+    pub wait_ns: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,6 +198,25 @@ pub struct Function {
     pub self_ns: u64,
     pub total_ns: u64,
     pub samples: u64,
+}
+
+impl Frame {
+    /// `ask (chat.py:12)`
+    pub fn label(&self) -> String {
+        label(&self.function, &self.file, self.line)
+    }
+}
+
+impl Function {
+    /// `ask (chat.py:12)`
+    pub fn label(&self) -> String {
+        label(&self.function, &self.file, self.line)
+    }
+}
+
+fn label(function: &str, file: &str, line: u32) -> String {
+    let file = file.rsplit('/').next().unwrap_or(file);
+    format!("{function} ({file}:{line})")
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -7,4 +7,4 @@ pub mod split;
 
 pub use call::Call;
 pub use claim::{Claim, Rank};
-pub use open::{Background, Request, RequestId};
+pub use open::{Background, FunctionId, Request, RequestId};

@@ -6,7 +6,7 @@ use crate::{
     event::{ConnectionId, RequestHead},
     report::types::Segment,
     request::{
-        call::Call,
+        call::{Call, Span},
         claim::{Claim, Rank},
         split::split,
     },
@@ -15,6 +15,28 @@ use crate::{
 /// Number of a request within a capture, in order of appearance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
+
+/// Number of a function within a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FunctionId(pub u32);
+
+/// Samples in which a function ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hits {
+    /// It was the innermost.
+    pub own: u64,
+    pub total: u64,
+}
+
+/// Who held the GIL while somebody waited for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Holder {
+    pub function: FunctionId,
+    pub tid: u32,
+}
+
+/// Functions and holders kept of a request.
+const MAX_FUNCTIONS: usize = 4_096;
 
 /// Steps kept of a request.
 const MAX_STEPS: usize = 65_536;
@@ -47,6 +69,9 @@ pub struct Request {
     pub last_step_end: Option<StepEnd>,
     /// When a connection that it opened was last established.
     pub connected_ns: Option<u64>,
+    pub functions: HashMap<FunctionId, Hits>,
+    /// For how long it waited for the GIL, by who held that.
+    pub gil_waits_ns: HashMap<Holder, u64>,
     claims: Vec<Claim>,
     settled: Vec<Segment>,
     contexts: HashMap<Worker, u32>,
@@ -74,6 +99,8 @@ pub struct Step {
     pub end_ns: u64,
     pub context: u32,
     pub tid: u32,
+    /// What it ran, where it ran long enough to be seen.
+    pub function: Option<FunctionId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +129,8 @@ impl Request {
             steps: Vec::new(),
             last_step_end: None,
             connected_ns: None,
+            functions: HashMap::new(),
+            gil_waits_ns: HashMap::new(),
             claims: Vec::new(),
             settled: Vec::new(),
             contexts: HashMap::new(),
@@ -149,11 +178,30 @@ impl Request {
         *cpu_ns = cpu_ns.saturating_sub(stolen_ns);
     }
 
+    /// A sample of what ran for it. What it does in the background counts for nothing.
+    pub fn ran(&mut self, function: FunctionId, is_innermost: bool) {
+        if self.end_ns.is_some() || self.functions.len() >= MAX_FUNCTIONS {
+            return;
+        }
+        let hits = self.functions.entry(function).or_default();
+        hits.total += 1;
+        hits.own += u64::from(is_innermost);
+    }
+
+    /// It waited for the GIL that somebody held.
+    pub fn waited_for_gil(&mut self, holder: Holder, ns: u64) {
+        if self.gil_waits_ns.len() < MAX_FUNCTIONS {
+            let wait_ns = self.gil_waits_ns.entry(holder).or_default();
+            *wait_ns = wait_ns.saturating_add(ns);
+        }
+    }
+
     /// A worker ran for the request. Of a run of hours only the first steps are kept: they are for drawing.
-    pub fn stepped(&mut self, worker: Worker, tid: u32, start_ns: u64, end_ns: u64) {
+    pub fn stepped(&mut self, worker: Worker, tid: u32, span: Span, function: Option<FunctionId>) {
         let context = self.context_number(worker);
+        let Span { start_ns, end_ns } = span;
         if self.steps.len() < MAX_STEPS {
-            self.steps.push(Step { start_ns, end_ns, context, tid });
+            self.steps.push(Step { start_ns, end_ns, context, tid, function });
         }
     }
 

@@ -42,20 +42,20 @@ pub fn system(task: &str) -> Result<Interpreter> {
     Ok(Interpreter::new(python.to_path_buf()))
 }
 
-/// Those that the live tests run on, the system's first: they need root.
-pub fn for_tests(task: &str) -> Result<Vec<Interpreter>> {
-    with_builds(task, &["3.12", "3.13"])
-}
+/// pyenv's versions that the live tests run on, and those that are measured.
+pub const TEST_VERSIONS: [&str; 2] = ["3.12", "3.13"];
+pub const BENCH_VERSIONS: [&str; 5] = ["3.8", "3.9", "3.10", "3.12", "3.13"];
 
-/// Those that are measured, the system's first: they need root.
-pub fn for_bench(task: &str) -> Result<Vec<Interpreter>> {
-    with_builds(task, &["3.8", "3.9", "3.10", "3.12", "3.13"])
-}
-
-fn with_builds(task: &str, pyenv_versions: &[&str]) -> Result<Vec<Interpreter>> {
+/// The system's, and pyenv's of these versions.
+pub fn common(task: &str, pyenv_versions: &[&str]) -> Result<Vec<Interpreter>> {
     let mut pythons = vec![system(task)?];
     pythons.extend(pyenv::installed(pyenv_versions).into_iter().map(Interpreter::new));
-    pythons.extend(debian::sid(task)?);
+    Ok(pythons)
+}
+
+/// Builds that most hosts have none of. Needs root.
+pub fn builds(task: &str) -> Result<Vec<Interpreter>> {
+    let mut pythons = debian::sid(task)?;
     pythons.extend(source::built(task)?);
     Ok(pythons)
 }

@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn short_contexts_and_those_of_a_pool_thread_share_lanes() {
-        let step = |context, tid, ns| Step { start_ns: 0, end_ns: ns, context, tid };
+        let step = |context, tid, ns| Step { start_ns: 0, end_ns: ns, context, tid, function: None };
         let steps =
             vec![step(0, 1, 2), step(1, 1, 50), step(2, 7, 40), step(3, 7, 30), step(4, 1, 3), step(5, 8, 1)];
         let request = request(steps, &[4]);
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn steps_within_each_other_count_once() {
-        let step = |start_ns, end_ns, tid| Step { start_ns, end_ns, context: 0, tid };
+        let step = |start_ns, end_ns, tid| Step { start_ns, end_ns, context: 0, tid, function: None };
         let steps = [step(0, 100, 1), step(20, 40, 1), step(90, 110, 1), step(0, 5, 2)];
         assert_eq!(ran_ns(&steps.iter().collect::<Vec<_>>()), 115);
     }

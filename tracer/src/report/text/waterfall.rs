@@ -91,16 +91,12 @@ fn background(request: &Request, width: usize, paint: Paint) -> String {
 }
 
 fn functions(request: &Request, width: usize) -> String {
-    let mut functions: Vec<_> = request.functions.iter().collect();
+    // One sample may be chance.
+    let mut functions: Vec<_> = request.functions.iter().filter(|function| function.samples > 1).collect();
+    functions.retain(|function| function.self_ns > 0);
     functions.sort_by_key(|function| std::cmp::Reverse(function.self_ns));
     let lines = functions.into_iter().take(FUNCTIONS).map(|function| {
-        let line = format!(
-            "{} {} ({}:{})",
-            format::duration(function.self_ns),
-            function.function,
-            function.file,
-            function.line
-        );
+        let line = format!("{} {}", format::duration(function.self_ns), function.label());
         wrap::words(&format::printable(&line), "  cpu ", 6, width)
     });
     lines.collect()

@@ -1,0 +1,102 @@
+//! Samples: what threads ran, for the request they worked for, and for those whom they held up.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use crate::{event::Function, model::Model, request::FunctionId};
+
+/// Samples that are remembered of a process: as far back as a long step, or a wait for the GIL, is explained.
+const HISTORY: usize = 2_048;
+
+/// Code objects that are remembered of a process. All go at once: those that run are told again.
+const CODES: usize = 65_536;
+
+/// Every function that was seen, by number.
+#[derive(Debug, Default)]
+pub struct Functions {
+    list: Vec<Function>,
+    numbers: HashMap<Function, FunctionId>,
+}
+
+impl Functions {
+    fn number(&mut self, function: &Function) -> FunctionId {
+        if let Some(number) = self.numbers.get(function) {
+            return *number;
+        }
+        let number = FunctionId(self.list.len() as u32);
+        self.list.push(function.clone());
+        self.numbers.insert(function.clone(), number);
+        number
+    }
+
+    pub fn into_list(self) -> Vec<Function> {
+        self.list
+    }
+}
+
+/// What threads of a process ran lately.
+#[derive(Clone, Debug, Default)]
+pub struct Samples(VecDeque<Sampled>);
+
+#[derive(Clone, Copy, Debug)]
+struct Sampled {
+    at_ns: u64,
+    tid: u32,
+    function: FunctionId,
+}
+
+impl Samples {
+    /// The function that ran most often between two instants on the threads that are meant, and on which of them.
+    pub fn most(
+        &self,
+        start_ns: u64,
+        end_ns: u64,
+        is_meant: impl Fn(u32) -> bool,
+    ) -> Option<(FunctionId, u32)> {
+        let mut counts: HashMap<(FunctionId, u32), usize> = HashMap::new();
+        let since = self.0.iter().rev().take_while(|sampled| sampled.at_ns >= start_ns);
+        for sampled in since.filter(|sampled| sampled.at_ns <= end_ns && is_meant(sampled.tid)) {
+            *counts.entry((sampled.function, sampled.tid)).or_default() += 1;
+        }
+        counts.into_iter().max_by_key(|(of, count)| (*count, *of)).map(|(of, _)| of)
+    }
+}
+
+impl Model {
+    pub(super) fn code_found(&mut self, tgid: u32, address: u64, function: &Function) {
+        let number = self.functions.number(function);
+        let codes = &mut self.process(tgid).codes;
+        if codes.len() >= CODES {
+            codes.clear();
+        }
+        codes.insert(address, number);
+    }
+
+    /// A thread runs these code objects, the innermost first.
+    pub(super) fn sampled(&mut self, at_ns: u64, tgid: u32, tid: u32, frames: &[u64]) {
+        let Some(process) = self.processes.get_mut(&tgid) else { return };
+        let stack: Vec<FunctionId> =
+            frames.iter().filter_map(|address| process.codes.get(address).copied()).collect();
+        let Some(innermost) = stack.first().copied() else { return };
+        let of_application =
+            |number: &&FunctionId| self.functions.list[number.0 as usize].is_of_application();
+        let function = stack.iter().find(of_application).copied().unwrap_or(innermost);
+        let Samples(samples) = &mut process.samples;
+        if samples.len() >= HISTORY {
+            samples.pop_front();
+        }
+        samples.push_back(Sampled { at_ns, tid, function });
+        let Some(request) = self.works_for(tgid, tid).and_then(|id| self.requests.get_mut(id)) else {
+            return;
+        };
+        let mut seen = HashSet::new();
+        for function in stack.iter().filter(|function| seen.insert(**function)) {
+            request.ran(*function, *function == innermost);
+        }
+    }
+
+    /// What a step ran, as far as samples fell into it.
+    pub(super) fn function_of_step(&self, tid: u32, start_ns: u64, end_ns: u64) -> Option<FunctionId> {
+        let process = self.processes.get(&self.threads.get(&tid)?.tgid)?;
+        process.samples.most(start_ns, end_ns, |of| of == tid).map(|(function, _)| function)
+    }
+}

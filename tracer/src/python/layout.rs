@@ -1,0 +1,214 @@
+//! Where a running CPython keeps its threads, frames and code, by its version: offsets of fields, which no symbol tells.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+use tracer_ebpf::settings::{NONE, PythonLayout};
+
+/// Where the fields of a code object and of its strings are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeLayout {
+    /// Address of `PyCode_Type`, which tells code objects from others.
+    pub code_type: u64,
+    /// In any object: the pointer to its type.
+    pub object_type: u64,
+    /// In a code object: the pointers to its file and its name, and its first line.
+    pub file: u64,
+    pub name: u64,
+    pub line: u64,
+    /// In a string: its length, and its text where that is ASCII.
+    pub length: u64,
+    pub text: u64,
+}
+
+/// Both layouts of a process whose `_PyRuntime` is at `runtime` and whose `PyCode_Type` is at `code_type`; `None` for
+/// a version that is not known. `memory` is its memory.
+pub fn layouts(
+    version: &str,
+    runtime: u64,
+    code_type: u64,
+    memory: &File,
+) -> Option<(PythonLayout, CodeLayout)> {
+    let minor: u32 = version.strip_prefix("3.")?.split('.').next()?.parse().ok()?;
+    if let Some(fields) = FIELDS.iter().find(|fields| fields.minors.contains(&minor)) {
+        return Some(fields.layouts(runtime, code_type));
+    }
+    let words = Words::read(memory, runtime)?;
+    DEBUG_OFFSETS.iter().find(|places| places.minor == minor)?.layouts(&words, runtime, code_type)
+}
+
+/// Offsets of versions before `_Py_DebugOffsets`, by DWARF of their builds: PyThreadState, PyInterpreterState and
+/// _PyRuntimeState (Include/internal), PyFrameObject or _PyInterpreterFrame, PyCodeObject.
+struct Fields {
+    minors: std::ops::RangeInclusive<u32>,
+    main_interpreter: u64,
+    first_thread: u32,
+    thread_id: u32,
+    thread_frame: u32,
+    holder_frame: u32,
+    caller: u32,
+    code: u32,
+    file: u64,
+    name: u64,
+    line: u64,
+    text: u64,
+}
+
+const FIELDS: [Fields; 3] = [
+    Fields {
+        minors: 8..=10,
+        main_interpreter: 40,
+        first_thread: 8,
+        thread_id: 176,
+        thread_frame: 24,
+        holder_frame: NONE,
+        caller: 24,
+        code: 32,
+        file: 104,
+        name: 112,
+        line: 40,
+        text: 48,
+    },
+    Fields {
+        minors: 11..=11,
+        main_interpreter: 48,
+        first_thread: 16,
+        thread_id: 152,
+        // Of `_PyCFrame`.
+        thread_frame: 56,
+        holder_frame: 8,
+        caller: 48,
+        code: 32,
+        file: 112,
+        name: 128,
+        line: 72,
+        text: 48,
+    },
+    Fields {
+        minors: 12..=12,
+        main_interpreter: 48,
+        first_thread: 72,
+        thread_id: 136,
+        thread_frame: 56,
+        holder_frame: 0,
+        caller: 8,
+        code: 0,
+        file: 112,
+        name: 128,
+        line: 68,
+        text: 40,
+    },
+];
+
+impl Fields {
+    fn layouts(&self, runtime: u64, code_type: u64) -> (PythonLayout, CodeLayout) {
+        let frames = PythonLayout {
+            main_interpreter: runtime.wrapping_add(self.main_interpreter),
+            first_thread: self.first_thread,
+            next_thread: 8,
+            thread_id: self.thread_id,
+            thread_frame: self.thread_frame,
+            holder_frame: self.holder_frame,
+            caller: self.caller,
+            code: self.code,
+            reserved: 0,
+        };
+        let Fields { file, name, line, text, .. } = *self;
+        (frames, CodeLayout { code_type, object_type: 8, file, name, line, length: 16, text })
+    }
+}
+
+/// What `_PyRuntime` begins with from 3.13 on: `_Py_DebugOffsets` (Include/internal/pycore_debug_offsets.h), 64-bit
+/// words that give the offsets of the build at hand.
+struct Words([u64; 64]);
+
+impl Words {
+    fn read(memory: &File, runtime: u64) -> Option<Words> {
+        let mut bytes = [0; 512];
+        memory.read_exact_at(&mut bytes, runtime).ok()?;
+        let (words, _) = bytes.as_chunks();
+        let mut values = [0; 64];
+        values.iter_mut().zip(words).for_each(|(value, word)| *value = u64::from_le_bytes(*word));
+        (bytes.starts_with(b"xdebugpy")).then_some(Words(values))
+    }
+
+    fn at(&self, index: usize) -> Option<u32> {
+        u32::try_from(*self.0.get(index)?).ok()
+    }
+}
+
+/// Which of the words is what, in a version.
+struct Places {
+    minor: u32,
+    thread_next: usize,
+    thread_frame: usize,
+    thread_id: usize,
+    /// Of `previous`, which `executable` follows.
+    caller: usize,
+    /// Of `filename`, which `name`, `qualname`, `linetable` and `firstlineno` follow.
+    file: usize,
+    object_type: usize,
+}
+
+/// `interpreters_head`, behind which the runtime has the main interpreter, and `threads_head`, in every version.
+const INTERPRETERS: usize = 5;
+const THREADS: usize = 9;
+
+const DEBUG_OFFSETS: [Places; 3] = [
+    Places {
+        minor: 13,
+        thread_next: 21,
+        thread_frame: 23,
+        thread_id: 24,
+        caller: 29,
+        file: 35,
+        object_type: 45,
+    },
+    Places {
+        minor: 14,
+        thread_next: 24,
+        thread_frame: 26,
+        thread_id: 27,
+        caller: 32,
+        file: 40,
+        object_type: 51,
+    },
+    Places {
+        minor: 15,
+        thread_next: 24,
+        thread_frame: 26,
+        thread_id: 30,
+        caller: 40,
+        file: 48,
+        object_type: 59,
+    },
+];
+
+impl Places {
+    fn layouts(&self, words: &Words, runtime: u64, code_type: u64) -> Option<(PythonLayout, CodeLayout)> {
+        let at = |index| words.at(index);
+        let frames = PythonLayout {
+            main_interpreter: runtime.wrapping_add(u64::from(at(INTERPRETERS)?)).wrapping_add(8),
+            first_thread: at(THREADS)?,
+            next_thread: at(self.thread_next)?,
+            thread_id: at(self.thread_id)?,
+            thread_frame: at(self.thread_frame)?,
+            holder_frame: NONE,
+            caller: at(self.caller)?,
+            code: at(self.caller + 1)?,
+            reserved: 0,
+        };
+        let object_type = u64::from(at(self.object_type)?);
+        // A string begins with the object's header, its length, its hash and its state.
+        let code = CodeLayout {
+            code_type,
+            object_type,
+            file: at(self.file)?.into(),
+            name: at(self.file + 2)?.into(),
+            line: at(self.file + 4)?.into(),
+            length: object_type + 8,
+            text: object_type + 32,
+        };
+        Some((frames, code))
+    }
+}

@@ -1,0 +1,60 @@
+//! What a request ran, by function.
+
+use std::collections::{HashMap, HashSet};
+
+use tracer_ebpf::limits::SAMPLES_PER_SECOND;
+
+use crate::{
+    event,
+    report::types::{Frame, Function, GilWait},
+    request::{FunctionId, Request},
+};
+
+/// Functions that are reported of a request: those that ran most, and those that its steps are named by.
+const LIMIT: usize = 20;
+
+/// The CPU time that a sample stands for.
+const SAMPLE_NS: u64 = 1_000_000_000 / SAMPLES_PER_SECOND;
+
+/// The functions of a request, by their own time.
+pub struct Ran {
+    pub list: Vec<Function>,
+    indexes: HashMap<FunctionId, usize>,
+}
+
+impl Ran {
+    pub fn index(&self, function: FunctionId) -> Option<usize> {
+        self.indexes.get(&function).copied()
+    }
+}
+
+/// What samples say that a request ran. `names` are the capture's functions by number.
+pub fn of(request: &Request, names: &[event::Function]) -> Ran {
+    let mut hits: Vec<_> = request.functions.iter().collect();
+    hits.sort_by_key(|(number, hits)| (std::cmp::Reverse((hits.own, hits.total)), **number));
+    let of_steps: HashSet<FunctionId> = request.steps.iter().filter_map(|step| step.function).collect();
+    let (most, rest) = hits.split_at(hits.len().min(LIMIT));
+    let named = rest.iter().filter(|(number, _)| of_steps.contains(number));
+    let known = most.iter().chain(named).filter_map(|(number, hits)| {
+        let event::Function { name, file, line } = names.get(number.0 as usize)?.clone();
+        let (self_ns, total_ns) = (hits.own * SAMPLE_NS, hits.total * SAMPLE_NS);
+        Some((**number, Function { function: name, file, line, self_ns, total_ns, samples: hits.total }))
+    });
+    let (numbers, list): (Vec<_>, Vec<_>) = known.unzip();
+    let indexes = numbers.into_iter().enumerate().map(|(index, number)| (number, index)).collect();
+    Ran { list, indexes }
+}
+
+/// For whom a request waited when it waited for the GIL, the longest first.
+pub fn gil_waits(request: &Request, names: &[event::Function]) -> Vec<GilWait> {
+    let waits = request.gil_waits_ns.iter().filter_map(|(holder, wait_ns)| {
+        let event::Function { name, file, line } = names.get(holder.function.0 as usize)?.clone();
+        let function = Frame { function: name, file, line };
+        Some(GilWait { function, tid: holder.tid, wait_ns: *wait_ns })
+    });
+    let mut waits: Vec<GilWait> = waits.collect();
+    waits.sort_by(|a, b| {
+        b.wait_ns.cmp(&a.wait_ns).then_with(|| (a.tid, a.function.line).cmp(&(b.tid, b.function.line)))
+    });
+    waits
+}
