@@ -26,6 +26,9 @@ pub struct Comparison {
     /// Requests of the truth that the report has exactly once.
     pub found: usize,
     pub links: Links,
+    /// Names of calls that are linked wrong and not at all, each with its route.
+    wrong: Vec<String>,
+    missing: Vec<String>,
     pub lost_events: u64,
     /// What was found and linked of each route.
     pub routes: Vec<Route>,
@@ -68,8 +71,16 @@ impl Comparison {
         let mut series = call_series(&links, &calls, truth);
         series.extend([cpu, unattributed]);
         series.extend(wait_series(&pairs));
+        let named = |exchange: usize| {
+            let Exchange { call, .. } = &truth.exchanges[exchange];
+            let id = truth.exchanges[exchange].request();
+            let made = truth.requests.iter().find(|request| request.id == id);
+            made.map_or_else(|| call.clone(), |request| format!("{call} of {}", request.route))
+        };
         Comparison {
             title: title.into(),
+            wrong: links.wrong_pairs.iter().map(|(_, exchange)| named(*exchange)).collect(),
+            missing: links.unseen.iter().map(|exchange| named(*exchange)).collect(),
             routes: routes::routes(&pairs, &links, truth),
             requests: truth.requests.len(),
             found: pairs.len(),
@@ -104,6 +115,11 @@ impl fmt::Display for Comparison {
             self.found, self.requests, self.lost_events
         )?;
         writeln!(formatter, "  calls linked right {right}, wrong {wrong}, missing {missing}, extra {extra}")?;
+        for (what, calls) in [("wrong", &self.wrong), ("missing", &self.missing)] {
+            if !calls.is_empty() {
+                writeln!(formatter, "  {what}: {}", calls.join(", "))?;
+            }
+        }
         write!(formatter, "{}", Series::heading())?;
         for series in &self.series {
             write!(formatter, "\n{series}")?;

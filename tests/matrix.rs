@@ -115,8 +115,6 @@ pub struct Load<'a> {
     pub requests: u32,
     /// Styles to leave the others out; all where it is empty.
     pub styles: &'a [String],
-    /// Styles to leave out.
-    pub without: &'a [&'a str],
 }
 
 impl Server {
@@ -134,9 +132,7 @@ impl Server {
         let command = [OsString::from("--")].into_iter().chain(self.command(python));
         let recording = Recording::start(&lab, "record", command);
         let styles = self.styles(python);
-        let wanted = |style: &&String| {
-            (load.styles.is_empty() || load.styles.contains(style)) && !load.without.contains(&style.as_str())
-        };
+        let wanted = |style: &&String| load.styles.is_empty() || load.styles.contains(style);
         let paths: Vec<String> = styles.iter().filter(wanted).map(|style| self.path(style)).collect();
         let (requests, concurrency) = (load.requests.to_string(), load.concurrency.to_string());
         // Workers are there, and have made what they make once.

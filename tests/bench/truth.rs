@@ -44,8 +44,7 @@ fn main() -> ExitCode {
                     5..=99 => 15,
                     _ => concurrency / 8,
                 });
-                let comparison =
-                    server.measure(&python, Load { concurrency, requests, styles: &style, without: &[] });
+                let comparison = server.measure(&python, Load { concurrency, requests, styles: &style });
                 println!("{comparison}");
                 comparison
                     .routes

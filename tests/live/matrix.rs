@@ -5,9 +5,6 @@ use tests::{
     python::Python,
 };
 
-/// A thread that a request starts is lost where somebody else's lock holds it up: it may be a pool's.
-const UNSURE: &str = "thread";
-
 #[test]
 fn uvicorn_on_every_python() {
     Python::all().iter().chain(&Python::builds()).for_each(|python| check("uvicorn", python));
@@ -35,7 +32,7 @@ fn greenlets_are_unknown_and_never_wrong() {
     assert_eq!(comparison.links.wrong, 0, "calls linked to a wrong request");
 }
 
-const LOAD: Load = Load { concurrency: 16, requests: 5, styles: &[], without: &[UNSURE] };
+const LOAD: Load = Load { concurrency: 16, requests: 5, styles: &[] };
 
 #[track_caller]
 fn check(name: &str, python: &Python) {

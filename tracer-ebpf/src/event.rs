@@ -43,6 +43,7 @@ pub mod kind {
     pub const QUEUE_GET: u32 = 51;
     pub const QUEUE_GOT: u32 = 52;
     pub const SAMPLE: u32 = 60;
+    pub const WAITING: u32 = 61;
     /// Kinds are below this; the size of the table of drop counters.
     pub const LIMIT: u32 = 64;
 }
@@ -203,7 +204,8 @@ pub struct Import {
     pub reserved: u32,
 }
 
-/// [`kind::SAMPLE`]: what a thread ran when a timer of its CPU went off. Followed by `copied` bytes: addresses of the
+/// [`kind::SAMPLE`]: what a thread ran when a timer of its CPU went off. [`kind::WAITING`]: what sleeps in a futex that
+/// is not the GIL; its innermost frames alone. Followed by `copied` bytes: addresses of the
 /// code objects of its Python frames, the innermost first.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

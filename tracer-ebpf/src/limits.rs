@@ -16,6 +16,9 @@ pub const SAMPLES_PER_SECOND: u64 = 199;
 /// Python frames of a sample; those further out are left out.
 pub const STACK_FRAMES: usize = 128;
 
+/// Python frames of a thread that is about to wait.
+pub const WAITING_FRAMES: usize = 4;
+
 /// Threads of an interpreter that are looked through for the one that runs; of another one the stack is not seen.
 pub const INTERPRETER_THREADS: usize = 512;
 

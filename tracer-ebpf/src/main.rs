@@ -11,6 +11,7 @@ mod emit;
 mod kernel;
 mod maps;
 mod probes;
+mod stack;
 mod transfer;
 
 #[panic_handler]

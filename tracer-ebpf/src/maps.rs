@@ -54,6 +54,10 @@ pub static THREAD_STATES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(li
 #[map]
 pub static STACK: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
+/// The same for a thread that is about to sleep.
+#[map]
+pub static LOCK: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
 /// What a thread is doing. `op` is 0 outside syscalls; then only `wake_ns` and `waker_tid` mean something.
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -86,6 +86,9 @@ impl KernelOffsets {
 pub struct PythonLayout {
     /// Where the pointer to the main interpreter is.
     pub main_interpreter: u64,
+    /// First address of what holds the GIL, and the one behind its last.
+    pub runtime_start: u64,
+    pub runtime_end: u64,
     /// In an interpreter: the pointer to its first thread.
     pub first_thread: u32,
     /// In a thread: the pointer to the next one, what `pthread_self()` gives there, and the pointer to the innermost

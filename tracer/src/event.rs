@@ -123,6 +123,10 @@ pub enum Body {
     Sample {
         frames: Vec<u64>,
     },
+    /// What the thread sleeps in a futex for that is not the GIL: its innermost code objects. Comes before it sleeps.
+    Waiting {
+        frames: Vec<u64>,
+    },
 }
 
 /// Why a thread is off CPU, by the kernel's task state.

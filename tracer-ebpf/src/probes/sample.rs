@@ -1,103 +1,19 @@
 //! Samples: what Python runs on each CPU, by a timer.
 
-use aya_ebpf::{
-    bindings::BPF_ANY,
-    helpers::{bpf_get_current_task, bpf_probe_read_user},
-    macros::perf_event,
-    programs::PerfEventContext,
-};
-use tracer_ebpf::{
-    event::{Sample, kind},
-    limits::{INTERPRETER_THREADS, STACK_FRAMES},
-    settings::{NONE, PythonLayout},
-};
+use aya_ebpf::{macros::perf_event, programs::PerfEventContext};
+use tracer_ebpf::{event::kind, limits::STACK_FRAMES};
 
-use crate::{
-    connection::now_ns,
-    emit::{Ids, emit_scratch},
-    kernel::{self, offsets},
-    maps::{LAYOUTS, STACK, THREAD_STATES},
-};
-
-/// Lower bits of a pointer to code, which CPython uses for its own ends from 3.14 on.
-const TAG: u64 = 0b111;
+use crate::{connection::now_ns, emit::Ids, kernel, maps::STACK, stack};
 
 /// SAMPLE, for a thread of a traced process that runs Python.
 #[perf_event]
 pub fn sample(_ctx: PerfEventContext) -> u32 {
     let ids = Ids::current();
-    if kernel::is_traced(ids.tgid) {
-        let _ = sample_thread(ids);
+    if kernel::is_traced(ids.tgid)
+        && let Some(layout) = stack::layout(ids.tgid)
+    {
+        // A thread that runs no Python has no stack.
+        let _ = stack::emit::<STACK_FRAMES>(kind::SAMPLE, now_ns(), ids, layout, &STACK);
     }
     0
-}
-
-#[inline(always)]
-fn sample_thread(ids: Ids) -> Option<()> {
-    // SAFETY: user space writes an entry once, before samples of the process are of use.
-    let layout = unsafe { LAYOUTS.get(&ids.tgid) }?;
-    // SAFETY: has no precondition.
-    let task = unsafe { bpf_get_current_task() };
-    let thread_id: u64 = kernel::read(task, offsets().task_fsbase)?;
-    let thread = thread_state(layout, ids.tid, thread_id)?;
-    let mut frame = word(thread, layout.thread_frame)?;
-    if layout.holder_frame != NONE {
-        frame = word(frame, layout.holder_frame)?;
-    }
-    let scratch = STACK.get_ptr_mut(0)?;
-    // SAFETY: the element is this CPU's own, and this program does not come between itself.
-    let scratch = unsafe { &mut *scratch };
-    let [body, frames @ ..] = &mut scratch.body;
-    let frames: *mut u64 = frames.as_mut_ptr();
-    let mut copied = 0;
-    for index in 0..STACK_FRAMES {
-        if frame == 0 {
-            break;
-        }
-        let (Some(code), Some(caller)) = (word(frame, layout.code), word(frame, layout.caller)) else {
-            break;
-        };
-        // SAFETY: frames follow the body, and `Scratch` has room for more of them than the limit.
-        unsafe { frames.add(index).write(code & !TAG) };
-        copied = 8 * (index as u64 + 1);
-        frame = caller;
-    }
-    if copied != 0 {
-        *body = copied;
-        emit_scratch(scratch, kind::SAMPLE, now_ns(), ids, size_of::<Sample>() as u64, copied);
-    }
-    Some(())
-}
-
-/// CPython's state of a thread: where it was found last, or by going through all threads of the main interpreter.
-#[inline(always)]
-fn thread_state(layout: &PythonLayout, tid: u32, thread_id: u64) -> Option<u64> {
-    // SAFETY: a value of eight bytes can't be torn.
-    if let Some(known) = unsafe { THREAD_STATES.get(&tid) }.copied()
-        && word(known, layout.thread_id) == Some(thread_id)
-    {
-        return Some(known);
-    }
-    // SAFETY: the helper checks the address and fails instead of faulting.
-    let interpreter = unsafe { bpf_probe_read_user(layout.main_interpreter as *const u64) }.ok()?;
-    let mut thread = word(interpreter, layout.first_thread)?;
-    for _ in 0..INTERPRETER_THREADS {
-        if thread == 0 {
-            return None;
-        }
-        if word(thread, layout.thread_id)? == thread_id {
-            // A full table evicts another thread.
-            let _ = THREAD_STATES.insert(&tid, &thread, BPF_ANY as u64);
-            return Some(thread);
-        }
-        thread = word(thread, layout.next_thread)?;
-    }
-    None
-}
-
-/// The word at an offset from an address of the process.
-#[inline(always)]
-fn word(base: u64, offset: u32) -> Option<u64> {
-    // SAFETY: the helper checks the address and fails instead of faulting.
-    unsafe { bpf_probe_read_user(base.wrapping_add(u64::from(offset)) as *const u64) }.ok()
 }

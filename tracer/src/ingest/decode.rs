@@ -80,6 +80,7 @@ pub fn kind_name(kind: u32) -> &'static str {
         kind::QUEUE_GET => "queue_get",
         kind::QUEUE_GOT => "queue_got",
         kind::SAMPLE => "sample",
+        kind::WAITING => "waiting",
         _ => "unknown",
     }
 }
@@ -118,11 +119,8 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
         kind::QUEUE_PUT => Body::QueuePut { item: fields.u64()? },
         kind::QUEUE_GET => Body::QueueGet,
         kind::QUEUE_GOT => Body::QueueGot { item: fields.u64()? },
-        kind::SAMPLE => {
-            let (copied, _reserved) = (fields.u32()?, fields.u32()?);
-            let (frames, _rest) = fields.bytes(copied as usize)?.as_chunks();
-            Body::Sample { frames: frames.iter().map(|frame| u64::from_ne_bytes(*frame)).collect() }
-        }
+        kind::SAMPLE => Body::Sample { frames: fields.frames()? },
+        kind::WAITING => Body::Waiting { frames: fields.frames()? },
         _ => return Some(Err(DecodeError::Kind(kind))),
     };
     Some(Ok(body))
@@ -230,6 +228,12 @@ impl<'a> Fields<'a> {
         let copied = Bytes::copy_from_slice(self.bytes(copied as usize)?);
         let marks = Vec::new();
         Some(Ok((Body::Transfer { connection, direction, enter_ns, result, marks }, copied)))
+    }
+
+    fn frames(&mut self) -> Option<Vec<u64>> {
+        let (copied, _reserved) = (self.u32()?, self.u32()?);
+        let (frames, _rest) = self.bytes(copied as usize)?.as_chunks();
+        Some(frames.iter().map(|frame| u64::from_ne_bytes(*frame)).collect())
     }
 
     fn id(&mut self) -> Option<ConnectionId> {

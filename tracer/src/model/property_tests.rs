@@ -133,6 +133,7 @@ fn body() -> impl Strategy<Value = Body> {
             Body::Code { address, function }
         }),
         prop::collection::vec(1u64..6, 0..6).prop_map(|frames| Body::Sample { frames }),
+        prop::collection::vec(1u64..6, 0..3).prop_map(|frames| Body::Waiting { frames }),
         Just(Body::GcStart),
         Just(Body::GcDone),
         Just(Body::ImportStart { module: String::new() }),

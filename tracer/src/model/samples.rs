@@ -61,6 +61,19 @@ impl Samples {
     }
 }
 
+/// What waits for work in a pool, or for anything that others say: Lib/threading.py, Lib/queue.py,
+/// Lib/concurrent/futures/thread.py, Lib/multiprocessing/pool.py.
+fn waits_for_work(function: &Function) -> bool {
+    let name = function.name.rsplit('.').next().unwrap_or_default();
+    let waits = [
+        ("wait", "/threading.py"),
+        ("get", "/queue.py"),
+        ("_worker", "/concurrent/futures/thread.py"),
+        ("worker", "/multiprocessing/pool.py"),
+    ];
+    waits.iter().any(|(of, file)| name == *of && function.file.ends_with(file))
+}
+
 impl Model {
     pub(super) fn code_found(&mut self, tgid: u32, address: u64, function: &Function) {
         let number = self.functions.number(function);
@@ -92,6 +105,15 @@ impl Model {
         for function in stack.iter().filter(|function| seen.insert(**function)) {
             request.ran(*function, *function == innermost);
         }
+    }
+
+    /// A thread is about to sleep in a futex: for a lock, unless these wait for something to do.
+    pub(super) fn waiting(&mut self, tgid: u32, tid: u32, frames: &[u64]) {
+        let codes = self.processes.get(&tgid).map(|process| &process.codes);
+        let innermost = frames.first().and_then(|address| codes?.get(address));
+        let function = innermost.map(|number| &self.functions.list[number.0 as usize]);
+        let at_lock = function.is_some_and(|function| !waits_for_work(function));
+        self.thread(tgid, tid).at_lock = at_lock;
     }
 
     /// What a step ran, as far as samples fell into it.

@@ -36,15 +36,21 @@ impl Model {
         }
         let is_working = !thread.frames.is_empty() || thread.request.is_some();
         thread.on_cpu_since_ns = None;
-        let off = Off { out_ns: at_ns, wake_ns: at_ns, in_ns: at_ns, state, wait, is_gil, is_working };
+        let is_futex = matches!(wait, Wait::Futex { .. });
+        let is_lock = is_futex && !is_gil && thread.at_lock;
+        let off =
+            Off { out_ns: at_ns, wake_ns: at_ns, in_ns: at_ns, state, wait, is_gil, is_lock, is_working };
         thread.off = Some(off);
-        if thread.is_spare(&off) && state == OffState::Sleeping {
+        if thread.is_spare(&off) {
             thread.idle_since_ns.get_or_insert(at_ns);
         }
     }
 
     pub(super) fn switched_in(&mut self, at_ns: u64, tgid: u32, tid: u32, wake_ns: u64, waker_tid: u32) {
         let thread = self.thread(tgid, tid);
+        if thread.off.is_some_and(|off| matches!(off.wait, Wait::Futex { .. }) && !off.is_gil) {
+            thread.at_lock = false;
+        }
         thread.on_cpu_since_ns = Some(at_ns);
         thread.got_cpu_ns = Some(at_ns);
         let Some(mut off) = thread.off.take() else { return };

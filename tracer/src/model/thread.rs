@@ -47,6 +47,8 @@ pub struct Thread {
     pub works_from_queue: bool,
     /// When one that a request started first waited for something to do.
     pub idle_since_ns: Option<u64>,
+    /// The futex that it waits in next is a lock.
+    pub at_lock: bool,
     pub in_gc: bool,
     pub imports: u32,
     /// The last sleep in epoll: when it began, when it was woken, and whether by its time-out.
@@ -111,6 +113,8 @@ pub struct Off {
     pub state: OffState,
     pub wait: Wait,
     pub is_gil: bool,
+    /// It waits for a lock, and not for something to do.
+    pub is_lock: bool,
     /// It was working for somebody then: whoever waits for the thread waits for that work.
     pub is_working: bool,
 }
@@ -164,8 +168,9 @@ impl Thread {
     pub fn is_spare(&self, off: &Off) -> bool {
         self.is_started_by_request
             && self.frames.is_empty()
-            && matches!(off.wait, Wait::Futex { .. })
+            && matches!((off.state, off.wait), (OffState::Sleeping, Wait::Futex { .. }))
             && !off.is_gil
+            && !off.is_lock
     }
 
     /// Whether it does, outside of contexts, what others gave it to do: it wakes others by the locks that it

@@ -54,12 +54,11 @@ impl Codes {
         self.known.retain(|(of, _), _| *of != tgid);
     }
 
-    /// Leaves code objects alone among the frames of a sample, and gives what is to be told of them before it.
+    /// Leaves code objects alone among the frames that an event has, and gives what is to be told of them before it.
     pub fn name(&mut self, sample: &mut Event) -> Vec<Event> {
         let Event { ts_ns, tgid, tid, ref mut body } = *sample;
-        let (Body::Sample { frames }, Some(layout)) = (body, self.layouts.get(&tgid)) else {
-            return Vec::new();
-        };
+        let (Body::Sample { frames } | Body::Waiting { frames }) = body else { return Vec::new() };
+        let Some(layout) = self.layouts.get(&tgid) else { return Vec::new() };
         if self.known.len() >= LIMIT {
             self.known.clear();
         }

@@ -21,20 +21,23 @@ pub struct CodeLayout {
     pub text: u64,
 }
 
-/// Both layouts of a process whose `_PyRuntime` is at `runtime` and whose `PyCode_Type` is at `code_type`; `None` for
+/// Both layouts of a process whose `_PyRuntime` is from the first to before the second of `runtime`, and whose `PyCode_Type` is at `code_type`; `None` for
 /// a version that is not known. `memory` is its memory.
 pub fn layouts(
     version: &str,
-    runtime: u64,
+    runtime: (u64, u64),
     code_type: u64,
     memory: &File,
 ) -> Option<(PythonLayout, CodeLayout)> {
+    let (runtime_start, runtime_end) = runtime;
+    let gil = |(frames, code)| (PythonLayout { runtime_start, runtime_end, ..frames }, code);
     let minor: u32 = version.strip_prefix("3.")?.split('.').next()?.parse().ok()?;
     if let Some(fields) = FIELDS.iter().find(|fields| fields.minors.contains(&minor)) {
-        return Some(fields.layouts(runtime, code_type));
+        return Some(gil(fields.layouts(runtime_start, code_type)));
     }
-    let words = Words::read(memory, runtime)?;
-    DEBUG_OFFSETS.iter().find(|places| places.minor == minor)?.layouts(&words, runtime, code_type)
+    let words = Words::read(memory, runtime_start)?;
+    let places = DEBUG_OFFSETS.iter().find(|places| places.minor == minor)?;
+    places.layouts(&words, runtime_start, code_type).map(gil)
 }
 
 /// Offsets of versions before `_Py_DebugOffsets`, by DWARF of their builds: PyThreadState, PyInterpreterState and
@@ -111,7 +114,7 @@ impl Fields {
             holder_frame: self.holder_frame,
             caller: self.caller,
             code: self.code,
-            reserved: 0,
+            ..PythonLayout::default()
         };
         let Fields { file, name, line, text, .. } = *self;
         (frames, CodeLayout { code_type, object_type: 8, file, name, line, length: 16, text })
@@ -196,7 +199,7 @@ impl Places {
             holder_frame: NONE,
             caller: at(self.caller)?,
             code: at(self.caller + 1)?,
-            reserved: 0,
+            ..PythonLayout::default()
         };
         let object_type = u64::from(at(self.object_type)?);
         // A string begins with the object's header, its length, its hash and its state.

@@ -154,10 +154,16 @@ impl PythonProcess {
     /// Where the process keeps its frames and code; `None` where that is not known of its version.
     pub fn layouts(&self, interpreter: &Binary) -> Option<(PythonLayout, CodeLayout)> {
         let bias = self.binaries.first()?.load_bias;
-        let (runtime, _) = interpreter.runtime?;
+        let (runtime, size) = interpreter.runtime?;
+        let runtime = runtime.wrapping_add(bias);
         let memory = File::open(Entry { tgid: self.tgid }.path("mem")).ok()?;
         let code_type = interpreter.code_type?.wrapping_add(bias);
-        layout::layouts(interpreter.version.as_deref()?, runtime.wrapping_add(bias), code_type, &memory)
+        layout::layouts(
+            interpreter.version.as_deref()?,
+            (runtime, runtime.wrapping_add(size)),
+            code_type,
+            &memory,
+        )
     }
 
     /// What the model is told of the process. `interpreter` is what its first binary holds.

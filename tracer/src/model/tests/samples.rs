@@ -69,3 +69,49 @@ fn a_wait_for_the_gil_names_what_ran_meanwhile() {
     assert_eq!((waits[0].function.function.as_str(), waits[0].tid), ("main", WORKER));
     assert_eq!(waits[0].wait_ns, 5_000 * US);
 }
+
+/// A request starts a thread, which sleeps in a futex at `waiting`, is woken by a step of another request, and calls.
+fn calls_after_a_futex(state: OffState, waiting: &[u64]) -> Vec<usize> {
+    let mut story = with_code();
+    let other = ConnectionId(3);
+    let head = RequestHead { method: "GET".into(), path: "/other".into(), ..RequestHead::default() };
+    let wait_code = function("Condition.wait", "/usr/lib/python3.12/threading.py");
+    story
+        .at(0, Body::Code { address: 0x40, function: wait_code })
+        .opened(0, CALLER, Role::Accepted)
+        .opened(0, other, Role::Accepted)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::Fork { child_tgid: PID, child_tid: WORKER })
+        .exit(30)
+        .on(WORKER)
+        .back(30, 30);
+    if !waiting.is_empty() {
+        story.at(100, Body::Waiting { frames: waiting.to_vec() });
+    }
+    story
+        .at(100, Body::SwitchOut { state, wait: Wait::Futex { address: 0x9000 }, cpu_ns: 0 })
+        .on(PID)
+        .enter(150, 0xb)
+        .transfer((150, 151), other, Direction::Received, 100, vec![Mark::RequestHead { at: 0, head }])
+        .on(WORKER)
+        .at(200, Body::SwitchIn { wake_ns: 200 * US, waker_tid: PID })
+        .tls_opened(210)
+        .call_sent(221);
+    let report = story.report(1_000);
+    report.requests.iter().map(|request| request.calls.len()).collect()
+}
+
+#[test]
+fn a_thread_that_waits_for_a_lock_goes_on_for_its_request() {
+    assert_eq!(calls_after_a_futex(OffState::Sleeping, &[0x10]), [1, 0]);
+    // It was only preempted on its way.
+    assert_eq!(calls_after_a_futex(OffState::Runnable, &[]), [1, 0]);
+}
+
+#[test]
+fn a_thread_that_waits_for_work_may_get_anybodys() {
+    assert_eq!(calls_after_a_futex(OffState::Sleeping, &[0x40, 0x30]), [0, 0]);
+    // What is not seen may be either.
+    assert_eq!(calls_after_a_futex(OffState::Sleeping, &[]), [0, 0]);
+}

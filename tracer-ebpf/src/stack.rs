@@ -1,0 +1,105 @@
+//! Stacks of Python frames, read from the memory of the current process.
+
+use aya_ebpf::{
+    bindings::BPF_ANY,
+    helpers::{bpf_get_current_task, bpf_probe_read_user},
+    maps::PerCpuArray,
+};
+use tracer_ebpf::{
+    event::Sample,
+    limits::INTERPRETER_THREADS,
+    settings::{NONE, PythonLayout},
+};
+
+use crate::{
+    emit::{Ids, emit_scratch},
+    kernel::{self, offsets},
+    maps::{LAYOUTS, Scratch, THREAD_STATES},
+};
+
+/// Lower bits of a pointer to code, which CPython uses for its own ends from 3.14 on.
+const TAG: u64 = 0b111;
+
+/// Where a process keeps its frames; `None` where that is not known.
+#[inline(always)]
+pub fn layout(tgid: u32) -> Option<&'static PythonLayout> {
+    // SAFETY: the kernel keeps an element's memory while a program runs; user space writes it once, before stacks of
+    // the process are of use.
+    unsafe { LAYOUTS.get(&tgid) }
+}
+
+/// Emits the innermost frames of the current thread, as [`Sample`] says. `room` is used by nothing that this could come
+/// between.
+#[inline(always)]
+pub fn emit<const LIMIT: usize>(
+    kind: u32,
+    ts_ns: u64,
+    ids: Ids,
+    layout: &PythonLayout,
+    room: &PerCpuArray<Scratch>,
+) -> Option<()> {
+    // SAFETY: has no precondition.
+    let task = unsafe { bpf_get_current_task() };
+    let thread_id: u64 = kernel::read(task, offsets().task_fsbase)?;
+    let thread = thread_state(layout, ids.tid, thread_id)?;
+    let mut frame = word(thread, layout.thread_frame)?;
+    if layout.holder_frame != NONE {
+        frame = word(frame, layout.holder_frame)?;
+    }
+    let scratch = room.get_ptr_mut(0)?;
+    // SAFETY: the element is this CPU's own, and nothing else uses it meanwhile.
+    let scratch = unsafe { &mut *scratch };
+    let [body, frames @ ..] = &mut scratch.body;
+    let frames: *mut u64 = frames.as_mut_ptr();
+    let mut copied = 0;
+    for index in 0..LIMIT {
+        if frame == 0 {
+            break;
+        }
+        let (Some(code), Some(caller)) = (word(frame, layout.code), word(frame, layout.caller)) else {
+            break;
+        };
+        // SAFETY: frames follow the body, and `Scratch` has room for more of them than the limit.
+        unsafe { frames.add(index).write(code & !TAG) };
+        copied = 8 * (index as u64 + 1);
+        frame = caller;
+    }
+    if copied != 0 {
+        *body = copied;
+        emit_scratch(scratch, kind, ts_ns, ids, size_of::<Sample>() as u64, copied);
+    }
+    Some(())
+}
+
+/// CPython's state of a thread: where it was found last, or by going through all threads of the main interpreter.
+#[inline(always)]
+fn thread_state(layout: &PythonLayout, tid: u32, thread_id: u64) -> Option<u64> {
+    // SAFETY: a value of eight bytes can't be torn.
+    if let Some(known) = unsafe { THREAD_STATES.get(&tid) }.copied()
+        && word(known, layout.thread_id) == Some(thread_id)
+    {
+        return Some(known);
+    }
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    let interpreter = unsafe { bpf_probe_read_user(layout.main_interpreter as *const u64) }.ok()?;
+    let mut thread = word(interpreter, layout.first_thread)?;
+    for _ in 0..INTERPRETER_THREADS {
+        if thread == 0 {
+            return None;
+        }
+        if word(thread, layout.thread_id)? == thread_id {
+            // A full table evicts another thread.
+            let _ = THREAD_STATES.insert(&tid, &thread, BPF_ANY as u64);
+            return Some(thread);
+        }
+        thread = word(thread, layout.next_thread)?;
+    }
+    None
+}
+
+/// The word at an offset from an address of the process.
+#[inline(always)]
+fn word(base: u64, offset: u32) -> Option<u64> {
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    unsafe { bpf_probe_read_user(base.wrapping_add(u64::from(offset)) as *const u64) }.ok()
+}
