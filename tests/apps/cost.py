@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-LOOP_STEPS = 200_000
+LOOP_STEPS = 4_000_000
 THREAD_ROUNDS = 8_000
 
 

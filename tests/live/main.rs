@@ -4,6 +4,7 @@ mod adversity;
 mod application;
 mod functions;
 mod matrix;
+mod pace;
 mod safety;
 mod survival;
 mod truth;

@@ -127,6 +127,8 @@ pub enum Body {
     Waiting {
         frames: Vec<u64>,
     },
+    /// From here on the steps of the process are not followed: they are too many.
+    Unfollowed,
 }
 
 /// Why a thread is off CPU, by the kernel's task state.

@@ -75,14 +75,24 @@ impl UprobePrograms {
         UprobePrograms { entry, exit, kind }
     }
 
-    /// Attaches all points that the kernel takes. Fails if it takes none.
-    pub fn attach(&self, file: &File, points: &[UprobePoint]) -> Result<Attached, AttachError> {
+    /// Whether points can be attached in one process alone.
+    pub fn can_choose(&self) -> bool {
+        self.kind == ProgramKind::Multi
+    }
+
+    /// Attaches all points that the kernel takes, in one process or in every. Fails if it takes none.
+    pub fn attach(
+        &self,
+        file: &File,
+        points: &[UprobePoint],
+        tgid: Option<u32>,
+    ) -> Result<Attached, AttachError> {
         let mut attached = Attached { links: Vec::new(), refused: Vec::new() };
         for returns in [false, true] {
             let group: Vec<UprobePoint> =
                 points.iter().copied().filter(|point| point.returns == returns).collect();
             if !group.is_empty() {
-                self.attach_group(file, &group, returns, &mut attached);
+                self.attach_group(file, &group, returns, tgid, &mut attached);
             }
         }
         match attached.refused.first() {
@@ -96,16 +106,23 @@ impl UprobePrograms {
     }
 
     /// All in one link; if the kernel refuses it, each on its own, to find which it refuses.
-    fn attach_group(&self, file: &File, group: &[UprobePoint], returns: bool, attached: &mut Attached) {
+    fn attach_group(
+        &self,
+        file: &File,
+        group: &[UprobePoint],
+        returns: bool,
+        tgid: Option<u32>,
+        attached: &mut Attached,
+    ) {
         if self.kind == ProgramKind::Multi
-            && let Ok(link) = self.attach_multi(file, group, returns)
+            && let Ok(link) = self.attach_multi(file, group, returns, tgid)
         {
             attached.links.push(link);
             return;
         }
         for point in group {
             let result = match self.kind {
-                ProgramKind::Multi => self.attach_multi(file, &[*point], returns),
+                ProgramKind::Multi => self.attach_multi(file, &[*point], returns, tgid),
                 ProgramKind::Single => self.attach_single(file, point),
             };
             match result {
@@ -117,9 +134,15 @@ impl UprobePrograms {
         }
     }
 
-    fn attach_multi(&self, file: &File, points: &[UprobePoint], returns: bool) -> io::Result<Link> {
+    fn attach_multi(
+        &self,
+        file: &File,
+        points: &[UprobePoint],
+        returns: bool,
+        tgid: Option<u32>,
+    ) -> io::Result<Link> {
         let program = if returns { &self.exit } else { &self.entry };
-        let link = sys::link_uprobe_multi(program, &path_of(file), points, returns)?;
+        let link = sys::link_uprobe_multi(program, &path_of(file), points, returns, tgid)?;
         Ok(Link { _link: link, _event: None })
     }
 

@@ -180,10 +180,20 @@ impl Probes {
         self.watch.set(0, if on { watch::EXEC } else { 0 }, 0)
     }
 
-    /// Attaches points of a binary, for all its processes; only traced ones give events.
-    pub fn attach(&self, file: &File, points: &[UprobePoint]) -> Result<Attached, AttachError> {
+    /// Whether points can be attached in one process alone: from 6.6 on.
+    pub fn can_choose(&self) -> bool {
+        self.uprobes.as_ref().is_ok_and(UprobePrograms::can_choose)
+    }
+
+    /// Attaches points of a binary, in one process or in all of them; only traced ones give events.
+    pub fn attach(
+        &self,
+        file: &File,
+        points: &[UprobePoint],
+        tgid: Option<u32>,
+    ) -> Result<Attached, AttachError> {
         match &self.uprobes {
-            Ok(programs) => programs.attach(file, points),
+            Ok(programs) => programs.attach(file, points, tgid),
             Err(reason) => Err(AttachError::NotLoaded(reason.clone())),
         }
     }

@@ -64,16 +64,17 @@ pub fn load_uprobe_program(name: &str, instructions: &[bpf_insn], kind: ProgramK
 /// kind of link.
 pub fn has_uprobe_multi(program: &OwnedFd) -> bool {
     let point = UprobePoint { offset: 0, semaphore: 0, cookie: 0, returns: false };
-    let result = link_uprobe_multi(program, "/", &[point], false);
+    let result = link_uprobe_multi(program, "/", &[point], false, None);
     result.is_err_and(|error| error.raw_os_error() == Some(libc::EBADF))
 }
 
-/// Attaches a multi program to all points of the file at `path`, of every process.
+/// Attaches a multi program to all points of the file at `path`, of one process or of every.
 pub fn link_uprobe_multi(
     program: &OwnedFd,
     path: &str,
     points: &[UprobePoint],
     returns: bool,
+    tgid: Option<u32>,
 ) -> io::Result<OwnedFd> {
     let path = CString::new(path)?;
     let offsets: Vec<u64> = points.iter().map(|point| point.offset).collect();
@@ -93,6 +94,7 @@ pub fn link_uprobe_multi(
         multi.cookies = cookies.as_ptr() as u64;
         multi.cnt = points.len() as u32;
         multi.flags = if returns { MULTI_RETURN } else { 0 };
+        multi.pid = tgid.unwrap_or(0);
     }
     bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr)
 }

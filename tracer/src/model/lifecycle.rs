@@ -22,6 +22,7 @@ impl Model {
         let (owner, request) = (self.owner(tgid, tid), self.works_for(tgid, tid));
         let mut child = Thread::new(child_tgid);
         child.work_since_ns = Some(at_ns);
+        child.juggles = child_tgid == tgid && self.process(tgid).is_unfollowed;
         if child_tgid == tgid {
             child.request = owner;
             child.bound_ns = at_ns;
@@ -140,6 +141,11 @@ impl Model {
         if !self.threads.contains_key(&tid) {
             self.process(tgid).n_threads += 1;
         }
-        self.threads.entry(tid).or_insert_with(|| Thread::new(tgid))
+        let juggles = self.process(tgid).is_unfollowed;
+        self.threads.entry(tid).or_insert_with(|| {
+            let mut thread = Thread::new(tgid);
+            thread.juggles = juggles;
+            thread
+        })
     }
 }

@@ -126,6 +126,7 @@ impl Model {
             Body::ImportStart { .. } => self.importing(ts_ns, tgid, tid, 1),
             Body::ImportDone => self.importing(ts_ns, tgid, tid, -1),
             Body::Code { address, function } => self.code_found(tgid, *address, function),
+            Body::Unfollowed => self.unfollowed(ts_ns, tgid),
             Body::Waiting { frames } => self.waiting(tgid, tid, frames),
             Body::Sample { frames } => self.sampled(ts_ns, tgid, tid, frames),
             Body::Loss { kind, count, since_ns } => self.lost(kind, *count, *since_ns),

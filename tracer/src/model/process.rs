@@ -25,6 +25,8 @@ pub struct Process {
     pub parent: Option<u32>,
     /// When its parent made it; `None` once it runs another program.
     pub forked_ns: Option<u64>,
+    /// Its steps are not seen.
+    pub is_unfollowed: bool,
     /// It accepts connections, or a child of it does.
     pub is_server: bool,
     pub n_threads: usize,

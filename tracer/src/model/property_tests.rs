@@ -134,6 +134,7 @@ fn body() -> impl Strategy<Value = Body> {
         }),
         prop::collection::vec(1u64..6, 0..6).prop_map(|frames| Body::Sample { frames }),
         prop::collection::vec(1u64..6, 0..3).prop_map(|frames| Body::Waiting { frames }),
+        Just(Body::Unfollowed),
         Just(Body::GcStart),
         Just(Body::GcDone),
         Just(Body::ImportStart { module: String::new() }),

@@ -15,6 +15,12 @@ use crate::{
     },
 };
 
+/// Why nothing of a process is known but its requests.
+const GREENLETS: &str = "it serves several requests by turns without contexts, as gevent and eventlet do, so whose work it \
+                         does can't be seen: threads can (gunicorn --worker-class gthread)";
+const TOO_FAST: &str = "its event loop takes so many steps that following them would cost it more than a tenth of its CPU \
+                        time, so they are no longer followed: give a loop more to do in each step";
+
 impl Model {
     pub(super) fn context_entered(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64) {
         self.is_on_cpu(at_ns, tgid, tid);
@@ -175,24 +181,39 @@ impl Model {
         let is_loop = tid == tgid || thread.last_epoll.is_some();
         if is_open && is_loop && !thread.enters_contexts && !thread.juggles {
             thread.juggles = true;
-            self.greenlets_found(tgid);
+            self.hide(tgid, GREENLETS);
         }
         self.thread(tgid, tid).juggles
     }
 
-    /// From here on a thread of this process gives nothing but when requests come and are answered.
-    fn greenlets_found(&mut self, tgid: u32) {
+    /// From here on nothing shows whose steps a process takes.
+    pub(super) fn unfollowed(&mut self, at_ns: u64, tgid: u32) {
+        let own = self.threads.iter().filter(|(_, thread)| thread.tgid == tgid);
+        let tids: Vec<u32> = own.map(|(tid, _)| *tid).collect();
+        for tid in tids {
+            self.unbind_thread(at_ns, tid);
+            let thread = self.thread(tgid, tid);
+            thread.frames.clear();
+            thread.juggles = true;
+        }
+        for id in self.requests.open_of(tgid) {
+            if let Some(request) = self.requests.get_mut(id) {
+                request.complete = false;
+            }
+        }
+        self.process(tgid).is_unfollowed = true;
+        self.hide(tgid, TOO_FAST);
+    }
+
+    /// From here on threads of this process give nothing but when requests come and are answered.
+    fn hide(&mut self, tgid: u32, reason: &str) {
         let Some(KnownProcess { facts, .. }) = self.facts.get_mut(&tgid) else { return };
         let hidden = Bucket::ALL
             .iter()
             .filter(|bucket| !matches!(bucket, Bucket::Client | Bucket::Unattributed))
             .filter(|bucket| !facts.unknown.iter().any(|unknown| unknown.bucket == bucket.name()));
-        let unknown = hidden.map(|bucket| Unknown {
-            bucket: bucket.name().to_owned(),
-            reason: "it serves several requests by turns without contexts, as gevent and eventlet do, so whose work \
-                     it does can't be seen: threads can (gunicorn --worker-class gthread)"
-                .to_owned(),
-        });
+        let unknown =
+            hidden.map(|bucket| Unknown { bucket: bucket.name().to_owned(), reason: reason.to_owned() });
         facts.unknown.extend(unknown.collect::<Vec<_>>());
     }
 

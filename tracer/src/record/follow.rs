@@ -2,12 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use tracer_ebpf::cookie;
 
 use crate::{
     attach::{
@@ -16,24 +14,22 @@ use crate::{
     },
     event::{Body, Event, ProcessFacts, Unknown},
     python::{
-        binary::{self, Binary, FileId, PythonPoint, Role},
+        binary::{Binary, FileId},
         discover,
-        operand::Operand,
         process::{self, Expectation, PythonProcess},
         queue,
     },
     record::{
         InputSender,
+        attachments::{Attachments, MAX_BINARIES},
         pipeline::{Input, Start, Started, monotonic_ns},
+        points::uprobe_point,
     },
     report::bucket::Bucket,
 };
 
 /// How long a program that needs libpython may take to map it.
 const MAPPING_TIME: Duration = Duration::from_secs(10);
-
-/// Binaries that stay attached; another one gives nothing more than kernel events.
-const MAX_BINARIES: usize = 256;
 
 pub struct Follower {
     probes: Probes,
@@ -42,22 +38,13 @@ pub struct Follower {
     is_host: bool,
     /// Process ids that were asked for, while they live.
     wanted: HashSet<u32>,
-    binaries: HashMap<FileId, Arc<Attachment>>,
+    attachments: Attachments,
     /// Libraries of `_queue` with their points attached, or why not.
     queues: HashMap<FileId, Result<Attached, String>>,
     /// Processes that will map Python, and until when they are looked at.
     expected: HashMap<u32, Instant>,
     losses: BTreeMap<&'static str, u64>,
     losses_since_ns: u64,
-}
-
-/// A file that contains CPython, with its points attached.
-struct Attachment {
-    binary: Binary,
-    /// Buckets that this lost because a point could not be attached.
-    unknown: Vec<Unknown>,
-    /// Detaches when it is dropped.
-    _attached: Option<Attached>,
 }
 
 impl Follower {
@@ -67,7 +54,7 @@ impl Follower {
             input,
             is_host: false,
             wanted: HashSet::new(),
-            binaries: HashMap::new(),
+            attachments: Attachments::default(),
             queues: HashMap::new(),
             expected: HashMap::new(),
             losses: BTreeMap::new(),
@@ -110,11 +97,14 @@ impl Follower {
                 // One that ended is no longer in the table of the probes, unless it just was put there.
                 let _ = self.probes.untrace(tgid);
                 self.probes.forget_layout(tgid);
+                self.attachments.ended(tgid);
             }
-            // A copy of a process that is known: the model has its facts, and its binary is attached.
-            Start::Fork => {}
+            // A copy of a process that is known: the model has its facts.
+            Start::Fork { parent } => self.attachments.forked(&self.probes, parent, tgid),
+            Start::TooFast => self.too_fast(tgid),
             Start::Exec => {
                 self.probes.forget_layout(tgid);
+                self.attachments.ended(tgid);
                 if self.is_host && !self.may_be_python(tgid) {
                     return;
                 }
@@ -124,6 +114,18 @@ impl Follower {
                 self.expected.insert(tgid, Instant::now() + MAPPING_TIME);
                 self.examine(tgid);
             }
+        }
+    }
+
+    /// A process takes so many steps that following them slows it down: they are left alone from now on.
+    fn too_fast(&mut self, tgid: u32) {
+        let Some(others) = self.attachments.detach(&self.probes, tgid) else { return };
+        let now_ns = monotonic_ns();
+        self.tell(tgid, now_ns, Body::Unfollowed);
+        if !others.is_empty() {
+            // While their points were attached anew, they may have left steps.
+            let body = Body::Loss { kind: "context_exit".to_owned(), count: 1, since_ns: now_ns };
+            self.tell(0, now_ns, body);
         }
     }
 
@@ -175,7 +177,7 @@ impl Follower {
     fn examine(&mut self, tgid: u32) {
         // A process that died in between has nothing to be told about.
         let Ok(Some(process)) = process::inspect(tgid) else { return };
-        let Some(interpreter) = self.attach_all(&process) else { return };
+        let Some(interpreter) = self.attachments.add(&self.probes, &process) else { return };
         self.expected.remove(&tgid);
         let mut facts: ProcessFacts = process.facts(&interpreter.binary);
         facts.unknown.extend(interpreter.unknown.iter().cloned());
@@ -200,30 +202,6 @@ impl Follower {
         self.tell(tgid, monotonic_ns(), Body::Process(facts));
     }
 
-    /// Attaches every Python that a process maps; gives the first, its interpreter.
-    fn attach_all(&mut self, process: &PythonProcess) -> Option<Arc<Attachment>> {
-        let mut interpreter = None;
-        for mapped in &process.binaries {
-            let attachment = match self.binaries.get(&mapped.identity) {
-                Some(known) => known.clone(),
-                None if self.binaries.len() >= MAX_BINARIES => continue,
-                None => {
-                    let attachment = match binary::inspect(&mapped.file) {
-                        Ok(binary) => Arc::new(self.attach(&mapped.file, binary)),
-                        Err(error) => {
-                            eprintln!("tracer: {}: {error}", mapped.path);
-                            continue;
-                        }
-                    };
-                    self.binaries.insert(mapped.identity, attachment.clone());
-                    attachment
-                }
-            };
-            interpreter.get_or_insert(attachment);
-        }
-        interpreter
-    }
-
     /// Attaches what hands work to the threads of a pool.
     fn attach_queue(&mut self, process: &PythonProcess, interpreter: &Binary) -> Result<(), String> {
         let library = process.queue_library(interpreter)?;
@@ -234,39 +212,13 @@ impl Follower {
         let attached = self.queues.entry(identity).or_insert_with(|| {
             let points = queue::points(&library).map_err(|error| error.to_string())?;
             let points: Vec<UprobePoint> = points.iter().map(uprobe_point).collect();
-            let attached = self.probes.attach(&library, &points).map_err(|error| error.to_string())?;
+            let attached = self.probes.attach(&library, &points, None).map_err(|error| error.to_string())?;
             match attached.refused.first() {
                 Some(refused) => Err(refused.reason.clone()),
                 None => Ok(attached),
             }
         });
         attached.as_ref().map(|_| ()).map_err(Clone::clone)
-    }
-
-    fn attach(&self, file: &std::fs::File, binary: Binary) -> Attachment {
-        let points: Vec<UprobePoint> = binary.points.iter().map(uprobe_point).collect();
-        let mut unknown = Vec::new();
-        let attached = match self.probes.attach(file, &points) {
-            Ok(attached) => {
-                for refused in &attached.refused {
-                    let point = binary.points.iter().find(|point| uprobe_point(point) == refused.point);
-                    if let Some(bucket) = point.and_then(|point| bucket_of(point.role)) {
-                        let reason = refused.reason.clone();
-                        unknown.push(Unknown { bucket: bucket.to_owned(), reason });
-                    }
-                }
-                Some(attached)
-            }
-            Err(error) => {
-                let roles: HashSet<_> =
-                    binary.points.iter().filter_map(|point| bucket_of(point.role)).collect();
-                for bucket in roles {
-                    unknown.push(Unknown { bucket: bucket.to_owned(), reason: error.to_string() });
-                }
-                None
-            }
-        };
-        Attachment { binary, unknown, _attached: attached }
     }
 
     fn tell(&self, tgid: u32, ts_ns: u64, body: Body) {
@@ -282,49 +234,6 @@ fn buckets_of(probe: &str) -> &'static [&'static str] {
         "inet_sock_set_state" => &["llm.connect"],
         "uprobes" => &["wait.loop", "wait.executor", "python.gc", "python.import"],
         _ => &[],
-    }
-}
-
-/// The bucket that is unknown without a point.
-fn bucket_of(role: Role) -> Option<&'static str> {
-    match role {
-        Role::GcStart | Role::GcDone => Some("python.gc"),
-        Role::ImportStart | Role::ImportDone => Some("python.import"),
-        Role::QueuePut | Role::QueueGet | Role::QueueGot => Some("wait.executor"),
-        _ => Some("wait.loop"),
-    }
-}
-
-fn uprobe_point(point: &PythonPoint) -> UprobePoint {
-    use cookie::role;
-    let role = match point.role {
-        Role::ContextEnter => role::CONTEXT_RUN,
-        Role::ContextExit => role::CONTEXT_LEAVE,
-        Role::ContextEnterExported => role::CONTEXT_ENTER,
-        Role::ContextExitExported => role::CONTEXT_EXIT,
-        Role::ContextCopied => role::CONTEXT_COPY,
-        Role::ContextEnded => role::CONTEXT_END,
-        Role::GcStart => role::GC_START,
-        Role::GcDone => role::GC_DONE,
-        Role::ImportStart => role::IMPORT_START,
-        Role::ImportDone => role::IMPORT_DONE,
-        Role::QueuePut => role::QUEUE_PUT,
-        Role::QueueGet => role::QUEUE_GET,
-        Role::QueueGot => role::QUEUE_GOT,
-    };
-    UprobePoint {
-        offset: point.point.offset,
-        semaphore: point.point.semaphore,
-        cookie: cookie::pack(role, point.operand.map_or(cookie::Operand::None, packed)),
-        returns: point.role.returns(),
-    }
-}
-
-fn packed(operand: Operand) -> cookie::Operand {
-    let register = operand.register.encoding();
-    match operand.displacement {
-        None => cookie::Operand::Register(register),
-        Some(displacement) => cookie::Operand::Memory { base: register, displacement },
     }
 }
 

@@ -1,8 +1,11 @@
 //! Recording: starts what is to be traced, follows it, and makes the capture and the report.
 
 mod command;
+mod attachments;
 mod follow;
+mod pace;
 mod pipeline;
+mod points;
 
 use std::{
     fs::File,

@@ -16,6 +16,7 @@ use std::{
 use anyhow::anyhow;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::pace::Pace;
 use crate::{
     capture,
     event::{Body, Event},
@@ -43,7 +44,7 @@ pub enum Input {
     Finish,
 }
 
-/// A process that started, or started another program.
+/// A process that started, or what else became of one.
 #[derive(Clone, Copy, Debug)]
 pub struct Started {
     pub tgid: u32,
@@ -52,10 +53,14 @@ pub struct Started {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    Fork,
+    Fork {
+        parent: u32,
+    },
     Exec,
     /// It ended.
     Exit,
+    /// It takes more steps than can be followed at little cost.
+    TooFast,
 }
 
 /// What the thread leaves at its end.
@@ -94,6 +99,7 @@ impl Pipeline {
             order: Order::default(),
             sleep_ends: SleepEnds::default(),
             codes: Codes::default(),
+            pace: Pace::default(),
             wire: Wire::new(vendors.clone()),
             capture,
             capture_error,
@@ -151,6 +157,7 @@ struct Stage {
     order: Order,
     sleep_ends: SleepEnds,
     codes: Codes,
+    pace: Pace,
     wire: Wire,
     capture: Option<capture::Writer<BufWriter<File>>>,
     capture_error: Option<io::Error>,
@@ -199,10 +206,11 @@ impl Stage {
     }
 
     /// Who started is told at once: what is to be attached should be so before the program gets far.
-    fn tell(&self, event: &Event) {
+    fn tell(&mut self, event: &Event) {
         let started = match event.body {
+            _ if self.pace.is_too_fast(event) => Started { tgid: event.tgid, by: Start::TooFast },
             Body::Fork { child_tgid, .. } if child_tgid != event.tgid => {
-                Started { tgid: child_tgid, by: Start::Fork }
+                Started { tgid: child_tgid, by: Start::Fork { parent: event.tgid } }
             }
             Body::Exec => Started { tgid: event.tgid, by: Start::Exec },
             Body::ProcessEnd => Started { tgid: event.tgid, by: Start::Exit },

@@ -43,3 +43,25 @@ fn a_loop_that_reads_between_its_steps_is_known() {
     assert_eq!(buckets(&report, 0)[0].0, "python.cpu");
     assert_eq!(report.capture.unknown, []);
 }
+
+#[test]
+fn a_process_whose_steps_are_too_many_gives_its_requests_and_nothing_else() {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .at(5, Body::Unfollowed)
+        .arrival(10, CALLER, 100)
+        .request_read(10)
+        .tls_opened(20)
+        .call_sent(31)
+        .answer_sent(500);
+    let report = story.report(1_000);
+    let request = &report.requests[0];
+    assert_eq!((request.wall_ns, request.status, request.calls.len()), (490 * US, Some(200), 0));
+    assert_eq!(request.buckets.get(Bucket::PythonCpu), None);
+    assert!(
+        report.capture.unknown.iter().any(|unknown| unknown.reason.contains("no longer followed")),
+        "{:?}",
+        report.capture
+    );
+}

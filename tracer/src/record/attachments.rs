@@ -1,0 +1,201 @@
+//! What is attached in the files that contain CPython: in all processes of a file, until one of them takes so many steps
+//! that this slows it down; from then on in each of the others.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    sync::Arc,
+};
+
+use crate::{
+    attach::{
+        link::{Attached, UprobePoint},
+        load::Probes,
+    },
+    event::Unknown,
+    python::{
+        binary::{self, Binary, FileId, PythonPoint, Role},
+        process::PythonProcess,
+    },
+    record::points::{bucket_of, uprobe_point},
+};
+
+/// Binaries that stay attached; another one gives nothing more than kernel events.
+pub const MAX_BINARIES: usize = 256;
+
+#[derive(Default)]
+pub struct Attachments {
+    by_file: HashMap<FileId, Attachment>,
+    /// The files of each process.
+    files: HashMap<u32, Vec<FileId>>,
+    /// Processes whose steps are not followed.
+    too_fast: HashSet<u32>,
+}
+
+/// What is known of a process by its interpreter's file.
+#[derive(Clone)]
+pub struct Interpreter {
+    pub binary: Arc<Binary>,
+    /// Buckets that it lost because a point could not be attached.
+    pub unknown: Vec<Unknown>,
+}
+
+/// A file that contains CPython, with its points attached. Dropping it detaches them.
+struct Attachment {
+    interpreter: Interpreter,
+    file: File,
+    steps: Vec<UprobePoint>,
+    attached: Steps,
+    /// Points that are no steps'.
+    _rest: Option<Attached>,
+}
+
+enum Steps {
+    Everywhere { _attached: Option<Attached> },
+    In(HashMap<u32, Option<Attached>>),
+}
+
+impl Attachments {
+    /// Attaches every Python that a process maps; gives the first, its interpreter.
+    pub fn add(&mut self, probes: &Probes, process: &PythonProcess) -> Option<Interpreter> {
+        let tgid = process.tgid;
+        let mut interpreter = None;
+        let mut files = Vec::new();
+        for mapped in &process.binaries {
+            if !self.by_file.contains_key(&mapped.identity) {
+                if self.by_file.len() >= MAX_BINARIES {
+                    continue;
+                }
+                match attach(probes, &mapped.file) {
+                    Ok(attachment) => self.by_file.insert(mapped.identity, attachment),
+                    Err(error) => {
+                        eprintln!("tracer: {}: {error}", mapped.path);
+                        continue;
+                    }
+                };
+            }
+            files.push(mapped.identity);
+            interpreter = interpreter.or(self.by_file.get(&mapped.identity).map(|of| of.interpreter.clone()));
+        }
+        self.files.insert(tgid, files);
+        self.join(probes, tgid);
+        interpreter
+    }
+
+    /// A process is the copy of another one.
+    pub fn forked(&mut self, probes: &Probes, tgid: u32, child_tgid: u32) {
+        if let Some(files) = self.files.get(&tgid).cloned() {
+            self.files.insert(child_tgid, files);
+            self.join(probes, child_tgid);
+        }
+    }
+
+    /// A process ended, or runs another program.
+    pub fn ended(&mut self, tgid: u32) {
+        self.too_fast.remove(&tgid);
+        for file in self.files.remove(&tgid).unwrap_or_default() {
+            if let Some(Attachment { attached: Steps::In(processes), .. }) = self.by_file.get_mut(&file) {
+                processes.remove(&tgid);
+            }
+        }
+    }
+
+    /// Follows the steps of a process no longer. Gives the others of its files, which missed some meanwhile; `None`
+    /// where the kernel can't choose, and nothing was done.
+    pub fn detach(&mut self, probes: &Probes, tgid: u32) -> Option<Vec<u32>> {
+        if !probes.can_choose() || !self.too_fast.insert(tgid) {
+            return None;
+        }
+        let files = self.files.get(&tgid).cloned().unwrap_or_default();
+        for file in &files {
+            let Some(attachment) = self.by_file.get_mut(file) else { continue };
+            match &mut attachment.attached {
+                // Both at once would tell every step twice.
+                attached @ Steps::Everywhere { .. } => *attached = Steps::In(HashMap::new()),
+                Steps::In(processes) => drop(processes.remove(&tgid)),
+            }
+        }
+        let shares = |of: &Vec<FileId>| of.iter().any(|file| files.contains(file));
+        let users = self.files.iter().filter(|(user, of)| **user != tgid && shares(of));
+        let others: Vec<u32> = users.map(|(user, _)| *user).collect();
+        others.iter().for_each(|other| self.join(probes, *other));
+        Some(others)
+    }
+
+    /// Attaches in a process what is not attached in all.
+    fn join(&mut self, probes: &Probes, tgid: u32) {
+        if self.too_fast.contains(&tgid) {
+            return;
+        }
+        for file in self.files.get(&tgid).into_iter().flatten() {
+            let Some(attachment) = self.by_file.get_mut(file) else { continue };
+            if let Steps::In(processes) = &mut attachment.attached {
+                // Of one that ended meanwhile nothing is to be told.
+                let attach = || probes.attach(&attachment.file, &attachment.steps, Some(tgid)).ok();
+                processes.entry(tgid).or_insert_with(attach);
+            }
+        }
+    }
+}
+
+fn attach(probes: &Probes, file: &File) -> anyhow::Result<Attachment> {
+    let binary = binary::inspect(file)?;
+    let mut unknown = Vec::new();
+    let (steps, rest): (Vec<&PythonPoint>, Vec<&PythonPoint>) =
+        binary.points.iter().partition(|point| is_of_steps(point.role));
+    let everywhere = attach_points(probes, file, &steps, &mut unknown);
+    let rest = attach_points(probes, file, &rest, &mut unknown);
+    let steps = steps.into_iter().map(uprobe_point).collect();
+    let file = file.try_clone()?;
+    let interpreter = Interpreter { binary: Arc::new(binary), unknown };
+    Ok(Attachment {
+        interpreter,
+        file,
+        steps,
+        attached: Steps::Everywhere { _attached: everywhere },
+        _rest: rest,
+    })
+}
+
+/// Whether a point is hit at every step.
+fn is_of_steps(role: Role) -> bool {
+    matches!(
+        role,
+        Role::ContextEnter
+            | Role::ContextExit
+            | Role::ContextEnterExported
+            | Role::ContextExitExported
+            | Role::ContextCopied
+            | Role::ContextEnded
+    )
+}
+
+fn attach_points(
+    probes: &Probes,
+    file: &File,
+    points: &[&PythonPoint],
+    unknown: &mut Vec<Unknown>,
+) -> Option<Attached> {
+    let uprobes: Vec<UprobePoint> = points.iter().map(|point| uprobe_point(point)).collect();
+    if uprobes.is_empty() {
+        return None;
+    }
+    match probes.attach(file, &uprobes, None) {
+        Ok(attached) => {
+            for refused in &attached.refused {
+                let point = points.iter().find(|point| uprobe_point(point) == refused.point);
+                if let Some(bucket) = point.and_then(|point| bucket_of(point.role)) {
+                    unknown.push(Unknown { bucket: bucket.to_owned(), reason: refused.reason.clone() });
+                }
+            }
+            Some(attached)
+        }
+        Err(error) => {
+            let buckets: HashSet<_> = points.iter().filter_map(|point| bucket_of(point.role)).collect();
+            let reason = error.to_string();
+            let lost = |bucket: &str| Unknown { bucket: bucket.to_owned(), reason: reason.clone() };
+            unknown.extend(buckets.into_iter().map(lost));
+            None
+        }
+    }
+}
