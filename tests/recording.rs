@@ -39,6 +39,11 @@ impl<'lab> Recording<'lab> {
         self.process.wait_for_stderr(READY, LIMIT);
     }
 
+    /// The file that it writes.
+    pub fn capture(&self) -> &Path {
+        &self.capture
+    }
+
     pub fn process(&self) -> &Running {
         &self.process
     }

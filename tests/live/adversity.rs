@@ -1,6 +1,11 @@
 //! What can go wrong on a machine, and what the tracer says then.
 
-use std::{fs, process::Command};
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::BufReader,
+    process::Command,
+};
 
 use tests::{
     lab::{LIMIT, Lab},
@@ -8,6 +13,7 @@ use tests::{
     recording::{Recording, program},
     running::Running,
 };
+use tracer::capture::Capture;
 
 use crate::application::{chat, traced};
 
@@ -25,6 +31,26 @@ fn a_ring_buffer_too_small_is_counted_and_marks_requests() {
     assert!(lost > 0, "16 KiB are too few for this load");
     assert!(report.requests.iter().any(|request| !request.complete), "requests that lost events say so");
     assert!(finished.stdout.contains("lost"), "the text report says so:\n{}", finished.stdout);
+}
+
+#[test]
+fn fifty_thousand_events_a_second_lose_nothing() {
+    const RATE: usize = 50_000;
+    const SECONDS: usize = 5;
+    let lab = Lab::start();
+    // Some more, since what is asked for is not kept to the letter on a busy machine.
+    let rate = (RATE * 6 / 5).to_string();
+    let mut command = Python::system().command("python");
+    command.extend(["events.py", &rate, &SECONDS.to_string()].map(OsString::from));
+    let recording = Recording::start(&lab, "events", traced(command));
+    let capture = recording.capture().to_owned();
+    let (_, report) = recording.finish();
+    let events =
+        Capture::read(BufReader::new(File::open(&capture).expect("open it"))).expect("read it").events;
+    eprintln!("{} events in {SECONDS} s and the start of Python", events.len());
+    assert!(events.len() > RATE * SECONDS, "{} events are too few", events.len());
+    assert_eq!(report.capture.lost_events.values().sum::<u64>(), 0, "{:?}", report.capture.lost_events);
+    assert!(report.requests.iter().all(|request| request.complete));
 }
 
 #[test]
