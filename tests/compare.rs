@@ -137,6 +137,10 @@ fn call_series(links: &Links, calls: &[(String, &Call)], truth: &Truth) -> Vec<S
     for (call, exchange) in
         links.pairs.iter().map(|&(call, exchange)| (calls[call].1, &truth.exchanges[exchange]))
     {
+        if call.first_byte_ns.is_none() {
+            // It was given up before.
+            continue;
+        }
         first_byte.add(call.first_byte_ns, exchange.first_byte_ns(), call.wall_ns);
         if exchange.sent_ns.len() > 1 {
             stream.add(call.stream_ns, exchange.stream_ns(), call.wall_ns);

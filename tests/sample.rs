@@ -7,8 +7,8 @@ use tracer::report::{
         WaitGil, WaitLoop, WaitSleep,
     },
     types::{
-        Background, Buckets, Call, Capture, Frame, Function, Kind, Process, Report, Request, Segment, Step,
-        UnknownBucket,
+        Background, Buckets, Call, Capture, Delay, Frame, Function, Kind, Process, Report, Request, Segment,
+        Step, UnknownBucket,
     },
 };
 
@@ -105,6 +105,13 @@ fn held_back() -> Request {
         ..call(&request, 0, 3, 940, 0)
     }];
     request.complete = false;
+    let function = Some(Frame { function: "summary".to_owned(), file: "/srv/app.py".to_owned(), line: 52 });
+    request.delays = vec![Delay {
+        request: "4".to_owned(),
+        route: "POST /summary".to_owned(),
+        function,
+        wait_ns: 640 * MS,
+    }];
     request
 }
 
@@ -185,6 +192,7 @@ fn request(id: &str, path: &str, route: &str, at_ms: u64, pieces: &[(Bucket, u64
         buckets,
         contexts: 1,
         calls: Vec::new(),
+        delays: Vec::new(),
         background: None,
         gil_waits: Vec::new(),
         functions: Vec::new(),

@@ -70,11 +70,13 @@ impl Links {
     }
 }
 
-/// Whether the vendor received the request and sent its answer while the call lasted.
+/// Whether the vendor received the request and sent its answer while the call lasted; of a call that was given up before
+/// any answer, only the request.
 fn contains(call: &Call, exchange: &Exchange, unix_offset_ns: u64) -> bool {
     let start_ns = call.start_unix_ns.saturating_sub(unix_offset_ns);
     let end_ns = start_ns + call.wall_ns;
-    let sent_ns = exchange.sent_ns.last().copied().unwrap_or(exchange.received_ns);
+    let sent_ns = exchange.sent_ns.last().copied().filter(|_| call.first_byte_ns.is_some());
+    let sent_ns = sent_ns.unwrap_or(exchange.received_ns);
     start_ns <= exchange.received_ns + SLACK_NS && sent_ns <= end_ns + SLACK_NS
 }
 
@@ -129,6 +131,14 @@ mod tests {
         assert_eq!((right.right, right.wrong, right.missing, right.extra), (2, 0, 0, 0));
         let swapped = Links::new(&[("a", &b), ("b", &a)], &truth);
         assert_eq!((swapped.right, swapped.wrong), (0, 2));
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_is_told_by_its_request() {
+        let truth = truth(vec![exchange("a/0", 10_000_000, 100_000_000)]);
+        let given_up = Call { wall_ns: 50_000_000, first_byte_ns: None, ..call(&truth.exchanges[0]) };
+        let links = Links::new(&[("a", &given_up)], &truth);
+        assert_eq!((links.right, links.missing, links.extra), (1, 0, 0));
     }
 
     #[test]

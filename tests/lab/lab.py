@@ -1,4 +1,4 @@
-"""The lab: a vendor and a resolver on loopback, in namespaces of their own.
+"""The lab: a vendor, a resolver and a proxy on loopback, in namespaces of their own.
 
     lab.py DIR COMMAND...   runs COMMAND inside and ends with its exit code
     lab.py DIR              says `ready` and stays until its standard input ends; others join by `nsenter --net --mount`
@@ -19,6 +19,7 @@ import trustme
 import clock
 import dns
 import namespace
+import proxy
 from log import Log
 from vendor import Vendor
 
@@ -41,6 +42,7 @@ async def run(arguments: argparse.Namespace) -> int:
     log = Log(str(arguments.dir / "vendor.jsonl"))
     log.write("clock", unix_offset_ns=clock.unix_offset_ns())
     await dns.serve(log, arguments.dns_delay_ms / 1000)
+    _proxy = await proxy.serve(3128)
     vendor = asyncio.create_task(Vendor(log, certificates(arguments.dir)).serve(443))
     await asyncio.sleep(0)
     if arguments.command:

@@ -24,6 +24,11 @@ pub fn waits(python: &Python) -> Vec<OsString> {
     gunicorn(python, &["--workers", "1"], "waits:app")
 }
 
+/// A process that accepts, and others that serve what it accepted.
+pub fn handoff(python: &Python) -> Vec<OsString> {
+    words(python.program("python"), ["handoff.py", PORT].iter())
+}
+
 /// A run without a server.
 pub fn script(python: &Python, exit_code: &str) -> Vec<OsString> {
     words(python.program("python"), ["script.py", exit_code].iter())

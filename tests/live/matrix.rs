@@ -1,9 +1,14 @@
 //! A small part of the matrix of `cargo xtask bench truth`: each kind of server, with every style that can be exact.
 
 use tests::{
+    compare::Comparison,
+    lab::Lab,
     matrix::{Load, Server},
     python::Python,
+    recording::Recording,
 };
+
+use crate::application::{handoff, traced};
 
 #[test]
 fn uvicorn_on_every_python() {
@@ -22,6 +27,18 @@ fn servers_with_threads_and_processes() {
     for server in ["gunicorn-uvicorn", "gunicorn-gthread", "fastapi-def", "django-wsgi"] {
         check(server, &Python::system());
     }
+}
+
+#[test]
+fn a_connection_that_is_accepted_in_one_process_and_served_in_another() {
+    let lab = Lab::start();
+    let recording = Recording::start(&lab, "handoff", traced(handoff(&Python::system())));
+    let load = ["--requests", "20", "--concurrency", "4", "/ask/{id}?model=ttft=100-300,gap=10,n=10"];
+    lab.drive(&[&["--prefix", "warm"][..], &load].concat());
+    lab.forget();
+    lab.drive(&load);
+    let report = recording.interrupt();
+    Comparison::new("accepted and served by different processes", &report, &lab.truth()).check();
 }
 
 #[test]

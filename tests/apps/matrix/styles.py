@@ -13,6 +13,12 @@ import anyio.to_thread
 from openai import AsyncOpenAI, OpenAI
 from sqlalchemy.util import await_only, greenlet_spawn
 
+try:
+    # What newer SDKs are made with.
+    import httpx2 as httpx
+except ImportError:
+    import httpx
+
 import truth
 import work
 
@@ -124,6 +130,35 @@ async def subprocess(request: truth.Request, model: str) -> None:
         raise RuntimeError("the child failed")
 
 
+few = AsyncOpenAI(
+    max_retries=0, timeout=300, http_client=httpx.AsyncClient(limits=httpx.Limits(max_connections=2))
+)
+
+
+async def exhausted_pool(request: truth.Request, model: str) -> None:
+    """A client with fewer connections than requests want."""
+    await work.ask_async(few, request, model)
+
+
+through_proxy = AsyncOpenAI(
+    max_retries=0, timeout=300, http_client=httpx.AsyncClient(proxy="http://127.0.0.1:3128")
+)
+
+
+async def proxied(request: truth.Request, model: str) -> None:
+    """Through a tunnel that a proxy opens."""
+    await work.ask_async(through_proxy, request, model)
+
+
+async def cancelled(request: truth.Request, model: str) -> None:
+    """A call that is given up in the middle, and another one."""
+    try:
+        await asyncio.wait_for(ask(request, model), 0.05)
+    except (TimeoutError, asyncio.TimeoutError):
+        pass
+    await ask(request, model)
+
+
 tasks = set()
 
 
@@ -174,6 +209,9 @@ STYLES = {
         from_thread,
         loop_in_thread,
         subprocess,
+        exhausted_pool,
+        proxied,
+        cancelled,
         background,
         background_thread,
         greenlet,

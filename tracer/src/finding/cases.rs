@@ -43,6 +43,7 @@ pub fn request(route: &str, at_ms: u64, pieces: &[(Bucket, u64)]) -> Request {
         buckets,
         contexts: 1,
         calls: Vec::new(),
+        delays: Vec::new(),
         background: None,
         gil_waits: Vec::new(),
         functions: Vec::new(),

@@ -7,7 +7,7 @@ mod gil_contention;
 mod import_in_request;
 mod loop_blocked;
 mod loop_saturated;
-mod loop_wait;
+pub mod loop_wait;
 mod retry_backoff;
 mod serial_calls;
 mod slow_dns;

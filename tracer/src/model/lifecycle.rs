@@ -19,7 +19,7 @@ impl Model {
     }
 
     pub(super) fn forked(&mut self, at_ns: u64, tgid: u32, tid: u32, child_tgid: u32, child_tid: u32) {
-        let (owner, request) = (self.owner(tgid, tid), self.works_for(tgid, tid));
+        let (owner, request) = (self.owner(tgid, tid), self.acts_for(tgid, tid));
         let mut child = Thread::new(child_tgid);
         child.work_since_ns = Some(at_ns);
         child.juggles = child_tgid == tgid && self.process(tgid).is_unfollowed;

@@ -10,6 +10,9 @@ use crate::{
     request::{Call, Rank, RequestId, call::Span},
 };
 
+/// A client that has got a connection sends its request on it within this time.
+const SENDING_NS: u64 = 20_000_000;
+
 impl Model {
     pub(super) fn outbound_sent(&mut self, id: ConnectionId, transfer: &Transfer) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
@@ -132,7 +135,7 @@ impl Model {
             Mark::RequestHead { head, .. } => Some(head),
             _ => None,
         });
-        let sender = self.works_for(transfer.tgid, transfer.tid);
+        let sender = self.acts_for(transfer.tgid, transfer.tid);
         let of =
             self.connections.get_mut(&id).and_then(Connection::outbound).and_then(|outbound| outbound.call);
         let is_same = of.is_some_and(|(of, _)| self.requests.is_open(of) || sender == Some(of));
@@ -142,18 +145,35 @@ impl Model {
             call.sent(sent, transfer.bytes);
             return;
         }
-        if let Some(call) = self.call_of(id) {
+        let last_end_ns = self.call_of(id).map(|call| {
             call.finish(sent.start_ns);
-        }
+            call.end_ns()
+        });
         let Some(request) = sender else {
             self.forget_call(id);
             return;
         };
+        if let (Some(left_ns), Some((of, _))) = (last_end_ns, of)
+            && of != request
+        {
+            self.claim_pool(request, transfer.tid, left_ns, sent.start_ns);
+        }
         let mut call = Call::new(id, 0, sent);
         call.request = head.cloned();
         call.bytes_out = transfer.bytes;
         self.describe(id, transfer.tgid, request, &mut call);
         self.begin(id, request, transfer.tid, call);
+    }
+
+    /// A connection goes from one request to another. Where that was idle as the first one left it, and sends as soon
+    /// as it goes on, it waited for the connection.
+    fn claim_pool(&mut self, id: RequestId, tid: u32, left_ns: u64, sent_ns: u64) {
+        let Some(request) = self.requests.get_mut(id) else { return };
+        let Some(Span { start_ns, end_ns }) = request.idle else { return };
+        if (start_ns..=end_ns).contains(&left_ns) && sent_ns.saturating_sub(end_ns) < SENDING_NS {
+            request.claim(start_ns, left_ns, Rank::Pool);
+            self.claim_ready(id, tid, left_ns, end_ns, Rank::Loop);
+        }
     }
 
     /// Fills in the peer, and for the first call of a connection what it took to open it.

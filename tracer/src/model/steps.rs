@@ -137,6 +137,15 @@ impl Model {
         })
     }
 
+    /// As [`Self::works_for`], also of a program that runs no Python, or is not yet known to: its CPU time is nobody's
+    /// Python, but its calls, and the processes that it starts, are for the request that started it.
+    pub(super) fn acts_for(&self, tgid: u32, tid: u32) -> Option<RequestId> {
+        self.works_for(tgid, tid).or_else(|| {
+            let (id, _) = self.processes.get(&tgid)?.inherited?;
+            self.requests.is_open(id).then_some(id)
+        })
+    }
+
     /// As [`Self::works_for`], without what holds for the whole process: what a copied context inherits.
     pub(super) fn owner(&self, tgid: u32, tid: u32) -> Option<RequestId> {
         let thread = self.threads.get(&tid).filter(|thread| thread.tgid == tgid)?;
@@ -286,6 +295,7 @@ impl Model {
         let Some(thread) = self.threads.get(&tid) else { return };
         let Some(request) = self.requests.get_mut(id) else { return };
         let Some(last) = request.last_step_end.take() else { return };
+        request.idle = Some(Span { start_ns: last.at_ns, end_ns: at_ns });
         if thread.last_epoll.is_none() && last.tid != tid {
             // A pool thread took it up: that wait is known by the copy of the context.
             return;

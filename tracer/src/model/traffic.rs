@@ -53,7 +53,7 @@ impl Model {
         result: i64,
     ) {
         self.is_on_cpu(at_ns, tgid, tid);
-        let opened_by = self.works_for(tgid, tid).map(|request| (request, tid));
+        let opened_by = self.acts_for(tgid, tid).map(|request| (request, tid));
         let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return };
         outbound.opened_by = opened_by;
         // Where the other side was there at once, the connection was established before connect(2) returned.
@@ -118,7 +118,7 @@ impl Model {
                 if let Some(call) =
                     self.requests.get_mut(request).and_then(|request| request.calls.get_mut(index))
                 {
-                    call.finish(at_ns);
+                    call.hang_up(at_ns);
                 }
             }
             Use::Unknown | Use::Dns => {}

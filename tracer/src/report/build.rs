@@ -4,7 +4,7 @@ use crate::{
     model::{Outcome, process::KnownProcess},
     report::{
         bucket::Bucket,
-        functions,
+        delays, functions,
         route::Templates,
         types::{self, Background, Buckets, Kind, Report, Segment, Step, UnknownBucket},
     },
@@ -73,6 +73,7 @@ pub fn build(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTa
         .collect();
     report.capture.unknown.extend(hidden_backoff(&report));
     route(&mut report.requests);
+    delays::fill_in(&mut report);
     report.findings = crate::finding::find(&report);
     report
 }
@@ -153,6 +154,7 @@ fn build_request(
         cpu_ns: request.cpu_ns,
         contexts: request.contexts(),
         calls,
+        delays: Vec::new(),
         background: background(request, end_ns, later, &unseen),
         gil_waits: functions::gil_waits(request, &outcome.functions),
         functions: ran.list,

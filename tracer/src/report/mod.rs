@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod filter;
+mod delays;
 mod functions;
 pub mod group;
 pub mod json;

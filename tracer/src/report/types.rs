@@ -76,6 +76,8 @@ pub struct Request {
     pub cpu_ns: u64,
     pub contexts: u32,
     pub calls: Vec<Call>,
+    /// Who kept the event loop while it waited for that, the longest first.
+    pub delays: Vec<Delay>,
     /// What its tasks went on with after it was answered; `None` where that was no more than its own end.
     pub background: Option<Background>,
     pub functions: Vec<Function>,
@@ -88,6 +90,18 @@ pub struct Request {
     /// How long it waited for the GIL, by who held that, as far as samples tell.
     #[serde(skip)]
     pub gil_waits: Vec<GilWait>,
+}
+
+/// Another request's steps that kept the event loop.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Delay {
+    /// Id of that request.
+    pub request: String,
+    /// Method and route of it.
+    pub route: String,
+    /// What of the application it ran meanwhile, where that was seen.
+    pub function: Option<Frame>,
+    pub wait_ns: u64,
 }
 
 /// Work for a request from its answer up to the last that was done: no part of its wall time, CPU or calls.

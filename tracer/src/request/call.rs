@@ -144,7 +144,7 @@ impl Call {
     /// Nothing more will come: what looked like tickets was the answer if nothing else came, and a wait for an
     /// answer that never began ends at `end_ns`.
     pub fn finish(&mut self, end_ns: u64) {
-        if self.first_byte_ns.is_some() || self.answered {
+        if self.first_byte_ns.is_some() || self.answered || self.last_read_ns.is_some() {
             return;
         }
         match self.ticket_ns {
@@ -155,6 +155,12 @@ impl Call {
             }
             None => {}
         }
+    }
+
+    /// Its connection is closed at `end_ns`: what looked like tickets was no answer, but the call was given up.
+    pub fn hang_up(&mut self, end_ns: u64) {
+        self.ticket_ns = None;
+        self.finish(end_ns);
     }
 
     /// What the call claims of its request's time.
@@ -198,6 +204,15 @@ mod tests {
         let mut call = call();
         call.finish(1000);
         assert_eq!(call.claims().last(), Some(&Claim { start_ns: 110, end_ns: 1000, rank: Rank::Network }));
+    }
+
+    #[test]
+    fn a_call_that_is_given_up_has_no_answer() {
+        let mut call = call();
+        call.ticket_ns = Some(120);
+        call.hang_up(160);
+        call.finish(1000);
+        assert_eq!((call.first_byte_ns, call.end_ns()), (None, 160));
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub enum Rank {
     BusyLoop,
     /// The request's context went from one thread to another, and nothing was seen of the time in between.
     HandOver,
+    /// A connection of a pool that another request had, and nothing else was seen of the time.
+    Pool,
     /// A lock that a thread of the same request released: waiting for one's own work, which has claims of its
     /// own unless nothing was seen of it.
     Join,
@@ -74,6 +76,7 @@ impl Rank {
         Rank::Client,
         Rank::BusyLoop,
         Rank::HandOver,
+        Rank::Pool,
         Rank::Join,
     ];
 
@@ -87,7 +90,7 @@ impl Rank {
             Rank::Stolen | Rank::Runqueue => Bucket::WaitRunqueue,
             Rank::Loop | Rank::BusyLoop => Bucket::WaitLoop,
             Rank::Executor | Rank::HandOver => Bucket::WaitExecutor,
-            Rank::Lock | Rank::Join => Bucket::WaitLock,
+            Rank::Lock | Rank::Pool | Rank::Join => Bucket::WaitLock,
             Rank::Disk => Bucket::WaitDisk,
             Rank::FirstByte => Bucket::LlmFirstByte,
             Rank::Stream => Bucket::LlmStream,

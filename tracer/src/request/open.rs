@@ -67,6 +67,8 @@ pub struct Request {
     pub steps: Vec<Step>,
     /// When the last step ended, and whether that step is known to have made another context ready.
     pub last_step_end: Option<StepEnd>,
+    /// The time before its last step that no step of it ran in.
+    pub idle: Option<Span>,
     /// When a connection that it opened was last established.
     pub connected_ns: Option<u64>,
     pub functions: HashMap<FunctionId, Hits>,
@@ -128,6 +130,7 @@ impl Request {
             background: Background::default(),
             steps: Vec::new(),
             last_step_end: None,
+            idle: None,
             connected_ns: None,
             functions: HashMap::new(),
             gil_waits_ns: HashMap::new(),

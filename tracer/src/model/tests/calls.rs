@@ -89,3 +89,50 @@ fn a_loop_that_ones_own_step_blocks_is_not_waited_for() {
     let report = story.report(1_000);
     assert_eq!(buckets(&report, 0), [("llm.first_byte", 730), ("python.cpu", 200), ("wait.loop", 10)]);
 }
+
+/// A pool whose only connection the first request has until 500.
+#[test]
+fn a_connection_that_another_request_has_is_waited_for() {
+    let second = ConnectionId(3);
+    let mut story = Story::new();
+    let head = RequestHead { method: "GET".into(), path: "/second".into(), ..RequestHead::default() };
+    let marks = vec![Mark::RequestHead { at: 0, head }, Mark::RequestEnd];
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .opened(0, second, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::ContextCopy { context: 0xb })
+        .exit(20)
+        .enter(20, 0xb)
+        .tls_opened(30)
+        .call_sent(41)
+        .exit(50)
+        .arrival(50, second, 100)
+        .enter(50, 0xe)
+        .transfer((50, 51), second, Direction::Received, 100, marks)
+        .at(60, Body::ContextCopy { context: 0xf })
+        .exit(60)
+        .enter(60, 0xf)
+        .exit(100)
+        .idle(100, 500, 500)
+        .arrival(500, VENDOR, 50)
+        .enter(500, 0xb)
+        .answer_read(500, 50)
+        .exit(520)
+        .enter(520, 0xf)
+        .call_sent(530)
+        .exit(540)
+        .idle(540, 900, 900)
+        .arrival(900, VENDOR, 100)
+        .enter(900, 0xf)
+        .answer_read(900, 50)
+        .transfer((909, 910), second, Direction::Sent, 100, vec![Mark::ResponseEnd])
+        .exit(910);
+    let report = story.report(1_000);
+    assert_eq!(report.requests[1].path.as_deref(), Some("/second"));
+    let buckets = buckets(&report, 1);
+    assert!(buckets.contains(&("wait.lock", 400)), "{buckets:?}");
+    assert!(!buckets.iter().any(|(bucket, _)| *bucket == "unattributed"), "{buckets:?}");
+}

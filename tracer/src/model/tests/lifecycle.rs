@@ -115,3 +115,24 @@ fn a_request_waits_for_the_child_that_it_started() {
         report.requests[0].timeline
     );
 }
+
+/// A shell starts the program that calls, which is not known to run Python when it does.
+#[test]
+fn the_calls_of_any_program_that_a_request_starts_are_its_own() {
+    let (shell, program) = (PID + 1, PID + 2);
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .request_read(10)
+        .at(50, Body::Fork { child_tgid: shell, child_tid: shell });
+    story.pid = shell;
+    story.on(shell).at(60, Body::Exec).at(70, Body::Fork { child_tgid: program, child_tid: program });
+    story.pid = program;
+    story.on(program).at(80, Body::Exec).tls_opened(100).call_sent(121).arrival(300, VENDOR, 50);
+    story.answer_read(310, 50).at(400, Body::Exit).at(400, Body::ProcessEnd);
+    story.pid = PID;
+    story.on(PID).answer_sent(900);
+    let report = story.report(1_000);
+    assert_eq!(report.requests[0].calls.len(), 1);
+    assert_eq!(report.requests[0].calls[0].vendor.as_deref(), Some("openai"));
+}

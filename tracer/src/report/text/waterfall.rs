@@ -16,6 +16,9 @@ use crate::report::{
 /// Functions that are listed.
 const FUNCTIONS: usize = 5;
 
+/// Steps of others that are listed, those that kept the event loop longest.
+const DELAYS: usize = 3;
+
 /// Buckets below this share of the request's time are left out of the legend.
 const LEAST_SHARE: f64 = 0.001;
 
@@ -26,6 +29,7 @@ pub fn render(request: &Request, width: usize, paint: Paint) -> String {
     let pieces = request.timeline.iter().map(|piece| (piece.start_ns, piece.end_ns, glyph(piece.bucket)));
     text.push_str(&lanes.row("where it went", pieces, Some(request.wall_ns)));
     text.push_str(&legend(&request.buckets, request.wall_ns, width, paint));
+    text.push_str(&delays(request, width));
     text.push_str(&lanes.contexts(request));
     for (index, call) in request.calls.iter().take(lanes::CALLS).enumerate() {
         text.push_str(&calls::render(call, index + 1, width, paint));
@@ -72,6 +76,18 @@ fn legend(buckets: &Buckets, wall_ns: u64, width: usize, paint: Paint) -> String
     let unseen = unseen.map(|(bucket, _)| paint.keyed(UNKNOWN, bucket.name()));
     let items: Vec<(String, usize)> = seen.chain(unseen).collect();
     if items.is_empty() { String::new() } else { wrap::items(&items, 2, width) }
+}
+
+/// Who kept the event loop.
+fn delays(request: &Request, width: usize) -> String {
+    let delays = request.delays.iter().take(DELAYS).map(|delay| {
+        let ran =
+            delay.function.as_ref().map_or_else(String::new, |function| format!(" in {}", function.label()));
+        let who =
+            format!("{} by {}{ran}, request {}", format::duration(delay.wait_ns), delay.route, delay.request);
+        wrap::words(&format::printable(&who), "  kept waiting for ", 6, width)
+    });
+    delays.collect()
 }
 
 /// What went on after the answer, with its calls.
