@@ -25,7 +25,7 @@ pub struct Links {
     /// Exchanges that no call of the report is, by index.
     pub unseen: Vec<usize>,
     pub missing: usize,
-    /// Calls that no exchange is.
+    /// Calls with an answer that no exchange is.
     pub extra: usize,
 }
 
@@ -57,7 +57,8 @@ impl Links {
         }
         for (i, exchange) in exchange_of.into_iter().enumerate() {
             match exchange {
-                None => links.extra += 1,
+                // A call that was given up may never have reached the vendor.
+                None => links.extra += usize::from(calls[i].1.first_byte_ns.is_some()),
                 Some(j) if truth.exchanges[j].maker() == calls[i].0.as_ref() => links.pairs.push((i, j)),
                 Some(j) => links.wrong_pairs.push((i, j)),
             }
