@@ -177,6 +177,9 @@ impl Model {
             // begun for it.
             frame.request = Some(id);
             frame.adopted = true;
+            // What was put off was so for the request that owns the context.
+            frame.put_off_ns = None;
+            frame.timer = None;
         }
         self.thread(tgid, tid).owned_by(Some(id), at_ns);
     }
@@ -262,10 +265,13 @@ impl Model {
                 let request = self.requests.get(id);
                 let is_connected =
                     request.and_then(|request| request.connected_ns).is_some_and(|at_ns| at_ns >= due_ns);
+                // What runs after the loop has read for the request, runs for that.
+                let read_ns = request.and_then(|request| request.calls.last()?.last_read_ns);
+                let has_read = read_ns.is_some_and(|at_ns| at_ns >= epoll.wake_ns);
                 let frame = self.threads.get_mut(&tid).and_then(|thread| thread.frames.last_mut());
                 let Some(frame) = frame else { return };
                 frame.put_off_ns = Some(copied_ns);
-                if epoll.has_timer_due(at_ns) && !is_connected {
+                if epoll.has_timer_due(at_ns) && !is_connected && !has_read {
                     frame.timer = Some(Timer { set_ns: copied_ns, due_ns });
                 }
             }
