@@ -20,9 +20,10 @@ impl Model {
             process.run = None;
         }
         // Of a program that is no Python nothing is reported.
-        match is_python {
-            true => self.requests.close(id, at_ns),
-            false => self.requests.forget(id),
+        if is_python {
+            self.requests.close(id, at_ns);
+        } else {
+            self.requests.forget(id);
         }
     }
 
@@ -56,22 +57,16 @@ impl Model {
             .collect();
         for (tid, frame) in steps {
             self.timer_ran(id, tid, &frame);
+            let span = Span { start_ns: frame.start_ns, end_ns: at_ns };
+            self.stepped(id, Worker::Context(frame.generation), tid, span);
         }
-        for (&tid, thread) in &mut self.threads {
-            for frame in thread.frames.iter_mut().filter(|frame| frame.request == Some(id)) {
-                let span = Span { start_ns: frame.start_ns, end_ns: at_ns };
-                let samples = self.processes.get(&thread.tgid).map(|process| &process.samples);
-                let ran = samples.and_then(|samples| samples.most(span.start_ns, at_ns, |of| of == tid));
-                if let Some(request) = self.requests.get_mut(id) {
-                    let function = ran.map(|(function, _)| function);
-                    request.stepped(Worker::Context(frame.generation), tid, span, function);
-                }
-                frame.start_ns = at_ns;
-                frame.timer = None;
-                // What serves a connection goes on with its next request; what the request made goes on with its own.
-                if frame.adopted || frame.serves.is_some() {
-                    frame.request = None;
-                }
+        let frames = self.threads.values_mut().flat_map(|thread| &mut thread.frames);
+        for frame in frames.filter(|frame| frame.request == Some(id)) {
+            frame.start_ns = at_ns;
+            frame.timer = None;
+            // What serves a connection goes on with its next request; what the request made goes on with its own.
+            if frame.adopted || frame.serves.is_some() {
+                frame.request = None;
             }
         }
     }

@@ -2,7 +2,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::{event::Function, model::Model, request::FunctionId};
+use crate::{
+    event::Function,
+    model::Model,
+    request::{FunctionId, RequestId, call::Span, open::Worker},
+};
 
 /// Samples that are remembered of a process: as far back as a long step, or a wait for the GIL, is explained.
 const HISTORY: usize = 2_048;
@@ -26,6 +30,11 @@ impl Functions {
         self.list.push(function.clone());
         self.numbers.insert(function.clone(), number);
         number
+    }
+
+    /// The function of a number that this gave.
+    fn get(&self, number: FunctionId) -> &Function {
+        &self.list[number.0 as usize]
     }
 
     pub fn into_list(self) -> Vec<Function> {
@@ -90,8 +99,7 @@ impl Model {
         let stack: Vec<FunctionId> =
             frames.iter().filter_map(|address| process.codes.get(address).copied()).collect();
         let Some(innermost) = stack.first().copied() else { return };
-        let of_application =
-            |number: &&FunctionId| self.functions.list[number.0 as usize].is_of_application();
+        let of_application = |number: &&FunctionId| self.functions.get(**number).is_of_application();
         let function = stack.iter().find(of_application).copied().unwrap_or(innermost);
         let Samples(samples) = &mut process.samples;
         if samples.len() >= HISTORY {
@@ -111,14 +119,17 @@ impl Model {
     pub(super) fn waiting(&mut self, tgid: u32, tid: u32, frames: &[u64]) {
         let codes = self.processes.get(&tgid).map(|process| &process.codes);
         let innermost = frames.first().and_then(|address| codes?.get(address));
-        let function = innermost.map(|number| &self.functions.list[number.0 as usize]);
-        let at_lock = function.is_some_and(|function| !waits_for_work(function));
+        let at_lock = innermost.is_some_and(|number| !waits_for_work(self.functions.get(*number)));
         self.thread(tgid, tid).at_lock = at_lock;
     }
 
-    /// What a step ran, as far as samples fell into it.
-    pub(super) fn function_of_step(&self, tid: u32, start_ns: u64, end_ns: u64) -> Option<FunctionId> {
-        let process = self.processes.get(&self.threads.get(&tid)?.tgid)?;
-        process.samples.most(start_ns, end_ns, |of| of == tid).map(|(function, _)| function)
+    /// A worker ran for a request on a thread: what it ran shows as far as samples fell into it.
+    pub(super) fn stepped(&mut self, id: RequestId, worker: Worker, tid: u32, span: Span) {
+        let tgid = self.threads.get(&tid).map(|thread| thread.tgid);
+        let samples = tgid.and_then(|tgid| self.processes.get(&tgid)).map(|process| &process.samples);
+        let ran = samples.and_then(|samples| samples.most(span.start_ns, span.end_ns, |of| of == tid));
+        if let Some(request) = self.requests.get_mut(id) {
+            request.stepped(worker, tid, span, ran.map(|(function, _)| function));
+        }
     }
 }

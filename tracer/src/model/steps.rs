@@ -129,21 +129,20 @@ impl Model {
         let owner = self.owner(tgid, tid);
         owner.or_else(|| {
             let process = self.processes.get(&tgid)?;
-            process
-                .inherited
-                .map(|(id, _)| id)
-                .filter(|id| process.facts.is_some() && self.requests.is_open(*id))
-                .or(process.run)
+            self.inherited(tgid).filter(|_| process.facts.is_some()).or(process.run)
         })
     }
 
     /// As [`Self::works_for`], also of a program that runs no Python, or is not yet known to: its CPU time is nobody's
     /// Python, but its calls, and the processes that it starts, are for the request that started it.
     pub(super) fn acts_for(&self, tgid: u32, tid: u32) -> Option<RequestId> {
-        self.works_for(tgid, tid).or_else(|| {
-            let (id, _) = self.processes.get(&tgid)?.inherited?;
-            self.requests.is_open(id).then_some(id)
-        })
+        self.works_for(tgid, tid).or_else(|| self.inherited(tgid))
+    }
+
+    /// The request that a parent process worked for when it started this one, until that is answered.
+    fn inherited(&self, tgid: u32) -> Option<RequestId> {
+        let (id, _) = self.processes.get(&tgid)?.inherited?;
+        self.requests.is_open(id).then_some(id)
     }
 
     /// As [`Self::works_for`], without what holds for the whole process: what a copied context inherits.
@@ -238,10 +237,7 @@ impl Model {
         thread.works_from_queue = false;
         thread.until_step_ends = false;
         let (bound_ns, Some(id)) = (thread.bound_ns, thread.request.take()) else { return };
-        let function = self.function_of_step(tid, bound_ns, at_ns);
-        if let Some(request) = self.requests.get_mut(id) {
-            request.stepped(Worker::Thread(tid), tid, Span { start_ns: bound_ns, end_ns: at_ns }, function);
-        }
+        self.stepped(id, Worker::Thread(tid), tid, Span { start_ns: bound_ns, end_ns: at_ns });
     }
 
     /// Who works on this thread, for the numbering of contexts within a request.
@@ -318,9 +314,8 @@ impl Model {
         let around = self.threads.get(&tid).and_then(|thread| self.owner(thread.tgid, tid));
         let is_pool = self.threads.get(&tid).is_some_and(|thread| thread.last_epoll.is_none());
         let span = Span { start_ns: frame.start_ns, end_ns: at_ns };
-        let function = self.function_of_step(tid, span.start_ns, span.end_ns);
+        self.stepped(id, Worker::Context(frame.generation), tid, span);
         let Some(request) = self.requests.get_mut(id) else { return };
-        request.stepped(Worker::Context(frame.generation), tid, span, function);
         if around != Some(id) {
             request.last_step_end = Some(StepEnd { at_ns, tid, made_ready: frame.adopted || is_pool });
         }
