@@ -106,6 +106,15 @@ impl Story {
         self.transfer((enter_us, enter_us + 1), CALLER, Direction::Received, 100, marks)
     }
 
+    /// A step (0xa) that reads the request, which arrived at 10, and has copied the context (0xb) of a task at 20.
+    fn task_begun(&mut self) -> &mut Self {
+        self.opened(0, CALLER, Role::Accepted)
+            .arrival(10, CALLER, 100)
+            .enter(10, 0xa)
+            .request_read(10)
+            .at(20, Body::ContextCopy { context: 0xb })
+    }
+
     fn answer_sent(&mut self, exit_us: u64) -> &mut Self {
         let head = ResponseHead { status: 200, ..ResponseHead::default() };
         let marks = vec![Mark::ResponseHead { at: 0, head }, Mark::ResponseEnd];
@@ -200,11 +209,7 @@ fn a_worker_that_accepts_late_waits_for_itself_then_for_the_vendor() {
 fn an_answer_that_lies_in_the_kernel_while_the_loop_is_busy_is_ours() {
     let mut story = Story::new();
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
-        .at(20, Body::ContextCopy { context: 0xb })
+        .task_begun()
         .exit(20)
         .enter(25, 0xb)
         .tls_opened(30)

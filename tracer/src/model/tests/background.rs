@@ -5,14 +5,7 @@ use super::*;
 /// A request that starts a task (0xb), and is answered at 100.
 fn answered_with_a_task() -> Story {
     let mut story = Story::new();
-    story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
-        .at(20, Body::ContextCopy { context: 0xb })
-        .answer_sent(100)
-        .exit(150);
+    story.task_begun().answer_sent(100).exit(150);
     story
 }
 
@@ -53,11 +46,7 @@ fn the_end_of_the_serving_step_is_not_worth_a_word() {
 fn a_call_that_began_before_the_answer_is_the_requests_and_goes_on_to_its_end() {
     let mut story = Story::new();
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
-        .at(20, Body::ContextCopy { context: 0xb })
+        .task_begun()
         .exit(30)
         .enter(30, 0xb)
         .tls_opened(40)

@@ -68,11 +68,7 @@ fn tickets_that_are_read_before_the_answer_are_not_its_first_byte() {
 fn a_loop_that_ones_own_step_blocks_is_not_waited_for() {
     let mut story = Story::new();
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
-        .at(20, Body::ContextCopy { context: 0xb })
+        .task_begun()
         .exit(30)
         .enter(30, 0xb)
         .at(40, Body::ContextCopy { context: 0xc })

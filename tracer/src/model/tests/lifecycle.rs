@@ -93,11 +93,7 @@ fn a_request_waits_for_the_child_that_it_started() {
     let child = PID + 1;
     let mut story = Story::new();
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
-        .at(20, Body::ContextCopy { context: 0xb })
+        .task_begun()
         .exit(30)
         .enter(30, 0xb)
         .at(50, Body::Fork { child_tgid: child, child_tid: child })

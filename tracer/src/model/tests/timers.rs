@@ -6,11 +6,7 @@ use super::*;
 fn a_timer_is_a_sleep() {
     let mut story = Story::new();
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
-        .at(20, Body::ContextCopy { context: 0xb })
+        .task_begun()
         .exit(30)
         .out(30, Wait::Epoll { timeout_ns: Some(5_000 * US) })
         .back(5_030, 5_040)
@@ -27,11 +23,7 @@ fn a_timer_is_a_sleep() {
 fn a_sleep_ends_also_where_other_things_woke_the_loop() {
     let mut story = Story::new();
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
-        .at(20, Body::ContextCopy { context: 0xb })
+        .task_begun()
         .exit(30)
         // The sleep is over at 5030, but data for somebody else wake the loop before, and keep it until 5050.
         .out(30, Wait::Epoll { timeout_ns: Some(5_000 * US) })
