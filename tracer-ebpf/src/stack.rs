@@ -80,8 +80,7 @@ fn thread_state(layout: &PythonLayout, tid: u32, thread_id: u64) -> Option<u64> 
     {
         return Some(known);
     }
-    // SAFETY: the helper checks the address and fails instead of faulting.
-    let interpreter = unsafe { bpf_probe_read_user(layout.main_interpreter as *const u64) }.ok()?;
+    let interpreter = word(layout.main_interpreter, 0)?;
     let mut thread = word(interpreter, layout.first_thread)?;
     for _ in 0..INTERPRETER_THREADS {
         if thread == 0 {
@@ -97,9 +96,9 @@ fn thread_state(layout: &PythonLayout, tid: u32, thread_id: u64) -> Option<u64> 
     None
 }
 
-/// The word at an offset from an address of the process.
+/// The word at an offset from an address of the process; `None` where it can't be read.
 #[inline(always)]
-fn word(base: u64, offset: u32) -> Option<u64> {
+pub fn word(base: u64, offset: u32) -> Option<u64> {
     // SAFETY: the helper checks the address and fails instead of faulting.
     unsafe { bpf_probe_read_user(base.wrapping_add(u64::from(offset)) as *const u64) }.ok()
 }

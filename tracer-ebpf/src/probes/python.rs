@@ -3,10 +3,7 @@
 use aya_ebpf::{
     EbpfContext as _,
     bindings::pt_regs,
-    helpers::{
-        bpf_probe_read_user,
-        generated::{bpf_get_attach_cookie, bpf_probe_read_user_str},
-    },
+    helpers::generated::{bpf_get_attach_cookie, bpf_probe_read_user_str},
     macros::{uprobe, uretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
@@ -21,6 +18,7 @@ use crate::{
     emit::{Ids, emit, emit_scratch},
     kernel,
     maps::SCRATCH,
+    stack,
 };
 
 /// Any point that is an instruction: CONTEXT_ENTER, CONTEXT_EXIT, CONTEXT_END, GC_START, GC_DONE,
@@ -147,6 +145,5 @@ fn register_value(regs: &pt_regs, register: u8) -> u64 {
 /// Eight bytes of user memory; 0 where they can't be read.
 #[inline(always)]
 fn user_word(address: u64) -> u64 {
-    // SAFETY: the helper checks the address and fails instead of faulting.
-    unsafe { bpf_probe_read_user(address as *const u64) }.unwrap_or(0)
+    stack::word(address, 0).unwrap_or(0)
 }
