@@ -96,15 +96,13 @@ impl Follower {
                 self.expected.remove(&tgid);
                 // One that ended is no longer in the table of the probes, unless it just was put there.
                 let _ = self.probes.untrace(tgid);
-                self.probes.forget_layout(tgid);
-                self.attachments.ended(tgid);
+                self.program_ended(tgid);
             }
             // A copy of a process that is known: the model has its facts.
             Start::Fork { parent } => self.attachments.forked(&self.probes, parent, tgid),
             Start::TooFast => self.too_fast(tgid),
             Start::Exec => {
-                self.probes.forget_layout(tgid);
-                self.attachments.ended(tgid);
+                self.program_ended(tgid);
                 if self.is_host && !self.may_be_python(tgid) {
                     return;
                 }
@@ -115,6 +113,12 @@ impl Follower {
                 self.examine(tgid);
             }
         }
+    }
+
+    /// What held for the program of a process holds no longer.
+    fn program_ended(&mut self, tgid: u32) {
+        self.probes.forget_layout(tgid);
+        self.attachments.ended(tgid);
     }
 
     /// A process takes so many steps that following them slows it down: they are left alone from now on.

@@ -1,7 +1,7 @@
 //! Recording: starts what is to be traced, follows it, and makes the capture and the report.
 
-mod command;
 mod attachments;
+mod command;
 mod follow;
 mod pace;
 mod pipeline;

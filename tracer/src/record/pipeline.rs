@@ -175,7 +175,7 @@ impl Stage {
             let full = self.reader.drain(BATCH, &mut batch) == BATCH;
             for mut raw in batch.drain(..) {
                 self.tell(&raw.event);
-                self.follow_code(&raw.event);
+                self.follow(&raw.event);
                 let before = self.codes.name(&mut raw.event);
                 let after = self.sleep_ended(&raw);
                 before.into_iter().for_each(|event| self.order.push(event.into()));
@@ -220,12 +220,16 @@ impl Stage {
         let _ = self.tell.send(started);
     }
 
-    fn follow_code(&mut self, event: &Event) {
+    /// Keeps what is known of a process's memory as long as it holds.
+    fn follow(&mut self, event: &Event) {
         match event.body {
             Body::Fork { child_tgid, .. } if child_tgid != event.tgid => {
                 self.codes.forked(event.tgid, child_tgid)
             }
-            Body::Exec | Body::ProcessEnd => self.codes.forget(event.tgid),
+            Body::Exec | Body::ProcessEnd => {
+                self.codes.forget(event.tgid);
+                self.sleep_ends.forget(event.tgid);
+            }
             _ => {}
         }
     }
@@ -234,16 +238,8 @@ impl Stage {
     /// wait for their order: the sooner, the more likely it is still there.
     fn sleep_ended(&mut self, raw: &Raw) -> Option<Event> {
         let Event { ts_ns, tgid, tid, ref body } = raw.event;
-        match body {
-            Body::ContextEnter { .. } if self.sleep_ends.contain(tgid, raw.callable) => {
-                Some(Event { ts_ns, tgid, tid, body: Body::SleepEnded })
-            }
-            Body::Exec | Body::ProcessEnd => {
-                self.sleep_ends.forget(tgid);
-                None
-            }
-            _ => None,
-        }
+        let is_end = matches!(body, Body::ContextEnter { .. }) && self.sleep_ends.contain(tgid, raw.callable);
+        is_end.then_some(Event { ts_ns, tgid, tid, body: Body::SleepEnded })
     }
 
     fn pass_on(&mut self, raw: Raw) {

@@ -6,7 +6,7 @@ use crate::{
     finding::loop_wait::{Threads, waits},
     report::{
         group,
-        types::{Delay, Frame, Report},
+        types::{Delay, Frame, Function, Report},
     },
 };
 
@@ -30,11 +30,7 @@ fn of_requests(report: &Report) -> BTreeMap<String, Vec<Delay>> {
     let mut delays = BTreeMap::<&str, BTreeMap<(&str, Option<String>), Delay>>::new();
     for (waiting, wait) in waits(report) {
         for (busy, wait_ns) in threads.during(waiting, wait) {
-            let function = busy.function.map(|function| Frame {
-                function: function.function.clone(),
-                file: function.file.clone(),
-                line: function.line,
-            });
+            let function = busy.function.map(Function::frame);
             let key = (busy.request.id.as_str(), function.as_ref().map(Frame::label));
             let delay = delays.entry(&waiting.id).or_default().entry(key).or_insert_with(|| Delay {
                 request: busy.request.id.clone(),

@@ -36,9 +36,9 @@ pub fn of(request: &Request, names: &[event::Function]) -> Ran {
     let (most, rest) = hits.split_at(hits.len().min(LIMIT));
     let named = rest.iter().filter(|(number, _)| of_steps.contains(number));
     let known = most.iter().chain(named).filter_map(|(number, hits)| {
-        let event::Function { name, file, line } = names.get(number.0 as usize)?.clone();
+        let Frame { function, file, line } = names.get(number.0 as usize)?.into();
         let (self_ns, total_ns) = (hits.own * SAMPLE_NS, hits.total * SAMPLE_NS);
-        Some((**number, Function { function: name, file, line, self_ns, total_ns, samples: hits.total }))
+        Some((**number, Function { function, file, line, self_ns, total_ns, samples: hits.total }))
     });
     let (numbers, list): (Vec<_>, Vec<_>) = known.unzip();
     let indexes = numbers.into_iter().enumerate().map(|(index, number)| (number, index)).collect();
@@ -48,8 +48,7 @@ pub fn of(request: &Request, names: &[event::Function]) -> Ran {
 /// For whom a request waited when it waited for the GIL, the longest first.
 pub fn gil_waits(request: &Request, names: &[event::Function]) -> Vec<GilWait> {
     let waits = request.gil_waits_ns.iter().filter_map(|(holder, wait_ns)| {
-        let event::Function { name, file, line } = names.get(holder.function.0 as usize)?.clone();
-        let function = Frame { function: name, file, line };
+        let function = names.get(holder.function.0 as usize)?.into();
         Some(GilWait { function, tid: holder.tid, wait_ns: *wait_ns })
     });
     let mut waits: Vec<GilWait> = waits.collect();

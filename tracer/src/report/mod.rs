@@ -2,12 +2,12 @@
 
 pub mod bucket;
 pub mod filter;
-mod delays;
-mod functions;
 pub mod group;
 pub mod json;
 pub mod route;
 pub mod stats;
 pub mod text;
 pub mod types;
+mod delays;
+mod functions;
 pub mod build;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
 use super::bucket::Bucket;
+use crate::event;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
@@ -221,7 +222,17 @@ impl Frame {
     }
 }
 
+impl From<&event::Function> for Frame {
+    fn from(event::Function { name, file, line }: &event::Function) -> Frame {
+        Frame { function: name.clone(), file: file.clone(), line: *line }
+    }
+}
+
 impl Function {
+    pub fn frame(&self) -> Frame {
+        Frame { function: self.function.clone(), file: self.file.clone(), line: self.line }
+    }
+
     /// `ask (chat.py:12)`
     pub fn label(&self) -> String {
         label(&self.function, &self.file, self.line)
