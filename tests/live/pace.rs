@@ -13,13 +13,8 @@ const FOUND: Duration = Duration::from_secs(2);
 fn steps_that_are_too_many_are_left_alone_and_those_of_others_are_not() {
     let python = Python::all().pop().expect("there is one");
     let lab = Lab::start();
-    let command = |command: Vec<std::ffi::OsString>| {
-        let (program, arguments) = command.split_first().expect("a command has a program");
-        let mut started = lab.command(program);
-        started.args(arguments);
-        started
-    };
-    let server = lab.start_command(&mut command(chat(&python)), "server");
+    let command = chat(&python);
+    let server = lab.start_command(lab.command(&command[0]).args(&command[1..]), "server");
     let spin = lab.start_command(lab.command(python.program("python")).arg("spin.py"), "spin");
     let load = ["--requests", "5", "--concurrency", "5", "/chat/{id}?model=ttft=100-300,gap=10,n=10"];
     // Until it is up.

@@ -12,12 +12,8 @@ use crate::{
 
 const VERSIONS: [&str; 3] = ["3.13", "3.14", "3.15"];
 
-/// Unpacks what is missing. On other distributions there are none.
+/// Unpacks what is missing, on Debian or Ubuntu.
 pub fn sid(task: &str) -> Result<Vec<Interpreter>> {
-    if !need::is_debian() {
-        say(task, "skipped Debian sid's Pythons: this is not Debian or Ubuntu");
-        return Ok(Vec::new());
-    }
     let root = target().join("python/debian-sid");
     let programs = VERSIONS.map(|version| Path::new("/usr/bin").join(format!("python{version}")));
     let is_there = |program: &&std::path::PathBuf| {

@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::{
     need,
-    workspace::{command, output},
+    workspace::{command, output, say},
 };
 
 /// A Python of this machine.
@@ -53,8 +53,12 @@ pub fn common(task: &str, pyenv_versions: &[&str]) -> Result<Vec<Interpreter>> {
     Ok(pythons)
 }
 
-/// Builds that most hosts have none of. Needs root.
+/// Builds that most hosts have none of; on other distributions than Debian and Ubuntu there are none. Needs root.
 pub fn builds(task: &str) -> Result<Vec<Interpreter>> {
+    if !need::is_debian() {
+        say(task, "skipped Debian sid's Pythons and those built from source: this is not Debian or Ubuntu");
+        return Ok(Vec::new());
+    }
     let mut pythons = debian::sid(task)?;
     pythons.extend(source::built(task)?);
     Ok(pythons)

@@ -18,16 +18,8 @@ const URL: &str = "http://deb.debian.org/debian/pool/main/p/python3.13/python3.1
 const SHA256: &str = "93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640";
 
 /// What the builds need, of Debian's packages.
-const PACKAGES: [&str; 8] = [
-    "build-essential",
-    "curl",
-    "libffi-dev",
-    "libssl-dev",
-    "musl-tools",
-    "pkg-config",
-    "xz-utils",
-    "zlib1g-dev",
-];
+const PACKAGES: [&str; 7] =
+    ["build-essential", "curl", "libffi-dev", "libssl-dev", "pkg-config", "xz-utils", "zlib1g-dev"];
 
 struct Build {
     name: &'static str,
@@ -55,12 +47,8 @@ const BUILDS: [Build; 2] = [
     },
 ];
 
-/// Builds what is missing. On other distributions there are none.
+/// Builds what is missing, on Debian or Ubuntu.
 pub fn built(task: &str) -> Result<Vec<Interpreter>> {
-    if !need::is_debian() {
-        say(task, "skipped Pythons built from source: this is not Debian or Ubuntu");
-        return Ok(Vec::new());
-    }
     let folder = target().join("python");
     BUILDS
         .iter()
