@@ -104,7 +104,9 @@ const ASYNC: &[&str] = &[
 /// With the first minor version that has them.
 const ASYNC_SINCE: &[(&str, u32)] = &[("to_thread", 9), ("task_group", 11), ("eager", 12)];
 const SYNC: &[&str] = &["ask", "submit", "pool_of_its_own", "thread", "child", "loop"];
-const GEVENT: &[&str] = &["ask", "spawn", "submit"];
+const GEVENT: &[&str] = &["ask", "spawn", "pooled", "queued", "slept", "given_up"];
+/// The last gevent for 3.8 has pools whose queue is Python code.
+const GEVENT_SINCE: &[(&str, u32)] = &[("submit", 9)];
 
 const fn server(name: &'static str, styles: Styles, command: &'static [&'static str]) -> Server {
     Server { name, styles, command, since: 8 }
@@ -116,7 +118,7 @@ pub struct Load<'a> {
     pub concurrency: u32,
     /// Requests of each style.
     pub requests: u32,
-    /// Styles to leave the others out; all where it is empty.
+    /// Styles; all that are exact where it is empty.
     pub styles: &'a [String],
 }
 
@@ -134,9 +136,8 @@ impl Server {
         let lab = Lab::start();
         let command = [OsString::from("--")].into_iter().chain(self.command(python));
         let recording = Recording::start(&lab, "record", command);
-        let styles = self.styles(python);
-        let wanted = |style: &&String| load.styles.is_empty() || load.styles.contains(style);
-        let paths: Vec<String> = styles.iter().filter(wanted).map(|style| self.path(style)).collect();
+        let styles = if load.styles.is_empty() { self.styles(python) } else { load.styles.to_vec() };
+        let paths: Vec<String> = styles.iter().map(|style| self.path(style)).collect();
         let (requests, concurrency) = (load.requests.to_string(), load.concurrency.to_string());
         // Workers are there, and have made what they make once.
         let options = ["--requests", "2", "--concurrency", "16", "--prefix", "warm"].map(str::to_owned);
@@ -158,15 +159,17 @@ impl Server {
         python.command(program).into_iter().chain(arguments.map(OsString::from)).collect()
     }
 
-    fn styles(&self, python: &Python) -> Vec<String> {
-        let owned = |styles: &[&str]| styles.iter().map(|style| (*style).to_owned()).collect();
+    /// What is exact with a Python.
+    pub fn styles(&self, python: &Python) -> Vec<String> {
+        let owned = |styles: &[&str]| styles.iter().map(|style| (*style).to_owned()).collect::<Vec<_>>();
+        let since = |styles: &[(&str, u32)]| {
+            let newer = styles.iter().filter(|(_, since)| python.minor() >= *since);
+            newer.map(|(style, _)| (*style).to_owned()).collect::<Vec<_>>()
+        };
         match self.styles {
             Styles::Sync => owned(SYNC),
-            Styles::Gevent => owned(GEVENT),
-            Styles::Async | Styles::DjangoAsync => {
-                let newer = ASYNC_SINCE.iter().filter(|(_, since)| python.minor() >= *since);
-                ASYNC.iter().chain(newer.map(|(style, _)| style)).map(|style| (*style).to_owned()).collect()
-            }
+            Styles::Gevent => [owned(GEVENT), since(GEVENT_SINCE)].concat(),
+            Styles::Async | Styles::DjangoAsync => [owned(ASYNC), since(ASYNC_SINCE)].concat(),
         }
     }
 

@@ -37,7 +37,10 @@ fn main() -> ExitCode {
     let is_wanted =
         |found: &Python| python.is_empty() || python.iter().any(|version| found.is_version(version));
     for python in Python::all().into_iter().chain(Python::builds()).filter(is_wanted) {
-        for server in servers.iter().filter(|server| server.runs_on(&python)) {
+        let is_meant = |server: &&&Server| {
+            server.runs_on(&python) && style.iter().all(|style| server.styles(&python).contains(style))
+        };
+        for server in servers.iter().filter(is_meant) {
             for &concurrency in &concurrency {
                 let requests = requests.unwrap_or(match concurrency {
                     0..=4 => 3,

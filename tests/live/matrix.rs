@@ -42,9 +42,19 @@ fn a_connection_that_is_accepted_in_one_process_and_served_in_another() {
 }
 
 #[test]
-fn greenlets_are_unknown_and_never_wrong() {
-    let comparison = server("gunicorn-gevent").measure(&Python::system(), LOAD);
-    eprintln!("{comparison}");
+fn greenlets_on_every_python() {
+    let builds = Python::builds();
+    // gevent has no wheel for free-threaded builds.
+    let builds = builds.iter().filter(|python| !python.name.ends_with('t'));
+    Python::all().iter().chain(builds).for_each(|python| check("gunicorn-gevent", python));
+}
+
+/// What they take up in turn can't be seen.
+#[test]
+fn threads_that_greenlets_share_are_unknown_and_never_wrong() {
+    let styles = ["native".to_owned()];
+    let load = Load { styles: &styles, ..LOAD };
+    let comparison = server("gunicorn-gevent").measure(&Python::system(), load);
     assert_eq!(comparison.found, comparison.requests, "requests found");
     assert_eq!(comparison.links.wrong, 0, "calls linked to a wrong request");
 }

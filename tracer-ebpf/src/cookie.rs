@@ -30,6 +30,11 @@ pub mod role {
     pub const QUEUE_GET: u8 = 12;
     /// It returns: the operand holds the item, or 0.
     pub const QUEUE_GOT: u8 = 13;
+    /// The constructor of a greenlet: the operand holds its address.
+    pub const GREENLET_NEW: u8 = 14;
+    /// A thread turns to the greenlet in the operand's register. The operand's displacement leads from the probed
+    /// instruction to the virtual table of main greenlets.
+    pub const GREENLET_SWITCH: u8 = 15;
 }
 
 /// Where the argument of a point is. Registers have their x86-64 instruction encoding, from rax 0 to r15 15.

@@ -23,6 +23,8 @@ pub mod kind {
     pub const EXEC: u32 = 2;
     pub const EXIT: u32 = 3;
     pub const PROCESS_END: u32 = 4;
+    /// A file was mapped to be executed: a library was loaded.
+    pub const MAPPED: u32 = 5;
     pub const SWITCH_OUT: u32 = 10;
     pub const SWITCH_IN: u32 = 11;
     pub const CONNECTION: u32 = 20;
@@ -35,6 +37,7 @@ pub mod kind {
     pub const CONTEXT_EXIT: u32 = 31;
     pub const CONTEXT_COPY: u32 = 32;
     pub const CONTEXT_END: u32 = 33;
+    pub const GREENLET_SWITCH: u32 = 34;
     pub const GC_START: u32 = 40;
     pub const GC_DONE: u32 = 41;
     pub const IMPORT_START: u32 = 42;
@@ -44,6 +47,7 @@ pub mod kind {
     pub const QUEUE_GOT: u32 = 52;
     pub const SAMPLE: u32 = 60;
     pub const WAITING: u32 = 61;
+    pub const CREATING: u32 = 62;
     /// Kinds are below this; the size of the table of drop counters.
     pub const LIMIT: u32 = 64;
 }
@@ -188,6 +192,15 @@ pub struct Context {
     pub callable: u64,
 }
 
+/// [`kind::GREENLET_SWITCH`]: from here on the header's thread runs another greenlet. Those that a thread makes are
+/// told by [`kind::CONTEXT_COPY`], their end by [`kind::CONTEXT_END`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Greenlet {
+    /// Address of the C++ object; 0 for the thread's own stack, which is its main greenlet.
+    pub address: u64,
+}
+
 /// [`kind::QUEUE_PUT`], [`kind::QUEUE_GOT`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -205,7 +218,8 @@ pub struct Import {
 }
 
 /// [`kind::SAMPLE`]: what a thread ran when a timer of its CPU went off. [`kind::WAITING`]: what sleeps in a futex that
-/// is not the GIL; its innermost frames alone. Followed by `copied` bytes: addresses of the
+/// is not the GIL; its innermost frames alone. [`kind::CREATING`]: the innermost frames of what makes a greenlet, which
+/// [`kind::CONTEXT_COPY`] tells next. Followed by `copied` bytes: addresses of the
 /// code objects of its Python frames, the innermost first.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -225,6 +239,7 @@ const _: () = {
     assert!(size_of::<Arrival>() == 16);
     assert!(size_of::<Transfer>() == 32);
     assert!(size_of::<Context>() == 16);
+    assert!(size_of::<Greenlet>() == 8);
     assert!(size_of::<Queued>() == 8);
     assert!(size_of::<Import>() == 8);
 };

@@ -7,12 +7,12 @@ use aya_ebpf::{
 };
 use tracer_ebpf::{
     event::Sample,
-    limits::INTERPRETER_THREADS,
+    limits::{CREATING_FRAMES, INTERPRETER_THREADS},
     settings::{NONE, PythonLayout},
 };
 
 use crate::{
-    emit::{Ids, emit_scratch},
+    emit::{self, Ids, emit_scratch},
     kernel::{self, offsets},
     maps::{LAYOUTS, Scratch, THREAD_STATES},
 };
@@ -38,6 +38,38 @@ pub fn emit<const LIMIT: usize>(
     layout: &PythonLayout,
     room: &PerCpuArray<Scratch>,
 ) -> Option<()> {
+    let scratch = room.get_ptr_mut(0)?;
+    // SAFETY: the element is this CPU's own, and nothing else uses it meanwhile.
+    let scratch = unsafe { &mut *scratch };
+    let [body, frames @ ..] = &mut scratch.body;
+    let frames: *mut u64 = frames.as_mut_ptr();
+    // SAFETY: frames follow the body, and `Scratch` has room for more of them than the limit.
+    let copied = walk::<LIMIT>(ids, layout, |index, code| unsafe { frames.add(index).write(code) })?;
+    if copied != 0 {
+        *body = copied;
+        emit_scratch(scratch, kind, ts_ns, ids, size_of::<Sample>() as u64, copied);
+    }
+    Some(())
+}
+
+/// As [`emit`], of few frames, which need no room.
+#[inline(always)]
+pub fn emit_few(kind: u32, ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Option<()> {
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Few {
+        sample: Sample,
+        frames: [u64; CREATING_FRAMES],
+    }
+    let mut few = Few { sample: Sample::default(), frames: [0; CREATING_FRAMES] };
+    few.sample.copied = walk::<CREATING_FRAMES>(ids, layout, |index, code| few.frames[index] = code)? as u32;
+    emit::emit(kind, ts_ns, ids, few);
+    Some(())
+}
+
+/// Passes the code objects of the current thread's frames on, the innermost first; gives their bytes.
+#[inline(always)]
+fn walk<const LIMIT: usize>(ids: Ids, layout: &PythonLayout, mut put: impl FnMut(usize, u64)) -> Option<u64> {
     // SAFETY: has no precondition.
     let task = unsafe { bpf_get_current_task() };
     let thread_id: u64 = kernel::read(task, offsets().task_fsbase)?;
@@ -46,11 +78,6 @@ pub fn emit<const LIMIT: usize>(
     if layout.holder_frame != NONE {
         frame = word(frame, layout.holder_frame)?;
     }
-    let scratch = room.get_ptr_mut(0)?;
-    // SAFETY: the element is this CPU's own, and nothing else uses it meanwhile.
-    let scratch = unsafe { &mut *scratch };
-    let [body, frames @ ..] = &mut scratch.body;
-    let frames: *mut u64 = frames.as_mut_ptr();
     let mut copied = 0;
     for index in 0..LIMIT {
         if frame == 0 {
@@ -59,16 +86,11 @@ pub fn emit<const LIMIT: usize>(
         let (Some(code), Some(caller)) = (word(frame, layout.code), word(frame, layout.caller)) else {
             break;
         };
-        // SAFETY: frames follow the body, and `Scratch` has room for more of them than the limit.
-        unsafe { frames.add(index).write(code & !TAG) };
+        put(index, code & !TAG);
         copied = 8 * (index as u64 + 1);
         frame = caller;
     }
-    if copied != 0 {
-        *body = copied;
-        emit_scratch(scratch, kind, ts_ns, ids, size_of::<Sample>() as u64, copied);
-    }
-    Some(())
+    Some(copied)
 }
 
 /// CPython's state of a thread: where it was found last, or by going through all threads of the main interpreter.

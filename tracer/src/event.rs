@@ -129,6 +129,16 @@ pub enum Body {
     },
     /// From here on the steps of the process are not followed: they are too many.
     Unfollowed,
+    /// The process loaded a library.
+    Mapped,
+    /// The thread turns to another greenlet; 0 is its main one. Greenlets are made as contexts are copied.
+    GreenletSwitch {
+        greenlet: u64,
+    },
+    /// The thread makes a greenlet, which comes next: its innermost code objects.
+    Creating {
+        frames: Vec<u64>,
+    },
 }
 
 /// Why a thread is off CPU, by the kernel's task state.

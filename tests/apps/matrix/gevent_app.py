@@ -3,6 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import gevent
+import gevent.event
+import gevent.pool
+import gevent.queue
 from flask import Flask, request
 from openai import OpenAI
 
@@ -34,4 +37,49 @@ def submit(identity: str) -> str:
     return pool.submit(work.ask, client, served, model).result()
 
 
+@app.get("/pooled/<identity>")
+def pooled(identity: str) -> str:
+    served, model = truth.current(), request.args["model"]
+    gevent.pool.Pool(2).map(lambda _: work.ask(client, served, model), range(3))
+    return "done"
+
+
+@app.get("/native/<identity>")
+def native(identity: str) -> str:
+    """Threads of gevent's own, which all requests share."""
+    return gevent.get_hub().threadpool.apply(work.ask, (client, truth.current(), request.args["model"]))
+
+
+@app.get("/queued/<identity>")
+def queued(identity: str) -> str:
+    """A greenlet that the first request starts, and that works for all."""
+    if not workers:
+        workers.append(gevent.spawn(take_turns))
+    result = gevent.event.AsyncResult()
+    jobs.put((result, truth.current(), request.args["model"]))
+    return result.get()
+
+
+def take_turns() -> None:
+    while True:
+        result, served, model = jobs.get()
+        result.set(work.ask(client, served, model))
+
+
+@app.get("/slept/<identity>")
+def slept(identity: str) -> str:
+    gevent.sleep(0.05)
+    return work.ask(client, truth.current(), request.args["model"])
+
+
+@app.get("/given_up/<identity>")
+def given_up(identity: str) -> str:
+    """A call that another greenlet makes, which is not waited for to the end."""
+    asking = gevent.spawn(work.ask, client, truth.current(), request.args["model"])
+    asking.join(timeout=0.01)
+    return "done" if asking.ready() else asking.get()
+
+
+jobs = gevent.queue.Queue()
+workers = []
 truth.settle()

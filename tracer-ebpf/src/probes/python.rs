@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use tracer_ebpf::{
     cookie::{self, Operand, role},
-    event::{Context, Import, Queued, kind},
+    event::{Context, Greenlet, Import, Queued, kind},
     limits::MODULE_BYTES,
 };
 
@@ -22,7 +22,8 @@ use crate::{
 };
 
 /// Any point that is an instruction: CONTEXT_ENTER, CONTEXT_EXIT, CONTEXT_END, GC_START, GC_DONE,
-/// IMPORT_START, IMPORT_DONE, QUEUE_PUT, QUEUE_GET, QUEUE_GOT, by cookie. Other processes cost one lookup in TRACED.
+/// IMPORT_START, IMPORT_DONE, QUEUE_PUT, QUEUE_GET, QUEUE_GOT, and of greenlets CONTEXT_COPY and
+/// GREENLET_SWITCH, by cookie. Other processes cost one lookup in TRACED.
 ///
 /// Cost: 289 ns a run.
 #[uprobe]
@@ -49,6 +50,8 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
         role::QUEUE_PUT => emit(kind::QUEUE_PUT, now_ns, ids, Queued { item: value(regs, operand) }),
         role::QUEUE_GET => emit(kind::QUEUE_GET, now_ns, ids, ()),
         role::QUEUE_GOT => queue_got(value(regs, operand), now_ns, ids),
+        role::GREENLET_NEW => greenlet_new(value(regs, operand), now_ns, ids),
+        role::GREENLET_SWITCH => emit(kind::GREENLET_SWITCH, now_ns, ids, greenlet(regs, operand)),
         _ => {}
     }
     0
@@ -83,6 +86,25 @@ fn queue_got(item: u64, now_ns: u64, ids: Ids) {
     if item != 0 {
         emit(kind::QUEUE_GOT, now_ns, ids, Queued { item });
     }
+}
+
+/// CREATING, then CONTEXT_COPY: who makes a greenlet is who copies a context.
+#[inline(always)]
+fn greenlet_new(address: u64, now_ns: u64, ids: Ids) {
+    if let Some(layout) = stack::layout(ids.tgid) {
+        // Without a stack, whoever makes it is taken to make it for itself.
+        let _ = stack::emit_few(kind::CREATING, now_ns, ids, layout);
+    }
+    emit(kind::CONTEXT_COPY, now_ns, ids, Context { address, callable: 0 });
+}
+
+/// A main greenlet is told by the virtual table that its object begins with.
+#[inline(always)]
+fn greenlet(regs: &pt_regs, operand: Operand) -> Greenlet {
+    let Operand::Memory { base, displacement } = operand else { return Greenlet { address: 0 } };
+    let address = register_value(regs, base);
+    let main = regs.rip.wrapping_add_signed(i64::from(displacement));
+    Greenlet { address: if user_word(address) == main { 0 } else { address } }
 }
 
 /// The name is cut at [`MODULE_BYTES`]; where it can't be read it is empty.

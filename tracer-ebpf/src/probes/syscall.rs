@@ -26,6 +26,10 @@ const EAGAIN: i64 = 11;
 /// `MSG_PEEK | MSG_ERRQUEUE`, include/linux/socket.h: such a receive takes nothing out of the stream.
 const TAKES_NOTHING: u64 = 0x2 | 0x2000;
 
+/// `PROT_EXEC`, `MAP_ANONYMOUS`, include/uapi/asm-generic/mman-common.h.
+const PROT_EXEC: u64 = 0x4;
+const MAP_ANONYMOUS: u64 = 0x20;
+
 /// Messages of one sendmmsg that are told: a resolver sends its A and AAAA queries in one.
 const MESSAGES: u64 = 4;
 
@@ -114,6 +118,12 @@ fn prepare(thread: &mut Thread, op: u8, number: u64, arguments: &[u64; 6], ids: 
             }
         }
         op::FUTEX => thread.argument = first,
+        op::MAP => {
+            thread.argument = number;
+            if third & PROT_EXEC == 0 || fourth & MAP_ANONYMOUS != 0 {
+                thread.op = u32::from(op::OTHER);
+            }
+        }
         _ => thread.argument = number,
     }
 }
@@ -198,7 +208,7 @@ fn timeout_at(address: u64, unit_ns: u64) -> u64 {
     }
 }
 
-/// `sys_exit(regs, result)`: TRANSFER, CONNECT, and CONNECTION of what was accepted. Others cost a lookup in
+/// `sys_exit(regs, result)`: TRANSFER, CONNECT, CONNECTION of what was accepted, and MAPPED. Others cost a lookup in
 /// THREADS.
 ///
 /// Cost: 197 ns a run.
@@ -227,6 +237,8 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         op::ACCEPT if thread.sock != 0 && result >= 0 => finish_accept(result as u64, ids),
         op::LISTEN if thread.sock != 0 && result == 0 => socket::remember_listener(thread.sock),
         op::SOCKET if result >= 0 => forget_former(result as u64),
+        // An error is a small negative number.
+        op::MAP if result > 0 => emit(kind::MAPPED, now_ns(), ids, ()),
         _ => {}
     }
     0

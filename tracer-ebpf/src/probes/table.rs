@@ -18,6 +18,7 @@ pub mod op {
     pub const LISTEN: u8 = 12;
     pub const CLOSE: u8 = 13;
     pub const SOCKET: u8 = 14;
+    pub const MAP: u8 = 15;
     /// From here on nothing is done at exit.
     pub const WAIT_ONLY: u8 = 20;
     pub const EPOLL_MS: u8 = 20;
@@ -94,6 +95,8 @@ const fn ops() -> [u8; NUMBERS] {
         (op::CLOSE, &[3]),
         // socket
         (op::SOCKET, &[41]),
+        // mmap
+        (op::MAP, &[9]),
         // epoll_wait, epoll_pwait
         (op::EPOLL_MS, &[232, 281]),
         // epoll_pwait2

@@ -60,6 +60,7 @@ pub fn kind_name(kind: u32) -> &'static str {
         kind::EXEC => "exec",
         kind::EXIT => "exit",
         kind::PROCESS_END => "process_end",
+        kind::MAPPED => "mapped",
         kind::SWITCH_OUT => "switch_out",
         kind::SWITCH_IN => "switch_in",
         kind::CONNECTION => "connection",
@@ -72,6 +73,7 @@ pub fn kind_name(kind: u32) -> &'static str {
         kind::CONTEXT_EXIT => "context_exit",
         kind::CONTEXT_COPY => "context_copy",
         kind::CONTEXT_END => "context_end",
+        kind::GREENLET_SWITCH => "greenlet_switch",
         kind::GC_START => "gc_start",
         kind::GC_DONE => "gc_done",
         kind::IMPORT_START => "import_start",
@@ -81,6 +83,7 @@ pub fn kind_name(kind: u32) -> &'static str {
         kind::QUEUE_GOT => "queue_got",
         kind::SAMPLE => "sample",
         kind::WAITING => "waiting",
+        kind::CREATING => "creating",
         _ => "unknown",
     }
 }
@@ -92,6 +95,7 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
         kind::EXEC => Body::Exec,
         kind::EXIT => Body::Exit,
         kind::PROCESS_END => Body::ProcessEnd,
+        kind::MAPPED => Body::Mapped,
         kind::SWITCH_OUT => return fields.switch_out(),
         kind::SWITCH_IN => Body::SwitchIn { wake_ns: fields.u64()?, waker_tid: fields.u32()? },
         kind::CONNECTION => return fields.connection(),
@@ -108,6 +112,7 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
         kind::CONTEXT_EXIT => Body::ContextExit { context: fields.u64()? },
         kind::CONTEXT_COPY => Body::ContextCopy { context: fields.u64()? },
         kind::CONTEXT_END => Body::ContextEnd { context: fields.u64()? },
+        kind::GREENLET_SWITCH => Body::GreenletSwitch { greenlet: fields.u64()? },
         kind::GC_START => Body::GcStart,
         kind::GC_DONE => Body::GcDone,
         kind::IMPORT_START => {
@@ -121,6 +126,7 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
         kind::QUEUE_GOT => Body::QueueGot { item: fields.u64()? },
         kind::SAMPLE => Body::Sample { frames: fields.frames()? },
         kind::WAITING => Body::Waiting { frames: fields.frames()? },
+        kind::CREATING => Body::Creating { frames: fields.frames()? },
         _ => return Some(Err(DecodeError::Kind(kind))),
     };
     Some(Ok(body))

@@ -60,6 +60,12 @@ impl Contexts {
         }
     }
 
+    /// Whether another thread than this one made it.
+    pub fn is_copied_elsewhere(&self, address: u64, tid: u32) -> bool {
+        let copied = self.by_address.get(&address).and_then(|context| context.copied);
+        copied.is_some_and(|(_, by_tid)| by_tid != tid)
+    }
+
     /// A run of it is over.
     pub fn left(&mut self, address: u64, at_ns: u64, tid: u32) {
         if let Some(context) = self.by_address.get_mut(&address) {

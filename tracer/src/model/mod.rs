@@ -4,6 +4,7 @@
 mod closing;
 mod connection;
 mod context;
+mod greenlets;
 mod inbound;
 mod lifecycle;
 mod lookup;
@@ -120,13 +121,16 @@ impl Model {
             Body::QueueGot { item } => self.queue_got(ts_ns, tgid, tid, *item),
             Body::ContextExit { context } => self.context_exited(ts_ns, tgid, tid, *context),
             Body::ContextCopy { context } => self.context_copied(ts_ns, tgid, tid, *context),
-            Body::ContextEnd { context } => self.context_ended(tgid, *context),
+            Body::ContextEnd { context } => self.context_ended(tgid, tid, *context),
+            Body::GreenletSwitch { greenlet } => self.greenlet_switched(ts_ns, tgid, tid, *greenlet),
             Body::GcStart => self.collecting(ts_ns, tgid, tid, true),
             Body::GcDone => self.collecting(ts_ns, tgid, tid, false),
             Body::ImportStart { .. } => self.importing(ts_ns, tgid, tid, 1),
             Body::ImportDone => self.importing(ts_ns, tgid, tid, -1),
             Body::Code { address, function } => self.code_found(tgid, *address, function),
             Body::Unfollowed => self.unfollowed(ts_ns, tgid),
+            Body::Mapped => {}
+            Body::Creating { frames } => self.creating(tgid, tid, frames),
             Body::Waiting { frames } => self.waiting(tgid, tid, frames),
             Body::Sample { frames } => self.sampled(ts_ns, tgid, tid, frames),
             Body::Loss { kind, count, since_ns } => self.lost(kind, *count, *since_ns),
@@ -157,9 +161,12 @@ impl Model {
     fn lost(&mut self, kind: &str, count: u64, since_ns: u64) {
         let lost = self.lost_events.entry(kind.to_owned()).or_default();
         *lost = lost.saturating_add(count);
-        if matches!(kind, "context_enter" | "context_exit") {
+        if matches!(kind, "context_enter" | "context_exit" | "greenlet_switch") {
             // Whether a thread is inside a context is no longer known: the next step tells.
-            self.threads.values_mut().for_each(|thread| thread.frames.clear());
+            self.threads.values_mut().for_each(|thread| {
+                thread.frames.clear();
+                thread.aside.clear();
+            });
         }
         // Which request a lost event belonged to can't be known: it may be any that was under way.
         let touched = |request: &&mut Request| request.end_ns.is_none_or(|end_ns| end_ns >= since_ns);

@@ -73,14 +73,32 @@ impl Samples {
 /// What waits for work in a pool, or for anything that others say: Lib/threading.py, Lib/queue.py,
 /// Lib/concurrent/futures/thread.py, Lib/multiprocessing/pool.py.
 fn waits_for_work(function: &Function) -> bool {
+    is_one_of(
+        function,
+        &[
+            ("wait", "/threading.py"),
+            ("get", "/queue.py"),
+            ("_worker", "/concurrent/futures/thread.py"),
+            ("worker", "/multiprocessing/pool.py"),
+        ],
+    )
+}
+
+/// What makes the workers of a pool, which other requests use too.
+fn makes_workers(function: &Function) -> bool {
+    is_one_of(
+        function,
+        &[
+            ("_adjust_thread_count", "/concurrent/futures/thread.py"),
+            ("_repopulate_pool_static", "/multiprocessing/pool.py"),
+            ("__init__", "/multiprocessing/pool.py"),
+        ],
+    )
+}
+
+fn is_one_of(function: &Function, known: &[(&str, &str)]) -> bool {
     let name = function.name.rsplit('.').next().unwrap_or_default();
-    let waits = [
-        ("wait", "/threading.py"),
-        ("get", "/queue.py"),
-        ("_worker", "/concurrent/futures/thread.py"),
-        ("worker", "/multiprocessing/pool.py"),
-    ];
-    waits.iter().any(|(of, file)| name == *of && function.file.ends_with(file))
+    known.iter().any(|(of, file)| name == *of && function.file.ends_with(file))
 }
 
 impl Model {
@@ -121,6 +139,14 @@ impl Model {
         let innermost = frames.first().and_then(|address| codes?.get(address));
         let at_lock = innermost.is_some_and(|number| !waits_for_work(self.functions.get(*number)));
         self.thread(tgid, tid).at_lock = at_lock;
+    }
+
+    /// A thread is about to make a greenlet.
+    pub(super) fn creating(&mut self, tgid: u32, tid: u32, frames: &[u64]) {
+        let codes = self.processes.get(&tgid).map(|process| &process.codes);
+        let mut functions = frames.iter().filter_map(|address| codes?.get(address));
+        let makes_worker = functions.any(|number| makes_workers(self.functions.get(*number)));
+        self.thread(tgid, tid).makes_worker = makes_worker;
     }
 
     /// A worker ran for a request on a thread: what it ran shows as far as samples fell into it.

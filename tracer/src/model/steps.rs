@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// Why nothing of a process is known but its requests.
-const GREENLETS: &str = "it serves several requests by turns without contexts, as gevent and eventlet do, so whose work it \
-                         does can't be seen: threads can (gunicorn --worker-class gthread)";
+const GREENLETS: &str = "it serves several requests by turns without contexts, as greenlets before greenlet 2.0 do, so \
+                         whose work it does can't be seen: install greenlet 2.0 or newer";
 const TOO_FAST: &str = "its event loop takes so many steps that following them would cost it more than a tenth of its CPU \
                         time, so they are no longer followed: give a loop more to do in each step";
 
@@ -33,6 +33,12 @@ impl Model {
         if is_new && self.process(tgid).runs_threads_in_contexts() {
             return;
         }
+        self.thread(tgid, tid).enters_contexts = true;
+        self.step_into(at_ns, tgid, tid, address, false);
+    }
+
+    /// A thread takes a step of a context, or of a greenlet, which is new.
+    pub(super) fn step_into(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64, is_greenlet: bool) {
         self.flush(at_ns, tid);
         let around = self.owner(tgid, tid);
         let context = self.process(tgid).contexts.run(address);
@@ -53,9 +59,9 @@ impl Model {
             adopted: is_lent,
             put_off_ns: None,
             timer: None,
+            takes_work: is_greenlet,
         };
         self.thread(tgid, tid).frames.push(frame);
-        self.thread(tgid, tid).enters_contexts = true;
         self.thread(tgid, tid).owned_by(request, at_ns);
         let Some(id) = request else { return };
         if let (false, Some((copied_ns, by_tid))) = (context.has_run, context.copied) {
@@ -82,7 +88,13 @@ impl Model {
                 None => break None,
             }
         };
-        let Some(frame) = frame else { return };
+        if let Some(frame) = frame {
+            self.step_left(at_ns, tgid, tid, &frame);
+        }
+    }
+
+    /// A step is over, whose frame was taken off.
+    pub(super) fn step_left(&mut self, at_ns: u64, tgid: u32, tid: u32, frame: &Frame) {
         self.process(tgid).contexts.left(frame.address, at_ns, tid);
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         if thread.frames.is_empty() && thread.until_step_ends {
@@ -92,19 +104,21 @@ impl Model {
         let around = thread.frames.last().map_or(thread.request, |around| around.request);
         thread.owned_by(around, at_ns);
         if let Some(id) = frame.request {
-            self.timer_ran(id, tid, &frame);
-            self.step_ended(id, at_ns, tid, &frame);
+            self.timer_ran(id, tid, frame);
+            self.step_ended(id, at_ns, tid, frame);
         }
     }
 
     pub(super) fn context_copied(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64) {
         self.is_on_cpu(at_ns, tgid, tid);
-        let owner = self.owner(tgid, tid);
+        let makes_worker = std::mem::take(&mut self.thread(tgid, tid).makes_worker);
+        let owner = self.owner(tgid, tid).filter(|_| !makes_worker);
         // What a request has made is its own, also when the connection goes on to the next one.
         let frame = self.thread(tgid, tid).frames.last();
-        let serves = frame.and_then(|frame| frame.serves).filter(|_| owner.is_none());
+        let serves = frame.and_then(|frame| frame.serves).filter(|_| owner.is_none() && !makes_worker);
         self.process(tgid).contexts.copied(address, owner, serves, at_ns, tid);
         let thread = self.thread(tgid, tid);
+        thread.aside.remove(&address);
         if thread.is_started_by_request && thread.frames.is_empty() {
             // A pool's thread hands its result to a loop like this, and may go on with what another request
             // queued: whom it works for from here on can't be seen.
@@ -119,8 +133,9 @@ impl Model {
         }
     }
 
-    pub(super) fn context_ended(&mut self, tgid: u32, address: u64) {
+    pub(super) fn context_ended(&mut self, tgid: u32, tid: u32, address: u64) {
         self.process(tgid).contexts.ended(address);
+        self.thread(tgid, tid).aside.remove(&address);
     }
 
     /// The request that a thread works for: that of its innermost context, or its own; where there is none,
@@ -179,6 +194,7 @@ impl Model {
             // What was put off was so for the request that owns the context.
             frame.put_off_ns = None;
             frame.timer = None;
+            frame.takes_work = false;
         }
         self.thread(tgid, tid).owned_by(Some(id), at_ns);
     }
@@ -205,6 +221,7 @@ impl Model {
             self.unbind_thread(at_ns, tid);
             let thread = self.thread(tgid, tid);
             thread.frames.clear();
+            thread.aside.clear();
             thread.juggles = true;
         }
         for id in self.requests.open_of(tgid) {
@@ -293,7 +310,7 @@ impl Model {
         self.claim_ready(id, tid, due_ns, frame.start_ns, Rank::Loop);
     }
 
-    fn step_began(&mut self, id: RequestId, at_ns: u64, tid: u32) {
+    pub(super) fn step_began(&mut self, id: RequestId, at_ns: u64, tid: u32) {
         let Some(thread) = self.threads.get(&tid) else { return };
         let Some(request) = self.requests.get_mut(id) else { return };
         let Some(last) = request.last_step_end.take() else { return };

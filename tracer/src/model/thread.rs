@@ -28,6 +28,10 @@ pub struct Thread {
     pub unseen_in: Option<UnseenIn>,
     /// Contexts it runs in, innermost last.
     pub frames: Vec<Frame>,
+    /// The greenlet that it runs; 0 is its own stack.
+    pub greenlet: u64,
+    /// What its other greenlets were in when it turned away from them.
+    pub aside: HashMap<u64, Aside>,
     /// It has run steps of contexts.
     pub enters_contexts: bool,
     /// It was seen to start, and has entered no context since.
@@ -47,6 +51,8 @@ pub struct Thread {
     pub works_from_queue: bool,
     /// When one that a request started first waited for something to do.
     pub idle_since_ns: Option<u64>,
+    /// What it makes next is a worker of a pool, for whom ever that then works.
+    pub makes_worker: bool,
     /// The futex that it waits in next is a lock.
     pub at_lock: bool,
     pub in_gc: bool,
@@ -76,6 +82,17 @@ pub struct Frame {
     pub put_off_ns: Option<u64>,
     /// It may have been a timer that began this step.
     pub timer: Option<Timer>,
+    /// It is a greenlet that another one made, and has not touched a connection that serves a request: what it gets
+    /// from a queue may be anybody's.
+    pub takes_work: bool,
+}
+
+/// What a greenlet was in when its thread turned to another one.
+#[derive(Clone, Debug)]
+pub struct Aside {
+    pub frames: Vec<Frame>,
+    pub request: Option<RequestId>,
+    pub left_ns: u64,
 }
 
 /// A timer of an event loop, as far as it shows.

@@ -48,6 +48,11 @@ pub enum Role {
     QueueGet,
     /// The operand is the item that it got, or 0; for some calls it is told twice.
     QueueGot,
+    /// The operand is a new greenlet.
+    GreenletCreated,
+    /// A thread turns to the greenlet in the operand's register; the displacement leads from the point to the virtual
+    /// table of main greenlets.
+    GreenletSwitched,
 }
 
 impl Role {

@@ -70,6 +70,12 @@ impl<'data, R: ReadRef<'data>> Elf<'data, R> {
         self.symbols.get(name.as_bytes()).copied()
     }
 
+    /// A symbol that the file exports, by how its name begins; of several, that of the first name.
+    pub fn symbol_that_begins(&self, name: &str) -> Option<Symbol> {
+        let symbols = self.symbols.iter().filter(|(symbol, _)| symbol.starts_with(name.as_bytes()));
+        symbols.min_by_key(|(symbol, _)| **symbol).map(|(_, symbol)| *symbol)
+    }
+
     /// Where the byte at `vaddr` stands in the file.
     pub fn file_offset(&self, vaddr: u64) -> Option<u64> {
         self.loads().find_map(|load| {

@@ -13,6 +13,7 @@ use crate::report::bucket::Bucket;
 use super::binary::{Binary, FileId, Subject, exports_python};
 use super::elf::Elf;
 use super::layout::{self, CodeLayout};
+use super::library::Library;
 use super::procfs::{self, Mapping};
 use super::{clock, cmdline, queue};
 
@@ -132,13 +133,9 @@ impl PythonProcess {
     /// one that it would load, or else the interpreter. The error is a clause for the user.
     pub fn queue_library(&self, interpreter: &Binary) -> Result<File, String> {
         let entry = Entry { tgid: self.tgid };
-        let maps = entry.text("maps").map_err(|error| error.to_string())?;
-        let is_library = |path: &str| {
-            Path::new(path).file_name().is_some_and(|name| queue::is_library(&name.to_string_lossy()))
-        };
-        let loaded = procfs::executable_mappings(&maps).into_iter().find(|mapping| is_library(&mapping.path));
-        if let Some(mapping) = loaded {
-            return entry.open(&mapping).map_err(|error| error.to_string());
+        let loaded = entry.libraries().map_err(|error| error.to_string())?;
+        if let Some((mapping, _)) = loaded.iter().find(|(_, library)| *library == Library::Queue) {
+            return entry.open(mapping).map_err(|error| error.to_string());
         }
         let version = interpreter.version.as_deref().unwrap_or_default();
         self.binaries
@@ -199,6 +196,13 @@ impl PythonProcess {
             unknown,
         }
     }
+}
+
+/// The libraries that a process has loaded of those that are probed; what can't be read is left out.
+pub fn libraries(tgid: u32) -> Vec<(Library, File)> {
+    let entry = Entry { tgid };
+    let loaded = entry.libraries().unwrap_or_default();
+    loaded.iter().filter_map(|(mapping, library)| Some((*library, entry.open(mapping).ok()?))).collect()
 }
 
 /// The file of an interpreter into which `_queue` is built.
@@ -266,6 +270,13 @@ impl Entry {
         let target = fs::read_link(&path).map_err(|source| self.error(path, source))?;
         let target = target.to_string_lossy().into_owned();
         Ok(target.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(target))
+    }
+
+    fn libraries(self) -> Result<Vec<(Mapping, Library)>, ProcessError> {
+        let mappings = procfs::executable_mappings(&self.text("maps")?).into_iter();
+        Ok(mappings
+            .filter_map(|mapping| Library::of(&mapping.path).map(|library| (mapping, library)))
+            .collect())
     }
 
     /// Opens a mapped file. `map_files` leads to the file itself, but only with CAP_SYS_ADMIN or

@@ -4,7 +4,6 @@
 //! It is in a library of its own, or built into the interpreter. No symbol names its functions; the table of its
 //! methods does.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -14,10 +13,10 @@ use object::{ReadCache, ReadRef};
 use super::binary::{Point, PythonPoint, Role};
 use super::elf::{Elf, ElfError};
 use super::flow;
+use super::library::Library;
 use super::operand::{Operand, Register};
 use super::x86::argument_point;
 
-/// Both take `(self, args, nargs, kwnames)`.
 const PUTS: [&str; 2] = ["put", "put_nowait"];
 /// Both return the item, or NULL.
 const GETS: [&str; 2] = ["get", "get_nowait"];
@@ -47,23 +46,36 @@ pub fn library(root: &Path, path: &str, version: &str) -> Option<File> {
     names.iter().find_map(|name| {
         let folder = lib.join(format!("python{name}/lib-dynload"));
         let entries = fs::read_dir(root.join(folder.strip_prefix("/").ok()?)).ok()?;
-        let library = entries.flatten().find(|entry| is_library(&entry.file_name().to_string_lossy()))?;
+        let library = entries
+            .flatten()
+            .find(|entry| Library::of(&entry.file_name().to_string_lossy()) == Some(Library::Queue))?;
         File::open(library.path()).ok()
     })
-}
-
-/// Whether this is the name of the library of `_queue`.
-pub fn is_library(name: &str) -> bool {
-    name.starts_with("_queue.") && name.ends_with(".so")
 }
 
 /// The points of a library of `_queue`.
 pub fn points(file: &File) -> Result<Vec<PythonPoint>, NoQueue> {
     let cache = ReadCache::new(file);
-    find(&Elf::parse(&cache)?)
+    let elf = Elf::parse(&cache)?;
+    find(&elf, &table(&elf))
 }
 
-fn find<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Vec<PythonPoint>, NoQueue> {
+/// The points of gevent's library of queues, all of which hand work to its greenlets.
+pub fn greenlet_points(file: &File) -> Result<Vec<PythonPoint>, NoQueue> {
+    let cache = ReadCache::new(file);
+    let elf = Elf::parse(&cache)?;
+    let named = PUTS.into_iter().chain(GETS).map(|name| (name, elf.pointers_to(name)));
+    let methods: Vec<(&str, Method)> = named
+        .flat_map(|(name, slots)| slots.into_iter().map(move |slot| (name, slot)))
+        .filter_map(|(name, slot)| Some((name, Method::at(&elf, slot)?)))
+        .collect();
+    find(&elf, &methods)
+}
+
+fn find<'data, R: ReadRef<'data>>(
+    elf: &Elf<'data, R>,
+    methods: &[(&'static str, Method)],
+) -> Result<Vec<PythonPoint>, NoQueue> {
     let mut found: Vec<PythonPoint> = Vec::new();
     let mut add = |vaddr: u64, role, operand, stepped| {
         let Some(offset) = elf.file_offset(vaddr) else { return };
@@ -73,47 +85,82 @@ fn find<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Vec<PythonPoint
             found.push(point);
         }
     };
-    let table = table(elf);
-    let method = |name| table.get(name).copied().ok_or(NoQueue::Method(name));
+    let named = |name| {
+        let mut named =
+            methods.iter().filter(move |(of, _)| *of == name).map(|(_, method)| *method).peekable();
+        named.peek().is_some().then_some(named).ok_or(NoQueue::Method(name))
+    };
     for name in PUTS {
-        let function = method(name)?;
-        let emulated = argument_point(elf, function, DecoderRegister::RSI)
-            .and_then(|point| Some((point.vaddr, Register::from_decoder(point.register)?)));
-        let (vaddr, register) = emulated.unwrap_or((function, Register::Rsi));
-        add(vaddr, Role::QueuePut, Some(Operand::memory(register, 0)), emulated.is_none());
+        for Method { function, item_at, .. } in named(name)? {
+            let emulated = argument_point(elf, function, DecoderRegister::RSI)
+                .and_then(|point| Some((point.vaddr, Register::from_decoder(point.register)?)));
+            let (vaddr, register) = emulated.unwrap_or((function, Register::Rsi));
+            let item = Operand { displacement: item_at, ..Operand::pointer(register) };
+            add(vaddr, Role::QueuePut, Some(item), emulated.is_none());
+        }
     }
     for name in GETS {
-        let function = method(name)?;
-        let emulated = argument_point(elf, function, DecoderRegister::RDI).map(|point| point.vaddr);
-        add(emulated.unwrap_or(function), Role::QueueGet, None, emulated.is_none());
-        for vaddr in flow::returns(elf, function) {
-            add(vaddr, Role::QueueGot, Some(Operand::pointer(Register::Rax)), true);
+        for Method { function, .. } in named(name)? {
+            let emulated = argument_point(elf, function, DecoderRegister::RDI).map(|point| point.vaddr);
+            add(emulated.unwrap_or(function), Role::QueueGet, None, emulated.is_none());
+            for vaddr in flow::returns(elf, function) {
+                add(vaddr, Role::QueueGot, Some(Operand::pointer(Register::Rax)), true);
+            }
         }
     }
     Ok(found)
 }
 
-/// The functions of the queue's methods, wherever their table is: other types have a `get` too, but no `put_nowait`.
-fn table<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> HashMap<&'static str, u64> {
+/// The methods of the queue, wherever their table is: other types have a `get` too, but no `put_nowait`.
+fn table<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Vec<(&'static str, Method)> {
     let is = |name: &str, value: u64| elf.string(value) == Some(name.as_bytes());
-    let functions = |of: u64| {
+    let methods = |of: u64| {
         let entries = (0..2 * METHODS).map(|index| of.wrapping_add(index * METHOD_SIZE));
         let entries = entries.map(|slot| slot.wrapping_sub(METHODS * METHOD_SIZE));
         let named = entries.filter_map(|slot| {
             let value = elf.pointer(slot)?;
             let name = PUTS.into_iter().chain(GETS).find(|name| is(name, value))?;
-            Some((name, elf.pointer(slot.checked_add(8)?).filter(|&function| elf.is_code(function))?))
+            Some((name, Method::at(elf, slot)?))
         });
-        named.collect::<HashMap<_, _>>()
+        named.collect::<Vec<_>>()
     };
-    let tables = elf.pointers_to("put_nowait").into_iter().map(functions);
-    tables.max_by_key(HashMap::len).unwrap_or_default()
+    let tables = elf.pointers_to("put_nowait").into_iter().map(methods);
+    tables.max_by_key(Vec::len).unwrap_or_default()
+}
+
+/// A method of a queue.
+#[derive(Clone, Copy, Debug)]
+struct Method {
+    function: u64,
+    /// Where its first argument is, from what `rsi` holds: that itself, or in an array, or in a tuple.
+    item_at: Option<i32>,
+}
+
+impl Method {
+    /// What the entry of a method table at `slot` says; `None` where there is none.
+    fn at<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>, slot: u64) -> Option<Method> {
+        let function = elf.pointer(slot.checked_add(8)?).filter(|&function| elf.is_code(function))?;
+        let flags: [u8; 4] = elf.bytes(slot.checked_add(16)?, 4)?.try_into().ok()?;
+        let item_at = match u32::from_le_bytes(flags) {
+            flags if flags & METH_FASTCALL != 0 => Some(0),
+            flags if flags & METH_O != 0 => None,
+            _ => Some(TUPLE_ITEMS),
+        };
+        Some(Method { function, item_at })
+    }
 }
 
 /// `PyMethodDef` (Include/methodobject.h): name, function, flags, doc.
 const METHOD_SIZE: u64 = 32;
 /// More than the queue has.
 const METHODS: u64 = 8;
+
+/// How a method takes its arguments (Include/methodobject.h): as an array, or a single one; else as a tuple.
+const METH_FASTCALL: u32 = 0x80;
+const METH_O: u32 = 0x8;
+
+/// `PyTupleObject.ob_item` (Include/cpython/tupleobject.h).
+const TUPLE_ITEMS: i32 = 24;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! What is attached in the files that contain CPython: in all processes of a file, until one of them takes so many steps
+//! What is attached in the files that contain CPython, and in libraries beside it: in all processes of a file, until one of them takes so many steps
 //! that this slows it down; from then on in each of the others.
 
 use std::{
@@ -15,22 +15,28 @@ use crate::{
     event::Unknown,
     python::{
         binary::{self, Binary, FileId, PythonPoint, Role},
+        library::Library,
         process::PythonProcess,
     },
     record::points::{bucket_of, uprobe_point},
 };
 
-/// Binaries that stay attached; another one gives nothing more than kernel events.
-pub const MAX_BINARIES: usize = 256;
+/// Files that stay attached; another one gives nothing more than kernel events.
+const MAX_FILES: usize = 512;
 
 #[derive(Default)]
 pub struct Attachments {
-    by_file: HashMap<FileId, Attachment>,
+    /// Files with their points attached, or why they are not.
+    by_file: HashMap<Subject, Result<Attachment, String>>,
+    interpreters: HashMap<FileId, Interpreter>,
     /// The files of each process.
-    files: HashMap<u32, Vec<FileId>>,
+    files: HashMap<u32, Vec<Subject>>,
     /// Processes whose steps are not followed.
     too_fast: HashSet<u32>,
 }
+
+/// What a file is attached as: CPython, which may have a library built in, or a library.
+type Subject = (FileId, Option<Library>);
 
 /// What is known of a process by its interpreter's file.
 #[derive(Clone)]
@@ -40,9 +46,8 @@ pub struct Interpreter {
     pub unknown: Vec<Unknown>,
 }
 
-/// A file that contains CPython, with its points attached. Dropping it detaches them.
+/// A file with its points attached. Dropping it detaches them.
 struct Attachment {
-    interpreter: Interpreter,
     file: File,
     steps: Vec<UprobePoint>,
     attached: Steps,
@@ -58,28 +63,65 @@ enum Steps {
 impl Attachments {
     /// Attaches every Python that a process maps; gives the first, its interpreter.
     pub fn add(&mut self, probes: &Probes, process: &PythonProcess) -> Option<Interpreter> {
-        let tgid = process.tgid;
         let mut interpreter = None;
-        let mut files = Vec::new();
+        self.files.insert(process.tgid, Vec::new());
         for mapped in &process.binaries {
-            if !self.by_file.contains_key(&mapped.identity) {
-                if self.by_file.len() >= MAX_BINARIES {
-                    continue;
-                }
-                match attach(probes, &mapped.file) {
-                    Ok(attachment) => self.by_file.insert(mapped.identity, attachment),
-                    Err(error) => {
-                        eprintln!("tracer: {}: {error}", mapped.path);
-                        continue;
+            let subject = (mapped.identity, None);
+            if !self.by_file.contains_key(&subject) && self.by_file.len() < MAX_FILES {
+                let attached = match binary::inspect(&mapped.file) {
+                    Ok(binary) => {
+                        let mut unknown = Vec::new();
+                        let attached = attach(probes, &mapped.file, &binary.points, &mut unknown);
+                        let known = Interpreter { binary: Arc::new(binary), unknown };
+                        self.interpreters.insert(mapped.identity, known);
+                        attached
                     }
+                    Err(error) => Err(error.to_string()),
                 };
+                if let Err(reason) = &attached {
+                    eprintln!("tracer: {}: {reason}", mapped.path);
+                }
+                self.by_file.insert(subject, attached);
             }
-            files.push(mapped.identity);
-            interpreter = interpreter.or(self.by_file.get(&mapped.identity).map(|of| of.interpreter.clone()));
+            self.maps(probes, process.tgid, subject);
+            interpreter = interpreter.or(self.interpreters.get(&mapped.identity).cloned());
         }
-        self.files.insert(tgid, files);
-        self.join(probes, tgid);
         interpreter
+    }
+
+    /// Attaches a library that a process maps besides its Python, or will. The error is a clause for the user.
+    pub fn add_library(
+        &mut self,
+        probes: &Probes,
+        tgid: u32,
+        library: Library,
+        file: &File,
+    ) -> Result<(), String> {
+        let subject = (FileId::of(file).map_err(|error| error.to_string())?, Some(library));
+        if !self.by_file.contains_key(&subject) {
+            if self.by_file.len() >= MAX_FILES {
+                return Err(format!("{MAX_FILES} files are attached already"));
+            }
+            let attached = library.points(file).and_then(|points| {
+                let mut unknown = Vec::new();
+                let attached = attach(probes, file, &points, &mut unknown)?;
+                unknown.pop().map_or(Ok(attached), |unknown| Err(unknown.reason))
+            });
+            self.by_file.insert(subject, attached);
+        }
+        self.maps(probes, tgid, subject);
+        match self.by_file.get(&subject) {
+            Some(Err(reason)) => Err(reason.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn maps(&mut self, probes: &Probes, tgid: u32, file: Subject) {
+        let files = self.files.entry(tgid).or_default();
+        if !files.contains(&file) {
+            files.push(file);
+            self.join(probes, tgid);
+        }
     }
 
     /// A process is the copy of another one.
@@ -94,7 +136,7 @@ impl Attachments {
     pub fn ended(&mut self, tgid: u32) {
         self.too_fast.remove(&tgid);
         for file in self.files.remove(&tgid).unwrap_or_default() {
-            if let Some(Attachment { attached: Steps::In(processes), .. }) = self.by_file.get_mut(&file) {
+            if let Some(Ok(Attachment { attached: Steps::In(processes), .. })) = self.by_file.get_mut(&file) {
                 processes.remove(&tgid);
             }
         }
@@ -108,14 +150,14 @@ impl Attachments {
         }
         let files = self.files.get(&tgid).cloned().unwrap_or_default();
         for file in &files {
-            let Some(attachment) = self.by_file.get_mut(file) else { continue };
+            let Some(Ok(attachment)) = self.by_file.get_mut(file) else { continue };
             match &mut attachment.attached {
                 // Both at once would tell every step twice.
                 attached @ Steps::Everywhere { .. } => *attached = Steps::In(HashMap::new()),
                 Steps::In(processes) => drop(processes.remove(&tgid)),
             }
         }
-        let shares = |of: &Vec<FileId>| of.iter().any(|file| files.contains(file));
+        let shares = |of: &Vec<Subject>| of.iter().any(|file| files.contains(file));
         let users = self.files.iter().filter(|(user, of)| **user != tgid && shares(of));
         let others: Vec<u32> = users.map(|(user, _)| *user).collect();
         others.iter().for_each(|other| self.join(probes, *other));
@@ -128,7 +170,7 @@ impl Attachments {
             return;
         }
         for file in self.files.get(&tgid).into_iter().flatten() {
-            let Some(attachment) = self.by_file.get_mut(file) else { continue };
+            let Some(Ok(attachment)) = self.by_file.get_mut(file) else { continue };
             if let Steps::In(processes) = &mut attachment.attached {
                 // Of one that ended meanwhile nothing is to be told.
                 let attach = || probes.attach(&attachment.file, &attachment.steps, Some(tgid)).ok();
@@ -138,23 +180,19 @@ impl Attachments {
     }
 }
 
-fn attach(probes: &Probes, file: &File) -> anyhow::Result<Attachment> {
-    let binary = binary::inspect(file)?;
-    let mut unknown = Vec::new();
+fn attach(
+    probes: &Probes,
+    file: &File,
+    points: &[PythonPoint],
+    unknown: &mut Vec<Unknown>,
+) -> Result<Attachment, String> {
     let (steps, rest): (Vec<&PythonPoint>, Vec<&PythonPoint>) =
-        binary.points.iter().partition(|point| is_of_steps(point.role));
-    let everywhere = attach_points(probes, file, &steps, &mut unknown);
-    let rest = attach_points(probes, file, &rest, &mut unknown);
+        points.iter().partition(|point| is_of_steps(point.role));
+    let everywhere = attach_points(probes, file, &steps, unknown);
+    let rest = attach_points(probes, file, &rest, unknown);
     let steps = steps.into_iter().map(uprobe_point).collect();
-    let file = file.try_clone()?;
-    let interpreter = Interpreter { binary: Arc::new(binary), unknown };
-    Ok(Attachment {
-        interpreter,
-        file,
-        steps,
-        attached: Steps::Everywhere { _attached: everywhere },
-        _rest: rest,
-    })
+    let file = file.try_clone().map_err(|error| error.to_string())?;
+    Ok(Attachment { file, steps, attached: Steps::Everywhere { _attached: everywhere }, _rest: rest })
 }
 
 /// Whether a point is hit at every step.
@@ -167,6 +205,8 @@ fn is_of_steps(role: Role) -> bool {
             | Role::ContextExitExported
             | Role::ContextCopied
             | Role::ContextEnded
+            | Role::GreenletCreated
+            | Role::GreenletSwitched
     )
 }
 

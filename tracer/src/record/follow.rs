@@ -8,22 +8,18 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    attach::{
-        link::{Attached, UprobePoint},
-        load::Probes,
-    },
+    attach::load::Probes,
     event::{Body, Event, ProcessFacts, Unknown},
     python::{
-        binary::{Binary, FileId},
+        binary::Binary,
         discover,
+        library::Library,
         process::{self, Expectation, PythonProcess},
-        queue,
     },
     record::{
         InputSender,
-        attachments::{Attachments, MAX_BINARIES},
+        attachments::Attachments,
         pipeline::{Input, Start, Started, monotonic_ns},
-        points::uprobe_point,
     },
     report::bucket::Bucket,
 };
@@ -39,8 +35,8 @@ pub struct Follower {
     /// Process ids that were asked for, while they live.
     wanted: HashSet<u32>,
     attachments: Attachments,
-    /// Libraries of `_queue` with their points attached, or why not.
-    queues: HashMap<FileId, Result<Attached, String>>,
+    /// Processes that have loaded libraries which were not looked at.
+    mapped: HashSet<u32>,
     /// Processes that will map Python, and until when they are looked at.
     expected: HashMap<u32, Instant>,
     losses: BTreeMap<&'static str, u64>,
@@ -55,7 +51,7 @@ impl Follower {
             is_host: false,
             wanted: HashSet::new(),
             attachments: Attachments::default(),
-            queues: HashMap::new(),
+            mapped: HashSet::new(),
             expected: HashMap::new(),
             losses: BTreeMap::new(),
             losses_since_ns: monotonic_ns(),
@@ -101,6 +97,7 @@ impl Follower {
             // A copy of a process that is known: the model has its facts.
             Start::Fork { parent } => self.attachments.forked(&self.probes, parent, tgid),
             Start::TooFast => self.too_fast(tgid),
+            Start::Mapped => drop(self.mapped.insert(tgid)),
             Start::Exec => {
                 self.program_ended(tgid);
                 if self.is_host && !self.may_be_python(tgid) {
@@ -133,8 +130,11 @@ impl Follower {
         }
     }
 
-    /// Looks again at processes that had not mapped Python yet.
+    /// Looks again at processes that had not mapped Python yet, and at those that have loaded libraries.
     pub fn look_again(&mut self) {
+        for tgid in std::mem::take(&mut self.mapped) {
+            self.attach_libraries(tgid);
+        }
         let now = Instant::now();
         self.expected.retain(|_, until| *until > now);
         let expected: Vec<u32> = self.expected.keys().copied().collect();
@@ -204,25 +204,21 @@ impl Follower {
             None => self.probes.forget_layout(tgid),
         }
         self.tell(tgid, monotonic_ns(), Body::Process(facts));
+        self.attach_libraries(tgid);
     }
 
     /// Attaches what hands work to the threads of a pool.
     fn attach_queue(&mut self, process: &PythonProcess, interpreter: &Binary) -> Result<(), String> {
         let library = process.queue_library(interpreter)?;
-        let identity = FileId::of(&library).map_err(|error| error.to_string())?;
-        if !self.queues.contains_key(&identity) && self.queues.len() >= MAX_BINARIES {
-            return Err(format!("{MAX_BINARIES} libraries of _queue are attached already"));
+        self.attachments.add_library(&self.probes, process.tgid, Library::Queue, &library)
+    }
+
+    /// Attaches what switches greenlets and hands them work, where a process has it loaded. What can't be attached shows
+    /// by what the process does.
+    fn attach_libraries(&mut self, tgid: u32) {
+        for (library, file) in process::libraries(tgid) {
+            let _ = self.attachments.add_library(&self.probes, tgid, library, &file);
         }
-        let attached = self.queues.entry(identity).or_insert_with(|| {
-            let points = queue::points(&library).map_err(|error| error.to_string())?;
-            let points: Vec<UprobePoint> = points.iter().map(uprobe_point).collect();
-            let attached = self.probes.attach(&library, &points, None).map_err(|error| error.to_string())?;
-            match attached.refused.first() {
-                Some(refused) => Err(refused.reason.clone()),
-                None => Ok(attached),
-            }
-        });
-        attached.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
     fn tell(&self, tgid: u32, ts_ns: u64, body: Body) {

@@ -30,7 +30,8 @@ impl Pace {
             Body::ContextEnter { .. }
             | Body::ContextExit { .. }
             | Body::ContextCopy { .. }
-            | Body::ContextEnd { .. } => {
+            | Body::ContextEnd { .. }
+            | Body::GreenletSwitch { .. } => {
                 self.0.entry(event.tgid).or_default().hits += 1;
                 false
             }

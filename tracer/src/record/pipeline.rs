@@ -61,6 +61,8 @@ pub enum Start {
     Exit,
     /// It takes more steps than can be followed at little cost.
     TooFast,
+    /// It loaded a library.
+    Mapped,
 }
 
 /// What the thread leaves at its end.
@@ -214,6 +216,7 @@ impl Stage {
             }
             Body::Exec => Started { tgid: event.tgid, by: Start::Exec },
             Body::ProcessEnd => Started { tgid: event.tgid, by: Start::Exit },
+            Body::Mapped => Started { tgid: event.tgid, by: Start::Mapped },
             _ => return,
         };
         // The receiver is gone when recording ends.

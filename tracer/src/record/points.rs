@@ -37,6 +37,8 @@ pub fn uprobe_point(point: &PythonPoint) -> UprobePoint {
         Role::QueuePut => role::QUEUE_PUT,
         Role::QueueGet => role::QUEUE_GET,
         Role::QueueGot => role::QUEUE_GOT,
+        Role::GreenletCreated => role::GREENLET_NEW,
+        Role::GreenletSwitched => role::GREENLET_SWITCH,
     };
     UprobePoint {
         offset: point.point.offset,
