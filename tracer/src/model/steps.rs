@@ -29,7 +29,11 @@ impl Model {
             // (Python/context.c, PyContext_Enter).
             return;
         }
-        let is_new = std::mem::take(&mut self.thread(tgid, tid).is_new);
+        let thread = self.thread(tgid, tid);
+        let is_new = match thread.frames.last_mut() {
+            Some(frame) => std::mem::take(&mut frame.is_new),
+            None => std::mem::take(&mut thread.is_new),
+        };
         if is_new && self.process(tgid).runs_threads_in_contexts() {
             return;
         }
@@ -60,6 +64,7 @@ impl Model {
             put_off_ns: None,
             timer: None,
             takes_work: is_greenlet,
+            is_new: is_greenlet,
         };
         self.thread(tgid, tid).frames.push(frame);
         self.thread(tgid, tid).owned_by(request, at_ns);

@@ -85,6 +85,8 @@ pub struct Frame {
     /// It is a greenlet that another one made, and has not touched a connection that serves a request: what it gets
     /// from a queue may be anybody's.
     pub takes_work: bool,
+    /// It is a greenlet, which may be a thread for the application, and has entered no context.
+    pub is_new: bool,
 }
 
 /// What a greenlet was in when its thread turned to another one.
