@@ -15,8 +15,8 @@ pub mod role {
     pub const CONTEXT_EXIT: u8 = 4;
     /// Return of a function that gives a new context.
     pub const CONTEXT_COPY: u8 = 5;
-    /// `context_tp_dealloc(context)`: the operand holds the context.
-    pub const CONTEXT_END: u8 = 6;
+    /// Return of a function that gives an empty context.
+    pub const CONTEXT_NEW: u8 = 6;
     /// USDT `gc__start`, `gc__done`.
     pub const GC_START: u8 = 7;
     pub const GC_DONE: u8 = 8;
@@ -32,6 +32,8 @@ pub mod role {
     pub const QUEUE_GOT: u8 = 13;
     /// The constructor of a greenlet: the operand holds its address.
     pub const GREENLET_NEW: u8 = 14;
+    /// The destructor of a greenlet: the operand holds its address.
+    pub const GREENLET_END: u8 = 16;
     /// A thread turns to the greenlet in the operand's register. The operand's displacement leads from the probed
     /// instruction to the virtual table of main greenlets.
     pub const GREENLET_SWITCH: u8 = 15;

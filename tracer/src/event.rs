@@ -85,6 +85,7 @@ pub enum Body {
     ContextCopy {
         context: u64,
     },
+    /// What was at this address is gone, or an empty context is there.
     ContextEnd {
         context: u64,
     },

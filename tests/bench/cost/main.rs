@@ -7,8 +7,8 @@ mod subject;
 use clap::Parser;
 use tests::{lab::Lab, python::Python, recording::Recording};
 
-use programs::Programs;
-use subject::{SUBJECTS, Subject};
+use programs::{Program, Programs};
+use subject::{SUBJECTS, Started, Subject};
 
 /// What tracing costs, as ratios of the CPU time of the same work with and without it.
 #[derive(Parser)]
@@ -31,9 +31,8 @@ fn main() {
     let python = Python::all().into_iter().filter(is_wanted).max_by_key(Python::minor).expect("it is here");
     let subjects = if application.is_empty() { SUBJECTS.iter().collect() } else { application };
     println!("{}, {pairs} pairs; cost is the median of the pairs, and their range", python.name);
-    let programs = Programs::start();
     for subject in subjects {
-        let (mut ratios, mut hits) = (Vec::new(), Vec::new());
+        let mut ratios = Vec::new();
         let lab = Lab::start();
         let mut running = subject.start(&lab, &python);
         running.work(&lab);
@@ -41,9 +40,7 @@ fn main() {
             let untraced = running.work(&lab);
             let mut recording = Recording::start(&lab, "cost", ["--pid", &running.pid().to_string()]);
             recording.wait_ready();
-            let before = programs.read();
             let traced = running.work(&lab);
-            hits.push((traced, programs.since(&before)));
             recording.interrupt();
             ratios.push(traced as f64 / untraced as f64 - 1.0);
         }
@@ -57,11 +54,23 @@ fn main() {
             percent(ratios[ratios.len() - 1]),
             subject.target.map_or(String::new(), |target| format!(", target below {target} %")),
         );
-        let (cpu_ns, programs) = hits.swap_remove(hits.len() / 2);
+        let (cpu_ns, programs) = programs_of(&mut running, &lab);
         for program in programs {
             println!("    {program}, {:.1} % of its CPU time", program.run_ns as f64 / cpu_ns as f64 * 100.0);
         }
     }
+}
+
+/// What the probes take while the work is done once more: to count that costs as well.
+fn programs_of(running: &mut Started, lab: &Lab) -> (u64, Vec<Program>) {
+    let programs = Programs::start();
+    let mut recording = Recording::start(lab, "cost", ["--pid", &running.pid().to_string()]);
+    recording.wait_ready();
+    let before = programs.read();
+    let cpu_ns = running.work(lab);
+    let hits = programs.since(&before);
+    recording.interrupt();
+    (cpu_ns, hits)
 }
 
 fn subject(name: &str) -> Result<&'static Subject, String> {

@@ -35,8 +35,9 @@ pub enum Role {
     /// garbage collection; a finaliser that switches greenlets in it would make the return probe fail, so a
     /// process that maps greenlet is at a very small risk there. From 3.12 on nothing runs below it.
     ContextCopied,
-    /// The context of the operand is about to be freed; its address may be used again at once.
-    ContextEnded,
+    /// As [`Role::ContextCopied`], of a context that is empty: what was at its address is gone. How the others end is
+    /// of no interest, as their addresses are used again by contexts whose beginning is seen.
+    ContextMade,
     GcStart,
     GcDone,
     /// The operand points to the module's name, a NUL-terminated string.
@@ -50,6 +51,8 @@ pub enum Role {
     QueueGot,
     /// The operand is a new greenlet.
     GreenletCreated,
+    /// The greenlet of the operand is about to be freed.
+    GreenletFreed,
     /// A thread turns to the greenlet in the operand's register; the displacement leads from the point to the virtual
     /// table of main greenlets.
     GreenletSwitched,
@@ -58,7 +61,7 @@ pub enum Role {
 impl Role {
     /// Whether the point wants a return probe. None of these functions runs Python code by itself.
     pub fn returns(self) -> bool {
-        self == Role::ContextCopied
+        matches!(self, Role::ContextCopied | Role::ContextMade)
     }
 }
 

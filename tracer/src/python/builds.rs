@@ -60,11 +60,8 @@ fn finds_static_functions_as_the_symbol_table_does() {
         let run = symbol(&path, "context_run");
         assert_eq!(offsets(&binary, Role::ContextEnter), [run], "{minor} enter");
         assert_eq!(offsets(&binary, Role::ContextExit), [run + exit], "{minor} exit");
-        assert_eq!(
-            offsets(&binary, Role::ContextEnded),
-            [symbol(&path, "context_tp_dealloc")],
-            "{minor} end"
-        );
+        let made = offsets(&binary, Role::ContextMade);
+        assert_eq!((made[0], made.len()), (symbol(&path, "context_tp_new"), 2), "{minor} new");
         assert_eq!(offsets(&binary, Role::ContextEnterExported).len(), 1, "{minor} exported enter");
         assert_eq!(offsets(&binary, Role::ContextExitExported).len(), 1, "{minor} exported exit");
         assert_eq!(
@@ -165,7 +162,6 @@ fn finds_all_points_of_a_stripped_distribution_build() {
         point.and_then(|point| point.operand).map(|operand| operand.register)
     };
     assert_eq!(register(Role::ContextEnterExported), Some(Register::Rsi));
-    assert_eq!(register(Role::ContextEnded), Some(Register::Rdi));
     assert_eq!(register(Role::ImportStart), Some(Register::Rax));
     let semaphore =
         binary.points.iter().find(|point| point.role == Role::GcStart).map(|point| point.point.semaphore);

@@ -48,7 +48,7 @@ fn find<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Vec<PythonPoint
     for (name, role, this) in [
         (SWITCH, Role::GreenletSwitched, DecoderRegister::RSI),
         (CONSTRUCTOR, Role::GreenletCreated, DecoderRegister::RDI),
-        (DESTRUCTOR, Role::ContextEnded, DecoderRegister::RDI),
+        (DESTRUCTOR, Role::GreenletFreed, DecoderRegister::RDI),
     ] {
         let function = elf.symbol_that_begins(name).ok_or(NoGreenlet::Symbol(name))?;
         let point = argument_point(elf, function.vaddr, this).ok_or(NoGreenlet::Code(name))?;

@@ -11,8 +11,8 @@ pub struct ContextType {
     pub run: u64,
     /// `Context.copy`.
     pub copy: u64,
-    /// `context_tp_dealloc(self)`.
-    pub dealloc: u64,
+    /// `context_tp_new(type, args, kwargs)`.
+    pub new: u64,
 }
 
 /// Why the functions were not found.
@@ -27,9 +27,9 @@ pub enum NoContextType {
     UnknownLayout { vaddr: u64 },
 }
 
-/// Offsets in `PyTypeObject` (Include/cpython/object.h) of `tp_dealloc` and `tp_methods`: the object header
+/// Offsets in `PyTypeObject` (Include/cpython/object.h) of `tp_new` and `tp_methods`: the object header
 /// is 24 bytes with the GIL and 40 without (3.13t).
-const LAYOUTS: [(u64, u64); 2] = [(48, 232), (64, 248)];
+const LAYOUTS: [(u64, u64); 2] = [(312, 232), (328, 248)];
 
 /// `PyMethodDef` (Include/methodobject.h): name, function, flags, doc.
 const METHOD_SIZE: u64 = 32;
@@ -41,14 +41,12 @@ pub fn context_type<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Con
     let vaddr = elf.symbol("PyContext_Type").ok_or(NoContextType::NotExported)?.vaddr;
     LAYOUTS
         .iter()
-        .find_map(|&(dealloc, methods)| {
+        .find_map(|&(new, methods)| {
             let table = elf.pointer(vaddr.checked_add(methods)?)?;
             Some(ContextType {
                 run: method(elf, table, "run")?,
                 copy: method(elf, table, "copy")?,
-                dealloc: elf
-                    .pointer(vaddr.checked_add(dealloc)?)
-                    .filter(|&function| elf.is_code(function))?,
+                new: elf.pointer(vaddr.checked_add(new)?).filter(|&function| elf.is_code(function))?,
             })
         })
         .ok_or(NoContextType::UnknownLayout { vaddr })

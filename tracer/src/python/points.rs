@@ -36,9 +36,12 @@ impl Points {
             Err(reason) => return self.miss(Subject::Contexts, reason),
         };
         self.add_steps(elf, context.run);
+        let exported = |name| elf.symbol(name).map(|function| function.vaddr);
+        for function in [Some(context.new), exported("PyContext_New")].into_iter().flatten() {
+            self.add(elf, return_point(elf, function), function, Role::ContextMade, None);
+        }
         self.add_copy(elf, Some(context.copy));
-        self.add_copy(elf, elf.symbol("PyContext_CopyCurrent").map(|function| function.vaddr));
-        self.add_argument(elf, Role::ContextEnded, context.dealloc, DecoderRegister::RDI);
+        self.add_copy(elf, exported("PyContext_CopyCurrent"));
     }
 
     /// Where a context is entered and left. A function that another probed one calls would tell it twice, so

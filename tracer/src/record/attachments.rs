@@ -204,7 +204,8 @@ fn is_of_steps(role: Role) -> bool {
             | Role::ContextEnterExported
             | Role::ContextExitExported
             | Role::ContextCopied
-            | Role::ContextEnded
+            | Role::ContextMade
+            | Role::GreenletFreed
             | Role::GreenletCreated
             | Role::GreenletSwitched
     )
