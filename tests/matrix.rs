@@ -95,6 +95,7 @@ const ASYNC: &[&str] = &[
     "loop_in_thread",
     "subprocess",
     "exhausted_pool",
+    "semaphore",
     "proxied",
     "cancelled",
     "background",

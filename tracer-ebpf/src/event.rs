@@ -38,6 +38,7 @@ pub mod kind {
     pub const CONTEXT_COPY: u32 = 32;
     pub const CONTEXT_END: u32 = 33;
     pub const GREENLET_SWITCH: u32 = 34;
+    pub const CONTEXT_READY: u32 = 35;
     pub const GC_START: u32 = 40;
     pub const GC_DONE: u32 = 41;
     pub const IMPORT_START: u32 = 42;
@@ -182,7 +183,8 @@ pub struct Transfer {
     pub sent: u32,
 }
 
-/// [`kind::CONTEXT_ENTER`], [`kind::CONTEXT_EXIT`], [`kind::CONTEXT_COPY`], [`kind::CONTEXT_END`].
+/// [`kind::CONTEXT_ENTER`], [`kind::CONTEXT_EXIT`], [`kind::CONTEXT_COPY`], [`kind::CONTEXT_END`],
+/// [`kind::CONTEXT_READY`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Context {

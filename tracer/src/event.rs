@@ -140,6 +140,10 @@ pub enum Body {
     Creating {
         frames: Vec<u64>,
     },
+    /// The running step sets the result that this context waits for.
+    ContextReady {
+        context: u64,
+    },
 }
 
 /// Why a thread is off CPU, by the kernel's task state.

@@ -6,8 +6,8 @@ use crate::{
     python::{
         binary::{self, Binary, Role, Subject},
         discover,
+        library::Library,
         process::{self, PythonProcess},
-        queue,
     },
     report::bucket::Bucket,
 };
@@ -41,8 +41,8 @@ fn check(process: &PythonProcess) -> ProcessCheck {
             check.probes =
                 PROBES.iter().map(|(name, roles, subject)| probe(&binary, name, roles, *subject)).collect();
             let pools = process
-                .queue_library(&binary)
-                .and_then(|library| queue::points(&library).map(|_| ()).map_err(|error| error.to_string()));
+                .library(Library::Queue, &binary)
+                .and_then(|file| Library::Queue.points(&file, binary.object_head).map(|_| ()));
             check.unknown = process.facts(&binary).unknown;
             if let Err(reason) = &pools {
                 let (bucket, reason) = (Bucket::WaitExecutor.name().to_owned(), reason.clone());

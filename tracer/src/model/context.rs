@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::{event::ConnectionId, request::RequestId};
 
 /// A contextvars Context.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Context {
     /// Unique within the process.
     pub generation: u64,
@@ -19,6 +19,16 @@ pub struct Context {
     pub has_run: bool,
     /// When and by which thread it was left last.
     pub left: Option<(u64, u32)>,
+    /// What it waited for since then is there.
+    pub ready: Option<Ready>,
+}
+
+/// Somebody set the result that a context waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    pub at_ns: u64,
+    /// The request that the step worked for which set it.
+    pub by: Option<RequestId>,
 }
 
 /// Contexts kept per process. The oldest go first: they were never seen to end.
@@ -52,11 +62,10 @@ impl Contexts {
             Some(context) => {
                 let before = *context;
                 context.has_run = true;
+                context.ready = None;
                 before
             }
-            None => {
-                Context { generation: 0, owner: None, serves: None, copied: None, has_run: false, left: None }
-            }
+            None => Context::default(),
         }
     }
 
@@ -70,6 +79,13 @@ impl Contexts {
     pub fn left(&mut self, address: u64, at_ns: u64, tid: u32) {
         if let Some(context) = self.by_address.get_mut(&address) {
             context.left = Some((at_ns, tid));
+        }
+    }
+
+    /// What it waits for is there.
+    pub fn made_ready(&mut self, address: u64, ready: Ready) {
+        if let Some(context) = self.by_address.get_mut(&address) {
+            context.ready = Some(ready);
         }
     }
 
@@ -91,7 +107,7 @@ impl Contexts {
         }
         self.by_address.insert(
             address,
-            Context { generation: self.generations, owner, serves, copied, has_run: false, left: None },
+            Context { generation: self.generations, owner, serves, copied, ..Context::default() },
         );
     }
 }

@@ -64,7 +64,7 @@ impl Model {
             let frame = Frame { start_ns: at_ns, adopted: false, put_off_ns: None, timer, ..frame };
             self.thread(tgid, tid).frames.push(frame);
             if let Some(id) = frame.request.filter(|id| around != Some(*id)) {
-                self.step_began(id, at_ns, tid);
+                self.step_began(id, at_ns, tid, 0);
             }
         }
         let owner = self.owner(tgid, tid);

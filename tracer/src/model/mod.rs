@@ -122,6 +122,7 @@ impl Model {
             Body::ContextExit { context } => self.context_exited(ts_ns, tgid, tid, *context),
             Body::ContextCopy { context } => self.context_copied(ts_ns, tgid, tid, *context),
             Body::ContextEnd { context } => self.context_ended(tgid, tid, *context),
+            Body::ContextReady { context } => self.context_ready(ts_ns, tgid, tid, *context),
             Body::GreenletSwitch { greenlet } => self.greenlet_switched(ts_ns, tgid, tid, *greenlet),
             Body::GcStart => self.collecting(ts_ns, tgid, tid, true),
             Body::GcDone => self.collecting(ts_ns, tgid, tid, false),

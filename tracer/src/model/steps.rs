@@ -4,6 +4,7 @@ use crate::{
     event::{ConnectionId, Unknown},
     model::{
         Model,
+        context::Ready,
         process::KnownProcess,
         thread::{Frame, Timer},
     },
@@ -75,9 +76,14 @@ impl Model {
         // As anyio does, which runs a context on the loop's thread before it gives it to another one.
         if let Some((left_ns, _)) = context.left.filter(|(_, by_tid)| *by_tid != tid) {
             self.claim_ready(id, tid, left_ns, at_ns, Rank::HandOver);
+            self.claim_turn(id, tid);
+        }
+        if let (Some(ready), Some((left_ns, _))) = (context.ready, context.left) {
+            self.was_ready(id, at_ns, tid, ready, left_ns);
         }
         if around != Some(id) {
-            self.step_began(id, at_ns, tid);
+            let ready_ns = context.ready.map_or(0, |ready| ready.at_ns);
+            self.step_began(id, at_ns, tid, ready_ns);
         }
     }
 
@@ -128,6 +134,22 @@ impl Model {
             // A pool's thread hands its result to a loop like this, and may go on with what another request
             // queued: whom it works for from here on can't be seen.
             self.unbind_thread(at_ns, tid);
+        }
+    }
+
+    /// The running step sets the result that another one waits for.
+    pub(super) fn context_ready(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64) {
+        self.is_on_cpu(at_ns, tgid, tid);
+        let by = self.owner(tgid, tid);
+        self.process(tgid).contexts.made_ready(address, Ready { at_ns, by });
+    }
+
+    /// A step begins of a context that was left at `left_ns`, and ready from then on. If another request's step made it
+    /// so, it waited for that: for a lock, a place in a queue or a connection.
+    fn was_ready(&mut self, id: RequestId, at_ns: u64, tid: u32, ready: Ready, left_ns: u64) {
+        self.claim_ready(id, tid, ready.at_ns, at_ns, Rank::Loop);
+        if let (true, Some(request)) = (ready.by.is_some_and(|by| by != id), self.requests.get_mut(id)) {
+            request.claim(left_ns, ready.at_ns, Rank::Pool);
         }
     }
 
@@ -297,6 +319,18 @@ impl Model {
         }
     }
 
+    /// A thread of a pool takes up what a request's last step handed over. What the request waited for before that step,
+    /// if for nothing else, was its turn, as long as the thread worked for others: anyio's limiter lets as many work.
+    fn claim_turn(&mut self, id: RequestId, tid: u32) {
+        let (Some(thread), Some(request)) = (self.threads.get(&tid), self.requests.get_mut(id)) else {
+            return;
+        };
+        let Some(idle) = request.idle else { return };
+        if let Some(since_ns) = thread.works_for_others_since(id, idle.start_ns, idle.end_ns) {
+            request.claim(since_ns, idle.end_ns, Rank::HandOver);
+        }
+    }
+
     /// The step that just began is the end of a sleep, whatever else woke the loop.
     pub(super) fn sleep_ended(&mut self, at_ns: u64, tid: u32) {
         let Some(thread) = self.threads.get_mut(&tid) else { return };
@@ -315,7 +349,8 @@ impl Model {
         self.claim_ready(id, tid, due_ns, frame.start_ns, Rank::Loop);
     }
 
-    pub(super) fn step_began(&mut self, id: RequestId, at_ns: u64, tid: u32) {
+    /// A step of a request begins, which was not ready before `ready_ns`.
+    pub(super) fn step_began(&mut self, id: RequestId, at_ns: u64, tid: u32, ready_ns: u64) {
         let Some(thread) = self.threads.get(&tid) else { return };
         let Some(request) = self.requests.get_mut(id) else { return };
         let Some(last) = request.last_step_end.take() else { return };
@@ -329,7 +364,7 @@ impl Model {
             _ if last.made_ready => (last.at_ns, Rank::Loop),
             _ => (last.at_ns, Rank::BusyLoop),
         };
-        self.claim_ready(id, tid, since_ns, at_ns, rank);
+        self.claim_ready(id, tid, since_ns.max(ready_ns), at_ns, rank);
     }
 
     fn step_ended(&mut self, id: RequestId, at_ns: u64, tid: u32, frame: &Frame) {

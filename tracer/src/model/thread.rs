@@ -226,6 +226,17 @@ impl Thread {
         self.owners.iter().rev().find(|(since_ns, _)| *since_ns <= at_ns)?.1
     }
 
+    /// Since when in a stretch of time it works for others than this request.
+    pub fn works_for_others_since(&self, request: RequestId, start_ns: u64, end_ns: u64) -> Option<u64> {
+        let ends = self.owners.iter().skip(1).map(|(since_ns, _)| *since_ns).chain([u64::MAX]);
+        let mut stretches = self.owners.iter().zip(ends);
+        let (since_ns, _) = stretches.find_map(|(owner, until_ns)| {
+            let is_others = owner.1.is_some_and(|owner| owner != request);
+            (is_others && until_ns > start_ns && owner.0 < end_ns).then_some(*owner)
+        })?;
+        Some(since_ns.max(start_ns))
+    }
+
     /// The parts of a stretch of time in which it worked for others than this request, as far as that is known.
     pub fn not_for(&self, request: RequestId, start_ns: u64, end_ns: u64) -> Vec<(u64, u64)> {
         let mut parts = Vec::new();

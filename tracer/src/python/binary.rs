@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use object::{ReadCache, ReadRef};
 
 use super::elf::{Elf, ElfError};
+use super::methods;
 use super::operand::Operand;
 use super::points::Points;
 use super::version;
@@ -49,6 +50,8 @@ pub enum Role {
     QueueGet,
     /// The operand is the item that it got, or 0; for some calls it is told twice.
     QueueGot,
+    /// `Future.set_result` of asyncio: the operand is the context of who waits for it.
+    FutureSet,
     /// The operand is a new greenlet.
     GreenletCreated,
     /// The greenlet of the operand is about to be freed.
@@ -123,6 +126,8 @@ pub struct Binary {
     pub points: Vec<PythonPoint>,
     /// Virtual address and size in bytes of `_PyRuntime`.
     pub runtime: Option<(u64, u64)>,
+    /// Bytes of `PyObject`: 16, or 32 in free-threaded builds.
+    pub object_head: u64,
     /// Virtual address of `PyCode_Type`.
     pub code_type: Option<u64>,
     pub missing: Vec<Missing>,
@@ -182,6 +187,7 @@ pub(super) fn examine<'data, R: ReadRef<'data>>(
         version: version::version(elf),
         points: found,
         runtime: runtime.map(|runtime| (runtime.vaddr, runtime.size)),
+        object_head: methods::object_head(elf),
         code_type: elf.symbol("PyCode_Type").map(|code_type| code_type.vaddr),
         missing,
     })

@@ -31,6 +31,9 @@ pub enum NoContextType {
 /// is 24 bytes with the GIL and 40 without (3.13t).
 const LAYOUTS: [(u64, u64); 2] = [(312, 232), (328, 248)];
 
+/// Bytes of `PyObject` (Include/object.h), which is a word less than the header of a type, in the same order.
+const OBJECT_HEADS: [u64; 2] = [16, 32];
+
 /// `PyMethodDef` (Include/methodobject.h): name, function, flags, doc.
 const METHOD_SIZE: u64 = 32;
 /// The largest table of the types we look at has 8 methods.
@@ -52,6 +55,17 @@ pub fn context_type<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Con
         .ok_or(NoContextType::UnknownLayout { vaddr })
 }
 
+/// Bytes of `PyObject`; 16 where that does not show.
+pub fn object_head<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> u64 {
+    let vaddr = elf.symbol("PyContext_Type").map_or(0, |symbol| symbol.vaddr);
+    let has_methods = |&(_, methods): &(u64, u64)| {
+        let table = vaddr.checked_add(methods).and_then(|slot| elf.pointer(slot));
+        table.is_some_and(|table| method(elf, table, "run").is_some())
+    };
+    let layout = LAYOUTS.iter().position(has_methods).unwrap_or(0);
+    OBJECT_HEADS[layout]
+}
+
 /// The function of a method in the `PyMethodDef` table at `table`.
 pub fn method<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>, table: u64, name: &str) -> Option<u64> {
     for index in 0..METHODS_LIMIT {
@@ -59,8 +73,13 @@ pub fn method<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>, table: u64, name: &
         // The entry without a name ends the table.
         let found = elf.string(elf.pointer(entry).filter(|&name| name != 0)?)?;
         if found == name.as_bytes() {
-            return elf.pointer(entry.checked_add(8)?).filter(|&function| elf.is_code(function));
+            return method_at(elf, entry);
         }
     }
     None
+}
+
+/// The function of an entry of a method table.
+pub fn method_at<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>, entry: u64) -> Option<u64> {
+    elf.pointer(entry.checked_add(8)?).filter(|&function| elf.is_code(function))
 }

@@ -9,6 +9,7 @@ pub mod code;
 pub mod discover;
 mod elf;
 mod flow;
+pub mod future;
 pub mod greenlet;
 pub mod layout;
 pub mod library;

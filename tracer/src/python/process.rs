@@ -15,7 +15,7 @@ use super::elf::Elf;
 use super::layout::{self, CodeLayout};
 use super::library::Library;
 use super::procfs::{self, Mapping};
-use super::{clock, cmdline, queue};
+use super::{clock, cmdline};
 
 /// A process that has CPython mapped. Its identity is `tgid` together with its start.
 #[derive(Debug)]
@@ -129,22 +129,25 @@ pub fn expectation(exe: &File) -> Expectation {
 }
 
 impl PythonProcess {
-    /// The file of `_queue`, which hands work to thread pools: the library that the process has loaded, or else the
-    /// one that it would load, or else the interpreter. The error is a clause for the user.
-    pub fn queue_library(&self, interpreter: &Binary) -> Result<File, String> {
+    /// The file of a module of the standard library: the library that the process has loaded, or else the one that it
+    /// would load, or else the interpreter. The error is a clause for the user.
+    pub fn library(&self, library: Library, interpreter: &Binary) -> Result<File, String> {
         let entry = Entry { tgid: self.tgid };
         let loaded = entry.libraries().map_err(|error| error.to_string())?;
-        if let Some((mapping, _)) = loaded.iter().find(|(_, library)| *library == Library::Queue) {
+        if let Some((mapping, _)) = loaded.iter().find(|(_, loaded)| *loaded == library) {
             return entry.open(mapping).map_err(|error| error.to_string());
         }
         let version = interpreter.version.as_deref().unwrap_or_default();
+        let is_built_in =
+            |binary: &&MappedBinary| library.points(&binary.file, interpreter.object_head).is_ok();
         self.binaries
             .iter()
-            .find_map(|binary| queue::library(&entry.path("root"), &binary.path, version))
-            .or_else(|| self.binaries.iter().find_map(with_queue))
+            .find_map(|binary| library.beside(&entry.path("root"), &binary.path, version))
+            .or_else(|| self.binaries.iter().find(is_built_in)?.file.try_clone().ok())
             .ok_or_else(|| {
                 let path = self.binaries.first().map_or("", |binary| &binary.path);
-                format!("neither a lib-dynload/_queue.*.so beside {path} nor _queue in it, which hands work to thread pools")
+                let module = library.module();
+                format!("neither a lib-dynload/{module}.*.so beside {path} nor {module} in it")
             })
     }
 
@@ -203,12 +206,6 @@ pub fn libraries(tgid: u32) -> Vec<(Library, File)> {
     let entry = Entry { tgid };
     let loaded = entry.libraries().unwrap_or_default();
     loaded.iter().filter_map(|(mapping, library)| Some((*library, entry.open(mapping).ok()?))).collect()
-}
-
-/// The file of an interpreter into which `_queue` is built.
-fn with_queue(binary: &MappedBinary) -> Option<File> {
-    queue::points(&binary.file).ok()?;
-    binary.file.try_clone().ok()
 }
 
 /// Opens the mapped files that contain CPython: the executable first, then libpython.

@@ -4,8 +4,7 @@
 //! It is in a library of its own, or built into the interpreter. No symbol names its functions; the table of its
 //! methods does.
 
-use std::fs::{self, File};
-use std::path::Path;
+use std::fs::File;
 
 use iced_x86::Register as DecoderRegister;
 use object::{ReadCache, ReadRef};
@@ -13,7 +12,7 @@ use object::{ReadCache, ReadRef};
 use super::binary::{Point, PythonPoint, Role};
 use super::elf::{Elf, ElfError};
 use super::flow;
-use super::library::Library;
+use super::methods::method_at;
 use super::operand::{Operand, Register};
 use super::x86::argument_point;
 
@@ -28,29 +27,6 @@ pub enum NoQueue {
     Elf(#[from] ElfError),
     #[error("it has no method `{0}` of SimpleQueue")]
     Method(&'static str),
-}
-
-/// The library of `_queue` that an interpreter at `path` would load, as seen from the root folder `root` of its
-/// process; `None` where it is not in the place that CPython's installation gives it, which for free-threaded builds
-/// is named `python3.13t`.
-pub fn library(root: &Path, path: &str, version: &str) -> Option<File> {
-    let minor = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
-    // The interpreter is in PREFIX/bin, libpython in PREFIX/lib.
-    let (path, free_threaded) = (Path::new(path), format!("{minor}t"));
-    let lib = path.parent()?.parent()?.join("lib");
-    let is_free_threaded = path.file_name()?.to_string_lossy().contains(&free_threaded);
-    let mut names = [minor, free_threaded];
-    if is_free_threaded {
-        names.reverse();
-    }
-    names.iter().find_map(|name| {
-        let folder = lib.join(format!("python{name}/lib-dynload"));
-        let entries = fs::read_dir(root.join(folder.strip_prefix("/").ok()?)).ok()?;
-        let library = entries
-            .flatten()
-            .find(|entry| Library::of(&entry.file_name().to_string_lossy()) == Some(Library::Queue))?;
-        File::open(library.path()).ok()
-    })
 }
 
 /// The points of a library of `_queue`.
@@ -139,7 +115,7 @@ struct Method {
 impl Method {
     /// What the entry of a method table at `slot` says; `None` where there is none.
     fn at<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>, slot: u64) -> Option<Method> {
-        let function = elf.pointer(slot.checked_add(8)?).filter(|&function| elf.is_code(function))?;
+        let function = method_at(elf, slot)?;
         let flags: [u8; 4] = elf.bytes(slot.checked_add(16)?, 4)?.try_into().ok()?;
         let item_at = match u32::from_le_bytes(flags) {
             flags if flags & METH_FASTCALL != 0 => Some(0),
@@ -165,59 +141,6 @@ const TUPLE_ITEMS: i32 = 24;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn finds_the_library_and_its_points_for_each_python() {
-        let pyenv = std::env::var_os("PYENV_ROOT")
-            .map(std::path::PathBuf::from)
-            .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv")));
-        let versions =
-            pyenv.map(|pyenv| pyenv.join("versions")).and_then(|versions| fs::read_dir(versions).ok());
-        let pyenv = versions.into_iter().flatten().flatten().filter_map(|version| {
-            let name = version.file_name().into_string().ok()?;
-            let minor: u32 = name.strip_prefix("3.")?.split('.').next()?.parse().ok()?;
-            (minor >= 8).then(|| (version.path().join("bin/python3").display().to_string(), name))
-        });
-        let debian = fs::read_link("/usr/bin/python3").ok().map(|target| {
-            let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (format!("/usr/bin/{name}"), name.trim_start_matches("python").to_owned())
-        });
-        let mut n_pythons = 0;
-        for (path, version) in pyenv.chain(debian) {
-            let Some(file) = library(Path::new("/"), &path, &version) else {
-                eprintln!("skipped {path}: it has no _queue in its lib-dynload");
-                continue;
-            };
-            let points = points(&file).expect("it has the methods");
-            let of = |role| points.iter().filter(move |point| point.role == role);
-            assert_eq!(of(Role::QueuePut).count(), 2, "{path}: {points:?}");
-            assert_eq!(of(Role::QueueGet).count(), 2, "{path}: {points:?}");
-            assert!((1..=6).contains(&of(Role::QueueGot).count()), "{path}: {points:?}");
-            assert!(
-                points.iter().all(|point| !point.stepped || point.role == Role::QueueGot),
-                "{path}: {points:?}"
-            );
-            n_pythons += 1;
-        }
-        assert!(n_pythons > 0, "no Python of this machine has a library of _queue");
-    }
-
-    #[test]
-    fn builds_of_one_prefix_have_libraries_of_their_own() {
-        let root = tempfile::tempdir().expect("make a directory");
-        for (name, content) in [("python3.13", "gil"), ("python3.13t", "free")] {
-            let folder = root.path().join("usr/lib").join(name).join("lib-dynload");
-            fs::create_dir_all(&folder).expect("make a directory");
-            fs::write(folder.join("_queue.so"), content).expect("write a file");
-        }
-        let content = |path| {
-            let file = library(root.path(), path, "3.13.5").expect("it is there");
-            std::io::read_to_string(file).expect("it reads")
-        };
-        assert_eq!(content("/usr/bin/python3.13"), "gil");
-        assert_eq!(content("/usr/bin/python3.13t"), "free");
-        assert_eq!(content("/usr/lib/libpython3.13t.so.1.0"), "free");
-    }
 
     #[test]
     fn another_library_is_none() {

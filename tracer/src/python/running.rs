@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use super::binary::inspect as inspect_binary;
 use super::code::Codes;
 use super::discover::scan;
+use super::library::Library;
 use super::process::{Expectation, ProcessError, expects_python, inspect};
 use crate::event::{Body, Event};
 
@@ -66,8 +67,8 @@ fn inspects_a_python_process(interpreter: &str) {
     assert_eq!(binary.identity, interpreter.identity);
     let facts = process.facts(&binary);
     assert!(facts.python.is_some());
-    let library = process.queue_library(&binary).expect("it has a library of _queue");
-    assert!(super::queue::points(&library).is_ok());
+    let library = process.library(Library::Queue, &binary).expect("it has a library of _queue");
+    assert!(Library::Queue.points(&library, binary.object_head).is_ok());
     // The runtime lies in memory that the interpreter's file or its zeroed data take up.
     let (start, end) = facts.runtime.expect("3.7 or later");
     let maps = std::fs::read_to_string(format!("/proc/{tgid}/maps")).expect("maps of an own child");

@@ -102,7 +102,8 @@ impl Attachments {
             if self.by_file.len() >= MAX_FILES {
                 return Err(format!("{MAX_FILES} files are attached already"));
             }
-            let attached = library.points(file).and_then(|points| {
+            let object_head = self.interpreter(tgid).map_or(16, |known| known.binary.object_head);
+            let attached = library.points(file, object_head).and_then(|points| {
                 let mut unknown = Vec::new();
                 let attached = attach(probes, file, &points, &mut unknown)?;
                 unknown.pop().map_or(Ok(attached), |unknown| Err(unknown.reason))
@@ -114,6 +115,11 @@ impl Attachments {
             Some(Err(reason)) => Err(reason.clone()),
             _ => Ok(()),
         }
+    }
+
+    /// What is known of a process by its interpreter's file.
+    fn interpreter(&self, tgid: u32) -> Option<&Interpreter> {
+        self.files.get(&tgid)?.iter().find_map(|(file, _)| self.interpreters.get(file))
     }
 
     fn maps(&mut self, probes: &Probes, tgid: u32, file: Subject) {
@@ -206,6 +212,7 @@ fn is_of_steps(role: Role) -> bool {
             | Role::ContextCopied
             | Role::ContextMade
             | Role::GreenletFreed
+            | Role::FutureSet
             | Role::GreenletCreated
             | Role::GreenletSwitched
     )

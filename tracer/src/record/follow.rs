@@ -185,8 +185,11 @@ impl Follower {
         self.expected.remove(&tgid);
         let mut facts: ProcessFacts = process.facts(&interpreter.binary);
         facts.unknown.extend(interpreter.unknown.iter().cloned());
-        if let Err(reason) = self.attach_queue(&process, &interpreter.binary) {
+        if let Err(reason) = self.attach_module(&process, Library::Queue, &interpreter.binary) {
             facts.unknown.push(Unknown { bucket: Bucket::WaitExecutor.name().to_owned(), reason });
+        }
+        if let Err(reason) = self.attach_module(&process, Library::Asyncio, &interpreter.binary) {
+            eprintln!("tracer: process {tgid}: tasks that wait for each other can't be seen: {reason}");
         }
         for missing in self.probes.missing() {
             for bucket in buckets_of(missing.probe) {
@@ -207,10 +210,15 @@ impl Follower {
         self.attach_libraries(tgid);
     }
 
-    /// Attaches what hands work to the threads of a pool.
-    fn attach_queue(&mut self, process: &PythonProcess, interpreter: &Binary) -> Result<(), String> {
-        let library = process.queue_library(interpreter)?;
-        self.attachments.add_library(&self.probes, process.tgid, Library::Queue, &library)
+    /// Attaches a module of the standard library.
+    fn attach_module(
+        &mut self,
+        process: &PythonProcess,
+        library: Library,
+        interpreter: &Binary,
+    ) -> Result<(), String> {
+        let file = process.library(library, interpreter)?;
+        self.attachments.add_library(&self.probes, process.tgid, library, &file)
     }
 
     /// Attaches what switches greenlets and hands them work, where a process has it loaded. What can't be attached shows

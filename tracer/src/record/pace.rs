@@ -31,6 +31,7 @@ impl Pace {
             | Body::ContextExit { .. }
             | Body::ContextCopy { .. }
             | Body::ContextEnd { .. }
+            | Body::ContextReady { .. }
             | Body::GreenletSwitch { .. } => {
                 self.0.entry(event.tgid).or_default().hits += 1;
                 false

@@ -38,6 +38,7 @@ pub fn uprobe_point(point: &PythonPoint) -> UprobePoint {
         Role::QueuePut => role::QUEUE_PUT,
         Role::QueueGet => role::QUEUE_GET,
         Role::QueueGot => role::QUEUE_GOT,
+        Role::FutureSet => role::FUTURE_SET,
         Role::GreenletCreated => role::GREENLET_NEW,
         Role::GreenletSwitched => role::GREENLET_SWITCH,
     };

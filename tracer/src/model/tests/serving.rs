@@ -189,3 +189,80 @@ fn a_caller_that_hangs_up_ends_its_request() {
     assert_eq!(requests, [(None, 390)]);
     assert_eq!(report.requests[0].buckets.get(Bucket::WaitSleep), Some(350 * US));
 }
+
+/// Two requests, of which the second waits from 60 on, in the context 0xf.
+fn one_waits() -> Story {
+    let second = ConnectionId(3);
+    let head = RequestHead { method: "GET".into(), path: "/second".into(), ..RequestHead::default() };
+    let marks = vec![Mark::RequestHead { at: 0, head }, Mark::RequestEnd];
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .opened(0, second, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(20, Body::ContextCopy { context: 0xb })
+        .exit(20)
+        .enter(20, 0xb)
+        .exit(30)
+        .arrival(30, second, 100)
+        .enter(30, 0xe)
+        .transfer((30, 31), second, Direction::Received, 100, marks)
+        .at(40, Body::ContextCopy { context: 0xf })
+        .exit(40)
+        .enter(40, 0xf)
+        .exit(60)
+        .idle(60, 500, 500);
+    story
+}
+
+#[test]
+fn what_another_request_releases_was_a_wait_for_it_and_then_for_the_loop() {
+    let mut story = one_waits();
+    story
+        .enter(500, 0xb)
+        .at(520, Body::ContextReady { context: 0xf })
+        .exit(600)
+        .enter(600, 0xf)
+        .exit(700)
+        .idle(700, 900, 900);
+    let report = story.report(1_000);
+    let found = buckets(&report, 1);
+    assert!(found.contains(&("wait.lock", 460)), "{found:?}");
+    assert!(found.contains(&("wait.loop", 80)), "{found:?}");
+    // Nobody waited for the first one, which nobody kept waiting.
+    assert!(buckets(&report, 0).iter().all(|(name, _)| *name != "wait.lock"), "{:?}", buckets(&report, 0));
+}
+
+#[test]
+fn what_a_request_releases_itself_is_no_lock() {
+    let mut story = one_waits();
+    story.enter(500, 0xe).at(520, Body::ContextReady { context: 0xf }).exit(600).enter(600, 0xf).exit(700);
+    let report = story.report(1_000);
+    assert!(buckets(&report, 1).iter().all(|(name, _)| *name != "wait.lock"), "{:?}", buckets(&report, 1));
+}
+
+/// As anyio's limiter, and with a thread that works for the first request until 520.
+#[test]
+fn a_turn_in_a_pool_that_is_busy_is_waited_for() {
+    let pool = PID + 1;
+    let mut story = one_waits();
+    story
+        .on(pool)
+        .at(50, Body::SwitchIn { wake_ns: 0, waker_tid: 0 })
+        .enter(50, 0xb)
+        .exit(520)
+        .on(PID)
+        .enter(530, 0xf)
+        .at(540, Body::ContextCopy { context: 0x1f })
+        .enter(541, 0x1f)
+        .exit(542)
+        .exit(550)
+        .on(pool)
+        .enter(560, 0x1f)
+        .exit(700);
+    let report = story.report(1_000);
+    let found = buckets(&report, 1);
+    assert!(found.contains(&("wait.executor", 440 + 10)), "{found:?}");
+}
