@@ -17,6 +17,7 @@ use crate::{
     emit::{Ids, emit},
     kernel::{self, Opened, TCP, TCP_CLOSE, UDP},
     maps::{SOCKETS, THREADS, Thread},
+    stack,
     transfer::{self, Done, MESSAGE_STRIDE, Piece, emit_transfer},
 };
 
@@ -29,6 +30,14 @@ const TAKES_NOTHING: u64 = 0x2 | 0x2000;
 /// `PROT_EXEC`, `MAP_ANONYMOUS`, include/uapi/asm-generic/mman-common.h.
 const PROT_EXEC: u64 = 0x4;
 const MAP_ANONYMOUS: u64 = 0x20;
+
+/// `FUTEX_WAIT`, and the bits of an operation that are no flags, include/uapi/linux/futex.h.
+const FUTEX_WAIT: u64 = 0;
+const FUTEX_COMMAND: u64 = 0x7f;
+
+/// As far above the stack pointer as musl's waiter was found, at most.
+const MUSL_WAITER_BYTES: u64 = 256;
+const SWITCH_INTERVAL_NS: u64 = 5_000_000;
 
 /// Messages of one sendmmsg that are told: a resolver sends its A and AAAA queries in one.
 const MESSAGES: u64 = 4;
@@ -63,17 +72,17 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// The six arguments of a syscall, in order.
+/// The six arguments of a syscall, in order, and the stack pointer.
 #[inline(always)]
-fn arguments(regs: u64) -> Option<[u64; 6]> {
+fn arguments(regs: u64) -> Option<[u64; 7]> {
     let regs: pt_regs = kernel::read(regs, 0)?;
-    Some([regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9])
+    Some([regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9, regs.rsp])
 }
 
 /// Fills in what the entry of a syscall tells.
 #[inline(always)]
-fn prepare(thread: &mut Thread, op: u8, number: u64, arguments: &[u64; 6], ids: Ids) {
-    let [first, second, third, fourth, fifth, _] = *arguments;
+fn prepare(thread: &mut Thread, op: u8, number: u64, arguments: &[u64; 7], ids: Ids) {
+    let [first, second, third, fourth, fifth, _, stack] = *arguments;
     match op {
         op::RECEIVE..=op::SEND_FILE => {
             thread.buffer = second;
@@ -117,7 +126,7 @@ fn prepare(thread: &mut Thread, op: u8, number: u64, arguments: &[u64; 6], ids: 
                 thread.wait = wait::SLEEP;
             }
         }
-        op::FUTEX => thread.argument = first,
+        op::FUTEX => thread.argument = futex(first, second, third, fourth, stack, ids),
         op::MAP => {
             thread.argument = number;
             if third & PROT_EXEC == 0 || fourth & MAP_ANONYMOUS != 0 {
@@ -185,6 +194,24 @@ fn close(descriptor: u64) {
         && kernel::is_last_reference(sock.file)
     {
         connection::close(sock.address);
+    }
+}
+
+/// The address of a futex. Under musl a wait for the GIL is on the waiter's own stack, in its
+/// `pthread_cond_timedwait` (musl 1.2, src/thread/pthread_cond_timedwait.c: the value is 2), with a time-out of CPython's
+/// switch interval (Python/ceval_gil.c, 5 ms): it gets an address inside of `_PyRuntime`, where glibc's waits are.
+#[inline(always)]
+fn futex(address: u64, operation: u64, value: u64, timeout: u64, stack: u64, ids: Ids) -> u64 {
+    let is_on_stack = address.wrapping_sub(stack) < MUSL_WAITER_BYTES;
+    if is_on_stack
+        && operation & FUTEX_COMMAND == FUTEX_WAIT
+        && value as u32 == 2
+        && timeout_at(timeout, 1) <= SWITCH_INTERVAL_NS
+        && let Some(layout) = stack::layout(ids.tgid)
+    {
+        layout.runtime_start
+    } else {
+        address
     }
 }
 

@@ -174,13 +174,8 @@ pub(super) fn examine<'data, R: ReadRef<'data>>(
     }
     let Points { found, mut missing } = Points::of(elf);
     let runtime = elf.symbol("_PyRuntime").filter(|runtime| runtime.size > 0);
-    let reason = match runtime {
-        None => Some("this Python exports no _PyRuntime, which holds the GIL from CPython 3.7 on"),
-        Some(_) if elf.needed().iter().any(|library| library.starts_with("libc.musl")) => {
-            Some("this Python runs on musl, whose waits for the GIL happen outside of _PyRuntime")
-        }
-        Some(_) => None,
-    };
+    let reason =
+        runtime.is_none().then_some("this Python exports no _PyRuntime, which holds the GIL from CPython 3.7 on");
     missing.extend(reason.map(|reason| Missing { what: Subject::Gil, reason: reason.to_owned() }));
     Ok(Binary {
         identity,
