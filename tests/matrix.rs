@@ -129,7 +129,9 @@ impl Server {
     }
 
     pub fn runs_on(&self, python: &Python) -> bool {
-        python.minor() >= self.since
+        let (program, arguments) = self.command.split_first().expect("a command has a program");
+        let has_loop = !arguments.contains(&"uvloop") || python.has_package("uvloop");
+        python.minor() >= self.since && python.program(program).exists() && has_loop
     }
 
     /// Records the server under a load, and holds the report against the truth.

@@ -71,6 +71,12 @@ impl Python {
         }
     }
 
+    /// Whether the environment has a package, by the name that is imported.
+    pub fn has_package(&self, name: &str) -> bool {
+        let versions = self.bin.join("../lib").read_dir().into_iter().flatten().flatten();
+        versions.into_iter().any(|version| version.path().join("site-packages").join(name).exists())
+    }
+
     /// A program of the environment: `python`, `gunicorn`. Of one with a root of its own, only for [`Self::command`].
     pub fn program(&self, name: &str) -> PathBuf {
         self.bin.join(name)

@@ -174,8 +174,9 @@ pub(super) fn examine<'data, R: ReadRef<'data>>(
     }
     let Points { found, mut missing } = Points::of(elf);
     let runtime = elf.symbol("_PyRuntime").filter(|runtime| runtime.size > 0);
-    let reason =
-        runtime.is_none().then_some("this Python exports no _PyRuntime, which holds the GIL from CPython 3.7 on");
+    let reason = runtime
+        .is_none()
+        .then_some("this Python exports no _PyRuntime, which holds the GIL from CPython 3.7 on");
     missing.extend(reason.map(|reason| Missing { what: Subject::Gil, reason: reason.to_owned() }));
     Ok(Binary {
         identity,

@@ -1,7 +1,9 @@
 //! The Pythons that the tests and measurements run on: the system's, pyenv's, Debian sid's, and some that are built
 //! from source.
 
+mod archive;
 mod debian;
+mod musl;
 mod pyenv;
 mod source;
 

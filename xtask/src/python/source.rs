@@ -1,39 +1,35 @@
 //! Builds of CPython that no distribution has, from Debian's copy of its source.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
-use super::Interpreter;
-use crate::{
-    need,
-    workspace::{command, output, run, say, target},
-};
+use super::{Interpreter, archive::Archive, musl};
+use crate::workspace::{command, run, say, target};
 
 const VERSION: &str = "3.13.5";
-const URL: &str = "http://deb.debian.org/debian/pool/main/p/python3.13/python3.13_3.13.5.orig.tar.xz";
-const SHA256: &str = "93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640";
-
-/// What the builds need, of Debian's packages.
-const PACKAGES: [&str; 7] =
-    ["build-essential", "curl", "libffi-dev", "libssl-dev", "pkg-config", "xz-utils", "zlib1g-dev"];
+const SOURCE: Archive = Archive {
+    url: "http://deb.debian.org/debian/pool/main/p/python3.13/python3.13_3.13.5.orig.tar.xz",
+    sha256: "93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640",
+    folder: "Python-3.13.5",
+};
 
 struct Build {
     name: &'static str,
     program: &'static str,
     options: &'static [&'static str],
+    /// More options, of what has to be made first.
+    made: fn(&str, &Path) -> Result<Vec<String>>,
     requirements: &'static str,
     suffix: &'static str,
 }
 
-const BUILDS: [Build; 2] = [
+const BUILDS: [Build; 3] = [
     Build {
         name: "free-threaded",
         program: "bin/python3.13t",
         options: &["--disable-gil"],
+        made: nothing,
         requirements: "requirements-free-threaded.txt",
         suffix: "t",
     },
@@ -42,8 +38,18 @@ const BUILDS: [Build; 2] = [
         name: "static",
         program: "bin/python3.13",
         options: &["MODULE_BUILDTYPE=static", "LDFLAGS=-Wl,--strip-all"],
+        made: nothing,
         requirements: "requirements.txt",
         suffix: "-static",
+    },
+    // As Alpine's.
+    Build {
+        name: "musl",
+        program: "bin/python3.13",
+        options: &[],
+        made: musl::options,
+        requirements: "requirements-musl.txt",
+        suffix: "-musl",
     },
 ];
 
@@ -65,7 +71,8 @@ pub fn built(task: &str) -> Result<Vec<Interpreter>> {
 }
 
 fn make(task: &str, folder: &Path, build: &Build, prefix: &Path) -> Result<()> {
-    let source = source(task, folder)?;
+    let source = SOURCE.unpacked(task, folder)?;
+    let made = (build.made)(task, folder)?;
     say(task, format!("building a {} Python {VERSION} (about three minutes)", build.name));
     let work = folder.join(format!("build-{}", build.name));
     let _ = fs::remove_dir_all(&work);
@@ -78,30 +85,14 @@ fn make(task: &str, folder: &Path, build: &Build, prefix: &Path) -> Result<()> {
     run(quiet(&source.join("configure").to_string_lossy())
         .args(["--quiet", "--disable-test-modules"])
         .arg(format!("--prefix={}", prefix.display()))
-        .args(build.options))?;
+        .args(build.options)
+        .args(made))?;
     let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     run(quiet("make").args(["--silent", &format!("--jobs={jobs}"), "EXTRA_CFLAGS=-w"]))?;
     run(quiet("make").args(["--silent", "install"]))?;
     fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))
 }
 
-/// The folder of the source.
-fn source(task: &str, folder: &Path) -> Result<PathBuf> {
-    let source = folder.join(format!("Python-{VERSION}"));
-    if source.exists() {
-        return Ok(source);
-    }
-    need::packages(task, "what builds Python", &PACKAGES)?;
-    fs::create_dir_all(folder)?;
-    let archive = folder.join("source.tar.xz");
-    run(command("curl").args(["--fail", "--silent", "--show-error", "--output"]).arg(&archive).arg(URL))?;
-    let sum = output(command("sha256sum").arg(&archive))?;
-    if !sum.starts_with(SHA256) {
-        bail!(
-            "{} has not the content that was expected of {URL}: remove it, and try again",
-            archive.display()
-        );
-    }
-    run(command("tar").arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(folder))?;
-    Ok(source)
+fn nothing(_task: &str, _folder: &Path) -> Result<Vec<String>> {
+    Ok(Vec::new())
 }
