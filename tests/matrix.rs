@@ -140,7 +140,7 @@ impl Server {
         let command = [OsString::from("--")].into_iter().chain(self.command(python));
         let recording = Recording::start(&lab, "record", command);
         let styles = if load.styles.is_empty() { self.styles(python) } else { load.styles.to_vec() };
-        let paths: Vec<String> = styles.iter().map(|style| self.path(style)).collect();
+        let paths: Vec<String> = styles.iter().map(|style| self.path(style, load.concurrency)).collect();
         let (requests, concurrency) = (load.requests.to_string(), load.concurrency.to_string());
         // Workers are there, and have made what they make once.
         let options = ["--requests", "2", "--concurrency", "16", "--prefix", "warm"].map(str::to_owned);
@@ -176,9 +176,12 @@ impl Server {
         }
     }
 
-    fn path(&self, style: &str) -> String {
+    /// Exchanges are told apart by their times: many at once, which wait for a machine that is busy with them, need times
+    /// that differ by more.
+    fn path(&self, style: &str, concurrency: u32) -> String {
         let prefix = if matches!(self.styles, Styles::DjangoAsync) { "async-" } else { "" };
-        format!("/{prefix}{style}/{{id}}?model=ttft=100-400,gap=5-15,n=10")
+        let times = if concurrency < 500 { "ttft=100-400,gap=5-15" } else { "ttft=100-1000,gap=5-40" };
+        format!("/{prefix}{style}/{{id}}?model={times},n=10")
     }
 }
 

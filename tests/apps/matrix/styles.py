@@ -144,7 +144,7 @@ async def semaphore(request: truth.Request, model: str) -> None:
     """As many calls at a time as a limit of the application's own lets through."""
     # Up to 3.9 it belongs to the loop that runs when it is made.
     if not limits:
-        limits.append(asyncio.Semaphore(2))
+        limits.append(asyncio.Semaphore(4))
     async with limits[0]:
         await ask(request, model)
 
