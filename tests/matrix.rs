@@ -44,7 +44,11 @@ pub const SERVERS: &[Server] = &[
         Styles::Async,
         &["uvicorn", "--loop", "asyncio", "--workers", "4", "--port", "PORT", "matrix.asgi:app"],
     ),
-    server("hypercorn", Styles::Async, &["hypercorn", "--bind", "ADDRESS", "matrix.asgi:app"]),
+    server(
+        "hypercorn",
+        Styles::Async,
+        &["hypercorn", "--backlog", "2048", "--bind", "ADDRESS", "matrix.asgi:app"],
+    ),
     server(
         "gunicorn-uvicorn",
         Styles::Async,

@@ -23,7 +23,7 @@ struct Subject {
     check: fn(&Report, &Truth),
 }
 
-const SUBJECTS: [Subject; 7] = [
+const SUBJECTS: [Subject; 9] = [
     Subject {
         name: "demo",
         command: "-m uvicorn demo:app --loop asyncio --no-access-log --log-level warning",
@@ -63,6 +63,20 @@ const SUBJECTS: [Subject; 7] = [
         command: "-m gunicorn --threads 4 --log-level warning flask_app:app",
         is_run: false,
         load: flask,
+        check: compare,
+    },
+    Subject {
+        name: "gevent",
+        command: "-m gunicorn --worker-class gevent --log-level warning matrix.gevent_app:app",
+        is_run: false,
+        load: |lab, _| by_styles(lab, &["ask", "spawn", "submit", "queued", "slept"]),
+        check: compare,
+    },
+    Subject {
+        name: "turns",
+        command: "-m uvicorn matrix.asgi:app --loop asyncio --no-access-log --log-level warning",
+        is_run: false,
+        load: |lab, _| by_styles(lab, &["semaphore", "exhausted_pool"]),
         check: compare,
     },
     Subject { name: "script", command: "script.py", is_run: true, load: |_, _| (), check: compare },
@@ -136,6 +150,16 @@ fn flask(lab: &Lab, _: &Python) {
     lab.forget();
     let ask = "/ask/{id}?model=ttft=100-300,gap=10,n=5";
     lab.drive(&["--requests", "3", "--concurrency", "3", ask, "/cpu/{id}?ms=20"]);
+}
+
+/// Some requests of each style of the matrix, once each has made what it makes only once.
+fn by_styles(lab: &Lab, styles: &[&str]) {
+    let paths: Vec<String> =
+        styles.iter().map(|style| format!("/{style}/{{id}}?model=ttft=100-300,gap=10,n=5")).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    lab.drive(&[&["--requests", "1", "--concurrency", "8", "--prefix", "warm"][..], &paths].concat());
+    lab.forget();
+    lab.drive(&[&["--requests", "3", "--concurrency", "8"][..], &paths].concat());
 }
 
 fn compare(report: &Report, truth: &Truth) {

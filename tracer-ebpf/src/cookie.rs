@@ -32,13 +32,13 @@ pub mod role {
     pub const QUEUE_GOT: u8 = 13;
     /// The constructor of a greenlet: the operand holds its address.
     pub const GREENLET_NEW: u8 = 14;
-    /// `Future.set_result` of asyncio: the operand holds the context of who waits for it, or 0.
-    pub const FUTURE_SET: u8 = 17;
-    /// The destructor of a greenlet: the operand holds its address.
-    pub const GREENLET_END: u8 = 16;
     /// A thread turns to the greenlet in the operand's register. The operand's displacement leads from the probed
     /// instruction to the virtual table of main greenlets.
     pub const GREENLET_SWITCH: u8 = 15;
+    /// The destructor of a greenlet: the operand holds its address.
+    pub const GREENLET_END: u8 = 16;
+    /// `Future.set_result` of asyncio: the operand holds the context of who waits for it, or 0.
+    pub const FUTURE_SET: u8 = 17;
 }
 
 /// Where the argument of a point is. Registers have their x86-64 instruction encoding, from rax 0 to r15 15.

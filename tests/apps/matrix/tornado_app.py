@@ -17,7 +17,7 @@ class Serve(RequestHandler):
 
 
 async def main() -> None:
-    Application([(r"/(\w+)/.*", Serve)]).listen(int(sys.argv[1]), "127.0.0.1")
+    Application([(r"/(\w+)/.*", Serve)]).listen(int(sys.argv[1]), "127.0.0.1", backlog=2048)
     truth.settle()
     await asyncio.Event().wait()
 

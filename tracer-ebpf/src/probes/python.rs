@@ -21,8 +21,9 @@ use crate::{
     stack,
 };
 
-/// Any point that is an instruction: CONTEXT_ENTER, CONTEXT_EXIT, CONTEXT_READY, GC_START, GC_DONE, IMPORT_START, IMPORT_DONE,
-/// QUEUE_PUT, QUEUE_GET, QUEUE_GOT, and of greenlets CONTEXT_COPY, CONTEXT_END and GREENLET_SWITCH, by cookie. Other processes cost one lookup in TRACED.
+/// Any point that is an instruction: CONTEXT_ENTER, CONTEXT_EXIT, CONTEXT_READY, GC_START, GC_DONE, IMPORT_START,
+/// IMPORT_DONE, QUEUE_PUT, QUEUE_GET, QUEUE_GOT, and of greenlets CONTEXT_COPY, CONTEXT_END and GREENLET_SWITCH, by
+/// cookie. Other processes cost one lookup in TRACED.
 ///
 /// Cost: 289 ns a run.
 #[uprobe]
@@ -40,6 +41,8 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
         role::CONTEXT_RUN => context(kind::CONTEXT_ENTER, regs.rdi, user_word(regs.rsi)),
         role::CONTEXT_ENTER => context(kind::CONTEXT_ENTER, value(regs, operand), 0),
         role::CONTEXT_LEAVE => context(kind::CONTEXT_EXIT, 0, 0),
+        role::CONTEXT_COPY => context_told(kind::CONTEXT_COPY, value(regs, operand), now_ns, ids),
+        role::CONTEXT_NEW => context_told(kind::CONTEXT_END, value(regs, operand), now_ns, ids),
         role::CONTEXT_EXIT => context(kind::CONTEXT_EXIT, value(regs, operand), 0),
         role::GC_START => emit(kind::GC_START, now_ns, ids, ()),
         role::GC_DONE => emit(kind::GC_DONE, now_ns, ids, ()),
@@ -48,7 +51,7 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
         role::QUEUE_PUT => emit(kind::QUEUE_PUT, now_ns, ids, Queued { item: value(regs, operand) }),
         role::QUEUE_GET => emit(kind::QUEUE_GET, now_ns, ids, ()),
         role::QUEUE_GOT => queue_got(value(regs, operand), now_ns, ids),
-        role::FUTURE_SET => context_ready(value(regs, operand), now_ns, ids),
+        role::FUTURE_SET => context_told(kind::CONTEXT_READY, value(regs, operand), now_ns, ids),
         role::GREENLET_NEW => greenlet_new(value(regs, operand), now_ns, ids),
         role::GREENLET_END => context(kind::CONTEXT_END, value(regs, operand), 0),
         role::GREENLET_SWITCH => emit(kind::GREENLET_SWITCH, now_ns, ids, greenlet(regs, operand)),
@@ -68,13 +71,10 @@ pub fn python_return(ctx: RetProbeContext) -> u32 {
         return 0;
     }
     let address: u64 = ctx.ret();
-    // NULL is an exception.
-    if address != 0 {
-        // SAFETY: the context is the program's own.
-        let (role, _) = cookie::unpack(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
-        let kind = if role == role::CONTEXT_NEW { kind::CONTEXT_END } else { kind::CONTEXT_COPY };
-        emit(kind, now_ns(), ids, Context { address, callable: 0 });
-    }
+    // SAFETY: the context is the program's own.
+    let (role, _) = cookie::unpack(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
+    let kind = if role == role::CONTEXT_NEW { kind::CONTEXT_END } else { kind::CONTEXT_COPY };
+    context_told(kind, address, now_ns(), ids);
     0
 }
 
@@ -84,11 +84,11 @@ fn cookie_of(ctx: &ProbeContext) -> u64 {
     unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }
 }
 
-/// NULL is that nobody waits.
+/// NULL is an exception, or that nobody waits.
 #[inline(always)]
-fn context_ready(address: u64, now_ns: u64, ids: Ids) {
+fn context_told(kind: u32, address: u64, now_ns: u64, ids: Ids) {
     if address != 0 {
-        emit(kind::CONTEXT_READY, now_ns, ids, Context { address, callable: 0 });
+        emit(kind, now_ns, ids, Context { address, callable: 0 });
     }
 }
 

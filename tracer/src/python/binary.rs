@@ -32,9 +32,10 @@ pub enum Role {
     ContextEnterExported,
     /// The context of the operand is being left by an exported function.
     ContextExitExported,
-    /// A return probe: `rax` is a new context, a copy, or 0. Up to CPython 3.11 the function may start a
-    /// garbage collection; a finaliser that switches greenlets in it would make the return probe fail, so a
-    /// process that maps greenlet is at a very small risk there. From 3.12 on nothing runs below it.
+    /// The operand is a new context, a copy, or NULL. Without an operand it is a return probe, and `rax` is that. Up to
+    /// CPython 3.11 the function may start a garbage collection; a finaliser that switches greenlets in it would make a
+    /// return probe fail, so a process that maps greenlet is at a very small risk there. From 3.12 on nothing runs below
+    /// it.
     ContextCopied,
     /// As [`Role::ContextCopied`], of a context that is empty: what was at its address is gone. How the others end is
     /// of no interest, as their addresses are used again by contexts whose beginning is seen.
@@ -61,13 +62,6 @@ pub enum Role {
     GreenletSwitched,
 }
 
-impl Role {
-    /// Whether the point wants a return probe. None of these functions runs Python code by itself.
-    pub fn returns(self) -> bool {
-        matches!(self, Role::ContextCopied | Role::ContextMade)
-    }
-}
-
 /// A point of CPython.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PythonPoint {
@@ -77,6 +71,13 @@ pub struct PythonPoint {
     pub operand: Option<Operand>,
     /// No instruction that the kernel emulates would do: in a virtual machine each hit costs 16 to 60 µs.
     pub stepped: bool,
+}
+
+impl PythonPoint {
+    /// Whether the point wants a return probe. None of these functions runs Python code by itself.
+    pub fn returns(&self) -> bool {
+        matches!(self.role, Role::ContextCopied | Role::ContextMade) && self.operand.is_none()
+    }
 }
 
 /// What a file may lack.

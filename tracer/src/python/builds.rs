@@ -61,14 +61,16 @@ fn finds_static_functions_as_the_symbol_table_does() {
         assert_eq!(offsets(&binary, Role::ContextEnter), [run], "{minor} enter");
         assert_eq!(offsets(&binary, Role::ContextExit), [run + exit], "{minor} exit");
         let made = offsets(&binary, Role::ContextMade);
-        assert_eq!((made[0], made.len()), (symbol(&path, "context_tp_new"), 2), "{minor} new");
+        assert!((1..=4).contains(&made.len()), "{minor} new: {made:x?}");
         assert_eq!(offsets(&binary, Role::ContextEnterExported).len(), 1, "{minor} exported enter");
         assert_eq!(offsets(&binary, Role::ContextExitExported).len(), 1, "{minor} exported exit");
-        assert_eq!(
-            offsets(&binary, Role::ContextCopied),
-            [symbol(&path, "_contextvars_Context_copy"), symbol(&path, "PyContext_CopyCurrent")],
-            "{minor} copies"
-        );
+        let is_in = |offset: &u64, name| (0..0x400).contains(&offset.wrapping_sub(symbol(&path, name)));
+        let copies = offsets(&binary, Role::ContextCopied);
+        for name in ["_contextvars_Context_copy", "PyContext_CopyCurrent"] {
+            let n_points = copies.iter().filter(|offset| is_in(offset, name)).count();
+            assert!((1..=2).contains(&n_points), "{minor} {name}: {copies:x?}");
+        }
+        assert!(binary.points.iter().all(|point| !point.returns()), "{minor}: {:?}", binary.points);
         assert!(binary.points.iter().all(|point| !point.stepped), "{minor}: {:?}", binary.points);
         assert!(binary.version.as_ref().is_some_and(|version| version.starts_with(&format!("{minor}."))));
         assert_eq!(binary.runtime.map(|(vaddr, _)| vaddr), Some(symbol(&path, "_PyRuntime")));

@@ -72,7 +72,7 @@ pub fn returns(code: &impl Code, entry: u64) -> Vec<u64> {
     returns.map(|(vaddr, _)| vaddr).collect()
 }
 
-struct Node {
+pub struct Node {
     decoded: Decoded,
     next: Vec<u64>,
     /// Control leaves the function here.
@@ -81,17 +81,17 @@ struct Node {
 
 /// The instructions that can be reached from a function's entry, nearest first, by address. Calls are passed
 /// over, jumps are followed, also into cold parts elsewhere and into functions that are tail-called.
-struct Graph(BTreeMap<u64, Node>);
+pub struct Graph(BTreeMap<u64, Node>);
 
 /// What can be reached on some ways.
-struct Reach {
-    visited: BTreeSet<u64>,
+pub struct Reach {
+    pub visited: BTreeSet<u64>,
     /// One of the ways leads out of the function, or to where the walk did not go.
-    leaves: bool,
+    pub leaves: bool,
 }
 
 impl Graph {
-    fn walk(code: &impl Code, entry: u64) -> Graph {
+    pub fn walk(code: &impl Code, entry: u64) -> Graph {
         let mut nodes = BTreeMap::new();
         let mut ahead = VecDeque::from([entry]);
         while let Some(vaddr) = ahead.pop_front() {
@@ -109,16 +109,26 @@ impl Graph {
         Graph(nodes)
     }
 
-    fn is_emulated(&self, vaddr: u64) -> bool {
+    /// The addresses of its instructions.
+    pub fn vaddrs(&self) -> impl Iterator<Item = u64> {
+        self.0.keys().copied()
+    }
+
+    /// Its instructions by address, each with those that may follow.
+    pub fn instructions(&self) -> impl DoubleEndedIterator<Item = (u64, &Instruction, &[u64])> {
+        self.0.iter().map(|(vaddr, node)| (*vaddr, &node.decoded.instruction, node.next.as_slice()))
+    }
+
+    pub fn is_emulated(&self, vaddr: u64) -> bool {
         self.0.get(&vaddr).is_some_and(|node| node.decoded.emulated)
     }
 
-    fn after(&self, vaddrs: &BTreeSet<u64>) -> Vec<u64> {
+    pub fn after(&self, vaddrs: &BTreeSet<u64>) -> Vec<u64> {
         vaddrs.iter().filter_map(|vaddr| self.0.get(vaddr)).flat_map(|node| node.next.clone()).collect()
     }
 
     /// What can be reached from `from` on ways that pass no instruction of `without`.
-    fn reach(&self, from: impl IntoIterator<Item = u64>, without: &BTreeSet<u64>) -> Reach {
+    pub fn reach(&self, from: impl IntoIterator<Item = u64>, without: &BTreeSet<u64>) -> Reach {
         let mut reach = Reach { visited: BTreeSet::new(), leaves: false };
         let mut ahead: Vec<u64> = from.into_iter().collect();
         while let Some(vaddr) = ahead.pop() {

@@ -66,3 +66,15 @@ fn find<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Vec<PythonPoint
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_library_is_none() {
+        let libc = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6"];
+        let file = libc.iter().find_map(|path| File::open(path).ok()).expect("a libc");
+        assert!(matches!(points(&file), Err(NoGreenlet::Symbol(MAIN))));
+    }
+}

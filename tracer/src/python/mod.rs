@@ -20,6 +20,7 @@ pub mod process;
 mod procfs;
 pub mod queue;
 mod relocation;
+mod result;
 #[cfg(test)]
 mod running;
 pub mod sleep;

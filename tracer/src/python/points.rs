@@ -11,6 +11,7 @@ use object::ReadRef;
 use super::binary::{Missing, Point, PythonPoint, Role, Subject};
 use super::elf::Elf;
 use super::operand::{Operand, Register};
+use super::result::result_points;
 use super::x86::{argument_point, return_point};
 use super::{flow, methods, usdt};
 
@@ -37,11 +38,16 @@ impl Points {
         };
         self.add_steps(elf, context.run);
         let exported = |name| elf.symbol(name).map(|function| function.vaddr);
-        for function in [Some(context.new), exported("PyContext_New")].into_iter().flatten() {
-            self.add(elf, return_point(elf, function), function, Role::ContextMade, None);
+        let new = exported("PyContext_New");
+        new.into_iter().for_each(|function| self.add_result(elf, function, Role::ContextMade));
+        if new.is_none_or(|function| !calls(elf, context.new, function)) {
+            self.add_result(elf, context.new, Role::ContextMade);
         }
-        self.add_copy(elf, Some(context.copy));
-        self.add_copy(elf, exported("PyContext_CopyCurrent"));
+        self.add_result(elf, context.copy, Role::ContextCopied);
+        match exported("PyContext_CopyCurrent") {
+            Some(function) => self.add_result(elf, function, Role::ContextCopied),
+            None => self.miss(Subject::ContextCopies, "this Python does not export PyContext_CopyCurrent"),
+        }
     }
 
     /// Where a context is entered and left. A function that another probed one calls would tell it twice, so
@@ -80,15 +86,23 @@ impl Points {
         }
     }
 
-    /// A function that returns a new context.
+    /// A function that returns a new context: where it has it in hand, or else, where no such points are found, at its
+    /// return.
     ///
-    /// `PyContext_CopyCurrent` and `Context.copy` allocate and run no Python code: from 3.12 on the collector
-    /// waits for the evaluation loop. Up to 3.11 the allocation may start a collection, hence a finaliser,
-    /// and one that switches greenlets there would return out of order under a return probe.
-    fn add_copy<'data, R: ReadRef<'data>>(&mut self, elf: &Elf<'data, R>, function: Option<u64>) {
-        match function {
-            Some(function) => self.add(elf, return_point(elf, function), function, Role::ContextCopied, None),
-            None => self.miss(Subject::ContextCopies, "this Python does not export PyContext_CopyCurrent"),
+    /// These functions allocate and run no Python code: from 3.12 on the collector waits for the evaluation loop. Up to
+    /// 3.11 the allocation may start a collection, hence a finaliser, and one that switches greenlets there would return
+    /// out of order under a return probe.
+    fn add_result<'data, R: ReadRef<'data>>(&mut self, elf: &Elf<'data, R>, function: u64, role: Role) {
+        let Some(points) = result_points(elf, function) else {
+            return self.add(elf, return_point(elf, function), function, role, None);
+        };
+        for (vaddr, register) in points {
+            let operand = Register::from_decoder(register).map(Operand::pointer);
+            let is_new = |point: &PythonPoint| elf.file_offset(vaddr) != Some(point.point.offset);
+            // Functions may share their ends.
+            if self.found.iter().all(is_new) {
+                self.add(elf, Some(vaddr), vaddr, role, operand);
+            }
         }
     }
 
@@ -162,7 +176,10 @@ impl Points {
 
 /// Whether a function calls, or tail-calls, both of the others.
 fn calls_both<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>, function: u64, others: (u64, u64)) -> bool {
+    calls(elf, function, others.0) && calls(elf, function, others.1)
+}
+
+fn calls<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>, function: u64, other: u64) -> bool {
     let targets = flow::targets(elf, function);
-    let calls = |other| targets.iter().any(|&to| to == other || elf.linked_function(to) == Some(other));
-    calls(others.0) && calls(others.1)
+    targets.iter().any(|&to| to == other || elf.linked_function(to) == Some(other))
 }

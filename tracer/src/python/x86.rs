@@ -109,7 +109,8 @@ pub fn follow_copies(instruction: &Instruction, holders: &mut Vec<Register>) {
     holders.extend(copied.filter(|register| register.is_gpr64()));
 }
 
-const CALLEE_SAVED: [Register; 6] =
+/// What a called function leaves as it was (System V ABI, AMD64).
+pub const CALLEE_SAVED: [Register; 6] =
     [Register::RBX, Register::RBP, Register::R12, Register::R13, Register::R14, Register::R15];
 
 /// The instructions from `entry` to the first one that another than the next may follow, with that one.
@@ -129,7 +130,8 @@ pub fn access(instruction: &Instruction, operand: u32) -> OpAccess {
     InstructionInfoFactory::new().info(instruction).op_access(operand)
 }
 
-fn writes(instruction: &Instruction) -> Vec<Register> {
+/// The registers that an instruction changes, as a whole.
+pub fn writes(instruction: &Instruction) -> Vec<Register> {
     let mut factory = InstructionInfoFactory::new();
     let used = factory.info(instruction).used_registers();
     used.iter()

@@ -177,6 +177,10 @@ impl Stage {
             let full = self.reader.drain(BATCH, &mut batch) == BATCH;
             for mut raw in batch.drain(..) {
                 self.tell(&raw.event);
+                if matches!(raw.event.body, Body::Mapped) {
+                    // It says nothing of requests.
+                    continue;
+                }
                 self.follow(&raw.event);
                 let before = self.codes.name(&mut raw.event);
                 let after = self.sleep_ended(&raw);

@@ -46,7 +46,7 @@ pub fn uprobe_point(point: &PythonPoint) -> UprobePoint {
         offset: point.point.offset,
         semaphore: point.point.semaphore,
         cookie: cookie::pack(role, point.operand.map_or(cookie::Operand::None, packed)),
-        returns: point.role.returns(),
+        returns: point.returns(),
     }
 }
 
