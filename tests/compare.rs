@@ -64,12 +64,15 @@ impl Comparison {
 
         let mut cpu = Series::new("python.cpu");
         let mut unattributed = Series::new("unattributed");
+        let mut waited = Series::new("its first byte");
         for (found, logged) in &pairs {
+            let first_byte_ns = found.buckets.get(Bucket::LlmFirstByte);
+            waited.add(first_byte_ns, only_wait_ns(found, logged, truth), found.wall_ns);
             cpu.add(python_ns(found), logged.cpu_ns, found.wall_ns);
             unattributed.add(found.buckets.get(Bucket::Unattributed), Some(0), found.wall_ns);
         }
         let mut series = call_series(&links, &calls, truth);
-        series.extend([cpu, unattributed]);
+        series.extend([waited, cpu, unattributed]);
         series.extend(wait_series(&pairs));
         let named = |exchange: usize| {
             let Exchange { call, .. } = &truth.exchanges[exchange];
@@ -126,6 +129,14 @@ impl fmt::Display for Comparison {
         }
         Ok(())
     }
+}
+
+/// How long a request that makes a single call waits for its first byte: little else may take part of that.
+fn only_wait_ns(found: &Request, logged: &truth::Request, truth: &Truth) -> Option<u64> {
+    let mut made = truth.exchanges.iter().filter(|exchange| exchange.request() == logged.id);
+    let (Some(exchange), None) = (made.next(), made.next()) else { return None };
+    let is_answered = matches!(found.calls.as_slice(), [call] if call.first_byte_ns.is_some());
+    exchange.first_byte_ns().filter(|_| is_answered && exchange.maker() == logged.id)
 }
 
 fn call_series(links: &Links, calls: &[(String, &Call)], truth: &Truth) -> Vec<Series> {

@@ -25,6 +25,7 @@ impl Model {
         child.juggles = child_tgid == tgid && self.process(tgid).is_unfollowed;
         if child_tgid == tgid {
             child.request = owner;
+            child.owned_by(owner, at_ns);
             child.bound_ns = at_ns;
             child.is_started_by_request = true;
             child.is_new = true;
@@ -84,7 +85,11 @@ impl Model {
     pub(super) fn thread_ended(&mut self, at_ns: u64, tid: u32) {
         self.flush(at_ns, tid);
         self.unbind_thread(at_ns, tid);
-        self.threads.remove(&tid);
+        let Some(thread) = self.threads.remove(&tid) else { return };
+        let (process, request) = (self.processes.get_mut(&thread.tgid), thread.owner_at(at_ns));
+        if let (Some(process), Some(request)) = (process, request) {
+            process.ended.add(tid, request);
+        }
     }
 
     /// Ends also the threads whose end was not seen.

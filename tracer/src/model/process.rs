@@ -1,6 +1,6 @@
 //! A traced process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::{
     event::ProcessFacts,
@@ -30,9 +30,17 @@ pub struct Process {
     /// It accepts connections, or a child of it does.
     pub is_server: bool,
     pub n_threads: usize,
+    pub ended: EndedThreads,
     /// Child processes that have not ended.
     pub n_children: usize,
 }
+
+/// Threads that ended lately, and what they worked for last: whom they woke may get a CPU only then.
+#[derive(Clone, Debug, Default)]
+pub struct EndedThreads(VecDeque<(u32, RequestId)>);
+
+/// More than run between two switches of a thread.
+const ENDED: usize = 256;
 
 /// A process as the report tells of it.
 #[derive(Clone, Debug)]
@@ -43,6 +51,19 @@ pub struct KnownProcess {
 }
 
 pub type Processes = HashMap<u32, Process>;
+
+impl EndedThreads {
+    pub fn add(&mut self, tid: u32, request: RequestId) {
+        if self.0.len() >= ENDED {
+            self.0.pop_front();
+        }
+        self.0.push_back((tid, request));
+    }
+
+    pub fn last_request_of(&self, tid: u32) -> Option<RequestId> {
+        self.0.iter().rev().find(|(ended, _)| *ended == tid).map(|(_, request)| *request)
+    }
+}
 
 impl Process {
     /// Whether a `threading.Thread` runs in a context for all its life, which is no step then (Lib/threading.py,

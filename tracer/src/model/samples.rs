@@ -71,7 +71,7 @@ impl Samples {
 }
 
 /// What waits for work in a pool, or for anything that others say: Lib/threading.py, Lib/queue.py,
-/// Lib/concurrent/futures/thread.py, Lib/multiprocessing/pool.py.
+/// Lib/concurrent/futures/thread.py, Lib/multiprocessing/pool.py; gevent's threads, src/gevent/_threading.py.
 fn waits_for_work(function: &Function) -> bool {
     is_one_of(
         function,
@@ -80,6 +80,8 @@ fn waits_for_work(function: &Function) -> bool {
             ("get", "/queue.py"),
             ("_worker", "/concurrent/futures/thread.py"),
             ("worker", "/multiprocessing/pool.py"),
+            ("wait", "/gevent/_threading.py"),
+            ("acquire_with_timeout", "/gevent/_threading.py"),
         ],
     )
 }

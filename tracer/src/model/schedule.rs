@@ -80,8 +80,13 @@ impl Model {
             return self.spare_woken(at_ns, tid, off.wake_ns, waker_tid);
         }
         let Some(request) = self.works_for(tgid, tid) else { return };
-        let waker = self.threads.get(&waker_tid).map(|waker| waker.tgid);
-        let is_join = waker.is_some_and(|waker_tgid| self.works_for(waker_tgid, waker_tid) == Some(request));
+        // By now it may be done with what it worked for then.
+        let has_ended = self.process(tgid).ended.last_request_of(waker_tid) == Some(request);
+        let is_join = has_ended
+            || self.threads.get(&waker_tid).is_some_and(|waker| {
+                self.works_for(waker.tgid, waker_tid) == Some(request)
+                    || waker.owner_at(off.wake_ns) == Some(request)
+            });
         self.claim_off(request, tgid, tid, &off, is_join);
     }
 

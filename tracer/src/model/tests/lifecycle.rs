@@ -132,3 +132,31 @@ fn the_calls_of_any_program_that_a_request_starts_are_its_own() {
     assert_eq!(report.requests[0].calls.len(), 1);
     assert_eq!(report.requests[0].calls[0].vendor.as_deref(), Some("openai"));
 }
+
+/// As `Thread.join`, which goes on only after the thread has ended.
+#[test]
+fn a_wait_for_a_thread_of_the_same_request_hides_nothing_of_what_that_waits_for() {
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .request_read(10)
+        .at(20, Body::Fork { child_tgid: PID, child_tid: OTHER })
+        .out(30, Wait::Futex { address: 0x9000 })
+        .on(OTHER)
+        .at(30, Body::SwitchIn { wake_ns: 0, waker_tid: 0 })
+        .tls_opened(40)
+        .call_sent(60)
+        .out(70, Wait::Poll { connection: Some(VENDOR), timeout_ns: None })
+        .arrival(500, VENDOR, 500)
+        .back(500, 500)
+        .answer_read(510, 100)
+        .at(600, Body::Exit)
+        .on(PID)
+        .at(650, Body::SwitchIn { wake_ns: 590 * US, waker_tid: OTHER })
+        .answer_sent(700);
+    let report = story.report(1_000);
+    let found = buckets(&report, 0);
+    assert!(found.iter().all(|(name, _)| *name != "wait.lock"), "{found:?}");
+    assert!(found.contains(&("llm.first_byte", 430)), "{found:?}");
+}
