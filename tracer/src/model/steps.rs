@@ -70,7 +70,9 @@ impl Model {
             self.was_ready(id, at_ns, tid, ready, left_ns);
         }
         if around != Some(id) {
-            let ready_ns = context.ready.map_or(0, |ready| ready.at_ns);
+            // What the loop did for the request itself before that is its time, too.
+            let by_another = context.ready.filter(|ready| ready.by.is_some_and(|by| by != id));
+            let ready_ns = by_another.map_or(0, |ready| ready.at_ns);
             self.step_began(id, at_ns, tid, ready_ns);
         }
     }
