@@ -13,9 +13,9 @@ pub mod role {
     pub const CONTEXT_LEAVE: u8 = 3;
     /// `PyContext_Exit(context)`: the operand holds the context.
     pub const CONTEXT_EXIT: u8 = 4;
-    /// Return of a function that gives a new context.
+    /// A function gives a new context: the operand holds it, or there is none, at its return.
     pub const CONTEXT_COPY: u8 = 5;
-    /// Return of a function that gives an empty context.
+    /// The same of an empty context.
     pub const CONTEXT_NEW: u8 = 6;
     /// USDT `gc__start`, `gc__done`.
     pub const GC_START: u8 = 7;

@@ -1,7 +1,7 @@
 //! Points in CPython. What a point means is in its cookie, so one program serves them all.
 
 use aya_ebpf::{
-    EbpfContext as _,
+    EbpfContext,
     bindings::pt_regs,
     helpers::generated::{bpf_get_attach_cookie, bpf_probe_read_user_str},
     macros::{uprobe, uretprobe},
@@ -71,15 +71,14 @@ pub fn python_return(ctx: RetProbeContext) -> u32 {
         return 0;
     }
     let address: u64 = ctx.ret();
-    // SAFETY: the context is the program's own.
-    let (role, _) = cookie::unpack(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
+    let (role, _) = cookie::unpack(cookie_of(&ctx));
     let kind = if role == role::CONTEXT_NEW { kind::CONTEXT_END } else { kind::CONTEXT_COPY };
     context_told(kind, address, now_ns(), ids);
     0
 }
 
 #[inline(always)]
-fn cookie_of(ctx: &ProbeContext) -> u64 {
+fn cookie_of(ctx: &impl EbpfContext) -> u64 {
     // SAFETY: the context is the program's own.
     unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }
 }

@@ -74,6 +74,18 @@ pub struct PythonPoint {
 }
 
 impl PythonPoint {
+    /// The point at an address of a file; `None` where the file does not hold it.
+    pub fn at<'data, R: ReadRef<'data>>(
+        elf: &Elf<'data, R>,
+        vaddr: u64,
+        role: Role,
+        operand: Option<Operand>,
+        stepped: bool,
+    ) -> Option<PythonPoint> {
+        let point = Point { offset: elf.file_offset(vaddr)?, semaphore: 0 };
+        Some(PythonPoint { point, role, operand, stepped })
+    }
+
     /// Whether the point wants a return probe. None of these functions runs Python code by itself.
     pub fn returns(&self) -> bool {
         matches!(self.role, Role::ContextCopied | Role::ContextMade) && self.operand.is_none()

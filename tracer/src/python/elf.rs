@@ -261,12 +261,19 @@ fn string_at(strings: &[u8], at: u64) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    use std::fs::File;
     use std::path::PathBuf;
 
     use proptest::prelude::*;
 
     use super::*;
+
+    /// A library that is none of those that are looked for.
+    pub fn libc() -> File {
+        let places = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6"];
+        places.iter().find_map(|path| File::open(path).ok()).expect("a libc")
+    }
 
     /// The smallest library that the test itself has mapped.
     fn small_library() -> Vec<u8> {

@@ -6,11 +6,10 @@ use std::fs::File;
 use iced_x86::Register as DecoderRegister;
 use object::{ReadCache, ReadRef};
 
-use super::binary::{Point, PythonPoint, Role};
+use super::binary::{PythonPoint, Role};
 use super::elf::{Elf, ElfError};
 use super::methods::method_at;
-use super::operand::{Operand, Register};
-use super::x86::argument_point;
+use super::operand::{Operand, argument};
 
 /// Where a future keeps the context of the first who waits for it, from the end of its `PyObject` (`FutureObj_HEAD`):
 /// behind its loop, and what is to be called.
@@ -39,11 +38,9 @@ fn find<'data, R: ReadRef<'data>>(
     let functions = elf.pointers_to("set_result").into_iter().filter_map(|entry| method_at(elf, entry));
     let points: Vec<PythonPoint> = functions
         .filter_map(|function| {
-            let point = argument_point(elf, function, DecoderRegister::RDI)?;
-            let register = Register::from_decoder(point.register)?;
+            let (vaddr, register) = argument(elf, function, DecoderRegister::RDI)?;
             let operand = Operand::memory(register, i32::try_from(object_head + CONTEXT).ok()?);
-            let point = Point { offset: elf.file_offset(point.vaddr)?, semaphore: 0 };
-            Some(PythonPoint { point, role: Role::FutureSet, operand: Some(operand), stepped: false })
+            PythonPoint::at(elf, vaddr, Role::FutureSet, Some(operand), false)
         })
         .collect();
     if points.is_empty() { Err(NoFuture::Method) } else { Ok(points) }
@@ -51,12 +48,12 @@ fn find<'data, R: ReadRef<'data>>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::elf::tests::libc;
     use super::*;
 
     #[test]
     fn another_library_is_none() {
-        let libc = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6"];
-        let file = libc.iter().find_map(|path| File::open(path).ok()).expect("a libc");
+        let file = libc();
         assert!(matches!(points(&file, 16), Err(NoFuture::Method)));
     }
 }

@@ -10,10 +10,9 @@ use std::fs::File;
 use iced_x86::Register as DecoderRegister;
 use object::{ReadCache, ReadRef};
 
-use super::binary::{Point, PythonPoint, Role};
+use super::binary::{PythonPoint, Role};
 use super::elf::{Elf, ElfError};
-use super::operand::{Operand, Register};
-use super::x86::argument_point;
+use super::operand::{Operand, argument};
 
 /// `greenlet::Greenlet::g_switchstack()`.
 const SWITCH: &str = "_ZN8greenlet8Greenlet13g_switchstackEv";
@@ -51,30 +50,28 @@ fn find<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Vec<PythonPoint
         (DESTRUCTOR, Role::GreenletFreed, DecoderRegister::RDI),
     ] {
         let function = elf.symbol_that_begins(name).ok_or(NoGreenlet::Symbol(name))?;
-        let point = argument_point(elf, function.vaddr, this).ok_or(NoGreenlet::Code(name))?;
-        let register = Register::from_decoder(point.register).ok_or(NoGreenlet::Code(name))?;
+        let (vaddr, register) = argument(elf, function.vaddr, this).ok_or(NoGreenlet::Code(name))?;
         let operand = match role {
             Role::GreenletSwitched => {
-                let distance = i32::try_from(main.wrapping_sub(point.vaddr) as i64);
+                let distance = i32::try_from(main.wrapping_sub(vaddr) as i64);
                 Operand::memory(register, distance.map_err(|_| NoGreenlet::Code(name))?)
             }
             _ => Operand::pointer(register),
         };
-        let offset = elf.file_offset(point.vaddr).ok_or(NoGreenlet::Code(name))?;
-        let point = Point { offset, semaphore: 0 };
-        found.push(PythonPoint { point, role, operand: Some(operand), stepped: false });
+        let point = PythonPoint::at(elf, vaddr, role, Some(operand), false);
+        found.push(point.ok_or(NoGreenlet::Code(name))?);
     }
     Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::elf::tests::libc;
     use super::*;
 
     #[test]
     fn another_library_is_none() {
-        let libc = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6"];
-        let file = libc.iter().find_map(|path| File::open(path).ok()).expect("a libc");
+        let file = libc();
         assert!(matches!(points(&file), Err(NoGreenlet::Symbol(MAIN))));
     }
 }

@@ -1,5 +1,7 @@
 //! Where a probe finds a value at a point: in a register, or in memory at a register.
 
+use super::x86::{Code, argument_point};
+
 /// Where a value is at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operand {
@@ -21,6 +23,12 @@ impl Operand {
     pub fn memory(register: Register, displacement: i32) -> Operand {
         Operand { register, displacement: Some(displacement), size: 8, signed: false }
     }
+}
+
+/// The first emulated instruction of a function at which a general register still holds an argument, and which.
+pub fn argument(code: &impl Code, function: u64, argument: iced_x86::Register) -> Option<(u64, Register)> {
+    let point = argument_point(code, function, argument)?;
+    Some((point.vaddr, Register::from_decoder(point.register)?))
 }
 
 /// A general register of x86-64.

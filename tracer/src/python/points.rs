@@ -8,9 +8,9 @@
 use iced_x86::Register as DecoderRegister;
 use object::ReadRef;
 
-use super::binary::{Missing, Point, PythonPoint, Role, Subject};
+use super::binary::{Missing, PythonPoint, Role, Subject};
 use super::elf::Elf;
-use super::operand::{Operand, Register};
+use super::operand::{self, Operand, Register};
 use super::result::result_points;
 use super::x86::{argument_point, return_point};
 use super::{flow, methods, usdt};
@@ -114,8 +114,7 @@ impl Points {
         argument: DecoderRegister,
     ) {
         let at_entry = Register::from_decoder(argument).map(|register| (function, register));
-        let emulated = argument_point(elf, function, argument)
-            .and_then(|point| Some((point.vaddr, Register::from_decoder(point.register)?)));
+        let emulated = operand::argument(elf, function, argument);
         let register = emulated.or(at_entry).map(|(_, register)| Operand::pointer(register));
         self.add(elf, emulated.map(|(vaddr, _)| vaddr), function, role, register);
     }
@@ -129,9 +128,8 @@ impl Points {
         role: Role,
         operand: Option<Operand>,
     ) {
-        let Some(offset) = elf.file_offset(emulated.unwrap_or(entry)) else { return };
-        let stepped = emulated.is_none();
-        self.found.push(PythonPoint { point: Point { offset, semaphore: 0 }, role, operand, stepped });
+        let vaddr = emulated.unwrap_or(entry);
+        self.found.extend(PythonPoint::at(elf, vaddr, role, operand, emulated.is_none()));
     }
 
     fn add_usdt<'data, R: ReadRef<'data>>(&mut self, elf: &Elf<'data, R>) {

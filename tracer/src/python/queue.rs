@@ -9,12 +9,11 @@ use std::fs::File;
 use iced_x86::Register as DecoderRegister;
 use object::{ReadCache, ReadRef};
 
-use super::binary::{Point, PythonPoint, Role};
+use super::binary::{PythonPoint, Role};
 use super::elf::{Elf, ElfError};
 use super::flow;
 use super::methods::method_at;
-use super::operand::{Operand, Register};
-use super::x86::argument_point;
+use super::operand::{Operand, Register, argument};
 
 const PUTS: [&str; 2] = ["put", "put_nowait"];
 /// Both return the item, or NULL.
@@ -54,8 +53,7 @@ fn find<'data, R: ReadRef<'data>>(
 ) -> Result<Vec<PythonPoint>, NoQueue> {
     let mut found: Vec<PythonPoint> = Vec::new();
     let mut add = |vaddr: u64, role, operand, stepped| {
-        let Some(offset) = elf.file_offset(vaddr) else { return };
-        let point = PythonPoint { point: Point { offset, semaphore: 0 }, role, operand, stepped };
+        let Some(point) = PythonPoint::at(elf, vaddr, role, operand, stepped) else { return };
         // The methods share code.
         if !found.contains(&point) {
             found.push(point);
@@ -68,8 +66,7 @@ fn find<'data, R: ReadRef<'data>>(
     };
     for name in PUTS {
         for Method { function, item_at, .. } in named(name)? {
-            let emulated = argument_point(elf, function, DecoderRegister::RSI)
-                .and_then(|point| Some((point.vaddr, Register::from_decoder(point.register)?)));
+            let emulated = argument(elf, function, DecoderRegister::RSI);
             let (vaddr, register) = emulated.unwrap_or((function, Register::Rsi));
             let item = Operand { displacement: item_at, ..Operand::pointer(register) };
             add(vaddr, Role::QueuePut, Some(item), emulated.is_none());
@@ -77,7 +74,7 @@ fn find<'data, R: ReadRef<'data>>(
     }
     for name in GETS {
         for Method { function, .. } in named(name)? {
-            let emulated = argument_point(elf, function, DecoderRegister::RDI).map(|point| point.vaddr);
+            let emulated = argument(elf, function, DecoderRegister::RDI).map(|(vaddr, _)| vaddr);
             add(emulated.unwrap_or(function), Role::QueueGet, None, emulated.is_none());
             for vaddr in flow::returns(elf, function) {
                 add(vaddr, Role::QueueGot, Some(Operand::pointer(Register::Rax)), true);
@@ -140,12 +137,12 @@ const TUPLE_ITEMS: i32 = 24;
 
 #[cfg(test)]
 mod tests {
+    use super::super::elf::tests::libc;
     use super::*;
 
     #[test]
     fn another_library_is_none() {
-        let libc = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6"];
-        let file = libc.iter().find_map(|path| File::open(path).ok()).expect("a libc");
+        let file = libc();
         assert!(matches!(points(&file), Err(NoQueue::Method("put"))));
     }
 }
