@@ -33,7 +33,12 @@ pub struct PythonProcess {
     pub namespaced_pid: u32,
     /// Mapped files that contain CPython; the first is the interpreter.
     pub binaries: Vec<MappedBinary>,
+    /// Libraries that are probed and that it has loaded.
+    pub libraries: Vec<LoadedLibrary>,
 }
+
+/// A library with its file, or why that can't be opened.
+pub type LoadedLibrary = (Library, Result<File, ProcessError>);
 
 /// A file that contains CPython, as a process has mapped it.
 #[derive(Debug)]
@@ -88,7 +93,8 @@ pub fn inspect(tgid: u32) -> Result<Option<PythonProcess>, ProcessError> {
         Err(ProcessError::Gone { .. }) if entry.path("").exists() => return Ok(None),
         Err(error) => return Err(error),
     };
-    let binaries = binaries(entry, &exe)?;
+    let mappings = procfs::executable_mappings(&entry.text("maps")?);
+    let binaries = binaries(entry, &exe, &mappings)?;
     if binaries.is_empty() {
         return Ok(None);
     }
@@ -102,6 +108,7 @@ pub fn inspect(tgid: u32) -> Result<Option<PythonProcess>, ProcessError> {
         container_id: procfs::container_id(&entry.text("cgroup")?),
         namespaced_pid: procfs::namespaced_pid(&entry.text("status")?).unwrap_or(tgid),
         binaries,
+        libraries: entry.libraries(&mappings),
     };
     // The number may have passed to another process meanwhile.
     if entry.start_ticks()? != start_ticks {
@@ -133,9 +140,9 @@ impl PythonProcess {
     /// would load, or else the interpreter. The error is a clause for the user.
     pub fn library(&self, library: Library, interpreter: &Binary) -> Result<File, String> {
         let entry = Entry { tgid: self.tgid };
-        let loaded = entry.libraries().map_err(|error| error.to_string())?;
-        if let Some((mapping, _)) = loaded.iter().find(|(_, loaded)| *loaded == library) {
-            return entry.open(mapping).map_err(|error| error.to_string());
+        if let Some((_, file)) = self.libraries.iter().find(|(loaded, _)| *loaded == library) {
+            let file = file.as_ref().map_err(ToString::to_string)?;
+            return file.try_clone().map_err(|error| error.to_string());
         }
         let version = interpreter.version.as_deref().unwrap_or_default();
         let is_built_in =
@@ -201,24 +208,24 @@ impl PythonProcess {
     }
 }
 
-/// The libraries that a process has loaded of those that are probed; what can't be read is left out.
-pub fn libraries(tgid: u32) -> Vec<(Library, File)> {
+/// The libraries that a process has loaded of those that are probed; none where that can't be read.
+pub fn libraries(tgid: u32) -> Vec<LoadedLibrary> {
     let entry = Entry { tgid };
-    let loaded = entry.libraries().unwrap_or_default();
-    loaded.iter().filter_map(|(mapping, library)| Some((*library, entry.open(mapping).ok()?))).collect()
+    let maps = entry.text("maps").unwrap_or_default();
+    entry.libraries(&procfs::executable_mappings(&maps))
 }
 
 /// Opens the mapped files that contain CPython: the executable first, then libpython.
-fn binaries(entry: Entry, exe: &str) -> Result<Vec<MappedBinary>, ProcessError> {
-    let mut mappings = procfs::executable_mappings(&entry.text("maps")?);
-    mappings.retain(|mapping| mapping.path == exe || is_libpython(&mapping.path));
+fn binaries(entry: Entry, exe: &str, mappings: &[Mapping]) -> Result<Vec<MappedBinary>, ProcessError> {
+    let is_python = |mapping: &&Mapping| mapping.path == exe || is_libpython(&mapping.path);
+    let mut mappings: Vec<&Mapping> = mappings.iter().filter(is_python).collect();
     mappings.sort_by_key(|mapping| mapping.path != exe);
     let mut binaries: Vec<MappedBinary> = Vec::new();
     for mapping in mappings {
         if binaries.iter().any(|binary| binary.path == mapping.path) {
             continue;
         }
-        let file = entry.open(&mapping)?;
+        let file = entry.open(mapping)?;
         let load_bias = {
             let cache = ReadCache::new(&file);
             let elf = Elf::parse(&cache).ok().filter(exports_python);
@@ -227,7 +234,7 @@ fn binaries(entry: Entry, exe: &str) -> Result<Vec<MappedBinary>, ProcessError> 
         let Some(load_bias) = load_bias else { continue };
         let identity =
             FileId::of(&file).map_err(|source| entry.error(mapping.path.clone().into(), source))?;
-        binaries.push(MappedBinary { file, identity, path: mapping.path, load_bias });
+        binaries.push(MappedBinary { file, identity, path: mapping.path.clone(), load_bias });
     }
     Ok(binaries)
 }
@@ -269,11 +276,9 @@ impl Entry {
         Ok(target.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(target))
     }
 
-    fn libraries(self) -> Result<Vec<(Mapping, Library)>, ProcessError> {
-        let mappings = procfs::executable_mappings(&self.text("maps")?).into_iter();
-        Ok(mappings
-            .filter_map(|mapping| Library::of(&mapping.path).map(|library| (mapping, library)))
-            .collect())
+    fn libraries(self, mappings: &[Mapping]) -> Vec<LoadedLibrary> {
+        let known = mappings.iter().filter_map(|mapping| Some((Library::of(&mapping.path)?, mapping)));
+        known.map(|(library, mapping)| (library, self.open(mapping))).collect()
     }
 
     /// Opens a mapped file. `map_files` leads to the file itself, but only with CAP_SYS_ADMIN or

@@ -14,7 +14,7 @@ use crate::{
         binary::Binary,
         discover,
         library::Library,
-        process::{self, Expectation, PythonProcess},
+        process::{self, Expectation, LoadedLibrary, PythonProcess},
     },
     record::{
         InputSender,
@@ -133,7 +133,7 @@ impl Follower {
     /// Looks again at processes that had not mapped Python yet, and at those that have loaded libraries.
     pub fn look_again(&mut self) {
         for tgid in std::mem::take(&mut self.mapped) {
-            self.attach_libraries(tgid);
+            self.attach_libraries(tgid, process::libraries(tgid));
         }
         let now = Instant::now();
         self.expected.retain(|_, until| *until > now);
@@ -207,7 +207,7 @@ impl Follower {
             None => self.probes.forget_layout(tgid),
         }
         self.tell(tgid, monotonic_ns(), Body::Process(facts));
-        self.attach_libraries(tgid);
+        self.attach_libraries(tgid, process.libraries);
     }
 
     /// Attaches a module of the standard library.
@@ -223,9 +223,11 @@ impl Follower {
 
     /// Attaches what switches greenlets and hands them work, where a process has it loaded. What can't be attached shows
     /// by what the process does.
-    fn attach_libraries(&mut self, tgid: u32) {
-        for (library, file) in process::libraries(tgid) {
-            let _ = self.attachments.add_library(&self.probes, tgid, library, &file);
+    fn attach_libraries(&mut self, tgid: u32, loaded: Vec<LoadedLibrary>) {
+        for (library, file) in loaded {
+            if let Ok(file) = file {
+                let _ = self.attachments.add_library(&self.probes, tgid, library, &file);
+            }
         }
     }
 
