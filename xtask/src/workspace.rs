@@ -33,6 +33,21 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
+/// A command in a folder that prints nothing but progress.
+pub fn quiet(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Command {
+    let mut command = command(program);
+    command.current_dir(folder).stdout(std::io::stderr());
+    command
+}
+
+/// `make` with as many jobs as there are CPUs.
+pub fn make(folder: &Path) -> Command {
+    let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut make = quiet("make", folder);
+    make.args(["--silent", &format!("--jobs={jobs}")]);
+    make
+}
+
 /// Says on stderr what is being done.
 pub fn say(task: &str, what: impl std::fmt::Display) {
     eprintln!("{task}: {what}");

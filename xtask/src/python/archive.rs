@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
+use super::debian;
 use crate::{
     need,
     workspace::{command, output, run},
@@ -14,7 +15,8 @@ use crate::{
 
 /// An archive of sources.
 pub struct Archive {
-    pub url: &'static str,
+    /// In Debian's repository.
+    pub path: &'static str,
     pub sha256: &'static str,
     /// The folder that it holds.
     pub folder: &'static str,
@@ -33,17 +35,17 @@ impl Archive {
         }
         need::packages(task, "what builds Python", &PACKAGES)?;
         fs::create_dir_all(folder)?;
+        let url = format!("{}/{}", debian::mirror(task)?, self.path);
         let archive = folder.join(format!("{}.tar", self.folder));
         run(command("curl")
             .args(["--fail", "--silent", "--show-error", "--output"])
             .arg(&archive)
-            .arg(self.url))?;
+            .arg(&url))?;
         let sum = output(command("sha256sum").arg(&archive))?;
         if !sum.starts_with(self.sha256) {
             bail!(
-                "{} has not the content that was expected of {}: remove it, and try again",
-                archive.display(),
-                self.url
+                "{} has not the content that was expected of {url}: remove it, and try again",
+                archive.display()
             );
         }
         run(command("tar").arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(folder))?;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::Interpreter;
 use crate::{
@@ -12,6 +12,20 @@ use crate::{
 
 const VERSIONS: [&str; 3] = ["3.13", "3.14", "3.15"];
 
+const PACKAGES: [&str; 2] = ["debootstrap", "debian-archive-keyring"];
+
+/// Debian's repository, as debootstrap knows it, which Ubuntu has as well.
+pub fn mirror(task: &str) -> Result<String> {
+    let script = Path::new("/usr/sbin/debootstrap");
+    if !script.exists() {
+        need::packages(task, "debootstrap", &PACKAGES)?;
+    }
+    let text = fs::read_to_string(script).with_context(|| format!("cannot read {}", script.display()))?;
+    let mirror = text.lines().find_map(|line| line.strip_prefix("DEF_MIRROR="));
+    let mirror = mirror.with_context(|| format!("{} sets no DEF_MIRROR", script.display()))?;
+    Ok(mirror.trim_matches('"').to_owned())
+}
+
 /// Unpacks what is missing, on Debian or Ubuntu.
 pub fn sid(task: &str) -> Result<Vec<Interpreter>> {
     let root = target().join("python/debian-sid");
@@ -20,7 +34,7 @@ pub fn sid(task: &str) -> Result<Vec<Interpreter>> {
         program.strip_prefix("/").is_ok_and(|program| root.join(program).exists())
     };
     if programs.iter().filter(is_there).count() < programs.len() {
-        need::packages(task, "debootstrap", &["debootstrap", "debian-archive-keyring"])?;
+        need::packages(task, "debootstrap", &PACKAGES)?;
         say(task, "unpacking Debian sid with its Pythons (about two minutes)");
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(&root)?;
@@ -28,7 +42,6 @@ pub fn sid(task: &str) -> Result<Vec<Interpreter>> {
         run(command("debootstrap")
             .args(["--variant=minbase", &format!("--include={packages}"), "sid"])
             .arg(&root)
-            .arg("http://deb.debian.org/debian")
             .stdout(std::io::stderr()))?;
     }
     let rooted = |program| Interpreter { root: Some(root.clone()), ..Interpreter::new(program) };

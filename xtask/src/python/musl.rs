@@ -11,16 +11,16 @@ use anyhow::{Context as _, Result};
 use super::archive::Archive;
 use crate::{
     need,
-    workspace::{command, run, say},
+    workspace::{make, quiet, run, say},
 };
 
 const ZLIB: Archive = Archive {
-    url: "http://deb.debian.org/debian/pool/main/z/zlib/zlib_1.3.dfsg+really1.3.1.orig.tar.gz",
+    path: "pool/main/z/zlib/zlib_1.3.dfsg+really1.3.1.orig.tar.gz",
     sha256: "60dd315c07f616887caa029408308a018ace66e3d142726a97db164b3b8f69fb",
     folder: "zlib-1.3.1",
 };
 const OPENSSL: Archive = Archive {
-    url: "http://deb.debian.org/debian/pool/main/o/openssl/openssl_3.5.4.orig.tar.gz",
+    path: "pool/main/o/openssl/openssl_3.5.4.orig.tar.gz",
     sha256: "967311f84955316969bdb1d8d4b983718ef42338639c621ec4c34fddef355e99",
     folder: "openssl-3.5.4",
 };
@@ -96,7 +96,7 @@ fn build_zlib(task: &str, folder: &Path, compiler: &Path) -> Result<()> {
         .args(["--static", &format!("--prefix={}", folder.display())])
         .env("CC", compiler)
         .env("CFLAGS", "-O2 -fPIC"))?;
-    run(quiet("make", &source).args(["--silent", "install"]))
+    run(make(&source).arg("install"))
 }
 
 fn build_openssl(task: &str, folder: &Path, compiler: &Path) -> Result<()> {
@@ -105,13 +105,6 @@ fn build_openssl(task: &str, folder: &Path, compiler: &Path) -> Result<()> {
         .args(["linux-x86_64", "no-shared", "no-tests", "no-docs", "no-apps", "no-asm", "no-engine", "-fPIC"])
         .args([&format!("--prefix={}", folder.display()), "--libdir=lib", "--openssldir=/etc/ssl"])
         .env("CC", compiler))?;
-    let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    run(quiet("make", &source).args(["--silent", &format!("--jobs={jobs}"), "build_libs"]))?;
-    run(quiet("make", &source).args(["--silent", "install_dev"]))
-}
-
-fn quiet(program: &str, folder: &Path) -> std::process::Command {
-    let mut command = command(program);
-    command.current_dir(folder).stdout(std::io::stderr());
-    command
+    run(make(&source).arg("build_libs"))?;
+    run(make(&source).arg("install_dev"))
 }

@@ -5,11 +5,11 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result};
 
 use super::{Interpreter, archive::Archive, musl};
-use crate::workspace::{command, run, say, target};
+use crate::workspace::{self, quiet, run, say, target};
 
 const VERSION: &str = "3.13.5";
 const SOURCE: Archive = Archive {
-    url: "http://deb.debian.org/debian/pool/main/p/python3.13/python3.13_3.13.5.orig.tar.xz",
+    path: "pool/main/p/python3.13/python3.13_3.13.5.orig.tar.xz",
     sha256: "93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640",
     folder: "Python-3.13.5",
 };
@@ -77,19 +77,13 @@ fn make(task: &str, folder: &Path, build: &Build, prefix: &Path) -> Result<()> {
     let work = folder.join(format!("build-{}", build.name));
     let _ = fs::remove_dir_all(&work);
     fs::create_dir_all(&work)?;
-    let quiet = |program: &str| {
-        let mut command = command(program);
-        command.current_dir(&work).stdout(std::io::stderr());
-        command
-    };
-    run(quiet(&source.join("configure").to_string_lossy())
+    run(quiet(source.join("configure"), &work)
         .args(["--quiet", "--disable-test-modules"])
         .arg(format!("--prefix={}", prefix.display()))
         .args(build.options)
         .args(made))?;
-    let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    run(quiet("make").args(["--silent", &format!("--jobs={jobs}"), "EXTRA_CFLAGS=-w"]))?;
-    run(quiet("make").args(["--silent", "install"]))?;
+    run(workspace::make(&work).arg("EXTRA_CFLAGS=-w"))?;
+    run(workspace::make(&work).arg("install"))?;
     fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))
 }
 
