@@ -40,12 +40,17 @@ pub fn quiet(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Command {
     command
 }
 
-/// `make` with as many jobs as there are CPUs.
+/// `make` in a folder.
 pub fn make(folder: &Path) -> Command {
-    let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut make = quiet("make", folder);
-    make.args(["--silent", &format!("--jobs={jobs}")]);
+    make.arg("--silent");
     make
+}
+
+/// The option of `make` for as many jobs as there are CPUs: what installs may not bear several.
+pub fn jobs() -> String {
+    let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    format!("--jobs={jobs}")
 }
 
 /// Says on stderr what is being done.

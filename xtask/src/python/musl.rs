@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use super::archive::Archive;
 use crate::{
     need,
-    workspace::{make, quiet, run, say},
+    workspace::{jobs, make, quiet, run, say},
 };
 
 const ZLIB: Archive = Archive {
@@ -105,6 +105,6 @@ fn build_openssl(task: &str, folder: &Path, compiler: &Path) -> Result<()> {
         .args(["linux-x86_64", "no-shared", "no-tests", "no-docs", "no-apps", "no-asm", "no-engine", "-fPIC"])
         .args([&format!("--prefix={}", folder.display()), "--libdir=lib", "--openssldir=/etc/ssl"])
         .env("CC", compiler))?;
-    run(make(&source).arg("build_libs"))?;
+    run(make(&source).args([&jobs(), "build_libs"]))?;
     run(make(&source).arg("install_dev"))
 }

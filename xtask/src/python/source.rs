@@ -82,7 +82,7 @@ fn make(task: &str, folder: &Path, build: &Build, prefix: &Path) -> Result<()> {
         .arg(format!("--prefix={}", prefix.display()))
         .args(build.options)
         .args(made))?;
-    run(workspace::make(&work).arg("EXTRA_CFLAGS=-w"))?;
+    run(workspace::make(&work).args([&workspace::jobs(), "EXTRA_CFLAGS=-w"]))?;
     run(workspace::make(&work).arg("install"))?;
     fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))
 }
