@@ -1,6 +1,7 @@
 //! Measures what tracing costs the traced process: the same work in the same process, without the tracer and with it by
 //! turns, as ratios of CPU time.
 
+mod affinity;
 mod programs;
 mod subject;
 
@@ -21,7 +22,7 @@ struct Arguments {
     #[arg(long, value_parser = subject)]
     application: Vec<&'static Subject>,
     /// Pairs of measurements
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 12)]
     pairs: u32,
 }
 
@@ -33,6 +34,7 @@ fn main() {
     println!("{}, {pairs} pairs; cost is the median of the pairs, and their range", python.name);
     for subject in subjects {
         let mut ratios = Vec::new();
+        affinity::set(0, subject.others());
         let lab = Lab::start();
         let mut running = subject.start(&lab, &python);
         running.work(&lab);

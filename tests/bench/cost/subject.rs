@@ -13,6 +13,8 @@ use tests::{
     running::Running,
 };
 
+use super::affinity;
+
 pub struct Subject {
     pub name: &'static str,
     /// What tracing may cost, in percent of its CPU time.
@@ -43,7 +45,7 @@ pub const SUBJECTS: &[Subject] = &[
         target: Some(3.0),
         work: Work::Server(
             "chat:app",
-            &["--requests", "150", "--concurrency", "50", "/chat/{id}?model=ttft=300-600,gap=20-40,n=50"],
+            &["--requests", "50", "--concurrency", "50", "/chat/{id}?model=ttft=300-600,gap=20-40,n=50"],
         ),
     },
     Subject { name: "threads", target: None, work: Work::Script("threads") },
@@ -60,6 +62,15 @@ struct Took {
 }
 
 impl Subject {
+    /// Where what is beside it runs. A server has a CPU of its own, as on a host where CPUs are free: what its clients
+    /// leave in the caches is not what is measured.
+    pub fn others(&self) -> affinity::Of {
+        match self.work {
+            Work::Script(_) => affinity::Of::All,
+            Work::Server(..) => affinity::Of::AllButFirst,
+        }
+    }
+
     pub fn start(&self, lab: &Lab, python: &Python) -> Started {
         let mut command = lab.command(python.program("python"));
         match self.work {
@@ -73,7 +84,9 @@ impl Subject {
             Work::Server(application, load) => {
                 command.env_remove("TRUTH_FILE");
                 command.args(["-m", "uvicorn", application, "--port", PORT, "--no-access-log"]);
-                Started::Server { running: lab.start_command(&mut command, "server"), load }
+                let running = lab.start_command(&mut command, "server");
+                affinity::set(running.pid(), affinity::Of::First);
+                Started::Server { running, load }
             }
         }
     }
