@@ -10,6 +10,7 @@ use crate::{
     emit::{Ids, emit},
     kernel::{self, AF_INET, Sock, TCP, offsets, read},
     maps::{EARLY, SOCKETS, Socket, flag},
+    thread_state,
 };
 
 /// The entry of a socket that the current thread uses. One that is not known yet is given a generation and
@@ -19,6 +20,7 @@ pub fn find_or_register(sock: &Sock, ids: Ids) -> Option<&'static mut Socket> {
     if let Some(socket) = find(sock.address) {
         return Some(socket);
     }
+    thread_state::tell_context(now_ns(), ids);
     let socket = register(sock, role::UNKNOWN, ids)?;
     announce(sock.address, socket, 0);
     Some(socket)

@@ -39,6 +39,8 @@ pub mod kind {
     pub const CONTEXT_END: u32 = 33;
     pub const GREENLET_SWITCH: u32 = 34;
     pub const CONTEXT_READY: u32 = 35;
+    /// The thread runs in this context, where that is not the one that was told last.
+    pub const CONTEXT_CURRENT: u32 = 36;
     pub const GC_START: u32 = 40;
     pub const GC_DONE: u32 = 41;
     pub const IMPORT_START: u32 = 42;
@@ -184,11 +186,11 @@ pub struct Transfer {
 }
 
 /// [`kind::CONTEXT_ENTER`], [`kind::CONTEXT_EXIT`], [`kind::CONTEXT_COPY`], [`kind::CONTEXT_END`],
-/// [`kind::CONTEXT_READY`].
+/// [`kind::CONTEXT_READY`], [`kind::CONTEXT_CURRENT`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Context {
-    /// Address of the `PyContext`; for [`kind::CONTEXT_COPY`] that of the copy. 0 where it could not be read.
+    /// Address of the `PyContext`; for [`kind::CONTEXT_COPY`] that of the copy. 0 where it could not be read, or is none.
     pub address: u64,
     /// [`kind::CONTEXT_ENTER`]: the callable that is run; 0 where there is none to see.
     pub callable: u64,

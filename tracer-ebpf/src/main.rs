@@ -13,6 +13,7 @@ mod kernel;
 mod maps;
 mod probes;
 mod stack;
+mod thread_state;
 mod transfer;
 
 #[panic_handler]

@@ -46,9 +46,9 @@ pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static LAYOUTS: HashMap<u32, PythonLayout> = HashMap::with_max_entries(limits::PROCESSES, 0);
 
-/// Addresses of CPython's thread states, by tid, as they were found last.
+/// CPython's states of threads, by tid.
 #[map]
-pub static THREAD_STATES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(limits::THREADS, 0);
+pub static THREAD_STATES: LruHashMap<u32, ThreadState> = LruHashMap::with_max_entries(limits::THREADS, 0);
 
 /// Where a sample is put together; apart from [`SCRATCH`], whose users a timer's interrupt may come between.
 #[map]
@@ -92,6 +92,17 @@ impl Thread {
         op: 0,
         count: 0,
     };
+}
+
+/// CPython's state of a thread, as it was found last.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ThreadState {
+    pub address: u64,
+    /// The context that user space believes the thread to be in.
+    pub context: u64,
+    /// CPython's count of the thread's changes of context (`context_ver`) when that was told.
+    pub context_version: u64,
 }
 
 /// A known socket.

@@ -101,7 +101,17 @@ pub struct PythonLayout {
     /// In a frame: the pointers to the one that it returns to, and to its code.
     pub caller: u32,
     pub code: u32,
-    pub reserved: u32,
+    /// In a thread: the pointer to the context that it runs in, which the count of its changes follows. [`NONE`] where
+    /// that is not known, and probes tell when a context is left.
+    pub thread_context: u32,
+}
+
+impl PythonLayout {
+    /// Whether it tells where the context is that a thread runs in.
+    #[inline(always)]
+    pub fn has_contexts(&self) -> bool {
+        self.thread_context != NONE
+    }
 }
 
 /// No offset.

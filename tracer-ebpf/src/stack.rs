@@ -1,20 +1,16 @@
 //! Stacks of Python frames, read from the memory of the current process.
 
-use aya_ebpf::{
-    bindings::BPF_ANY,
-    helpers::{bpf_get_current_task, bpf_probe_read_user},
-    maps::PerCpuArray,
-};
+use aya_ebpf::{helpers::bpf_probe_read_user, maps::PerCpuArray};
 use tracer_ebpf::{
     event::Sample,
-    limits::{CREATING_FRAMES, INTERPRETER_THREADS},
+    limits::CREATING_FRAMES,
     settings::{NONE, PythonLayout},
 };
 
 use crate::{
     emit::{self, Ids, emit_scratch},
-    kernel::{self, offsets},
-    maps::{LAYOUTS, Scratch, THREAD_STATES},
+    maps::{LAYOUTS, Scratch},
+    thread_state,
 };
 
 /// Lower bits of a pointer to code, which CPython uses for its own ends from 3.14 on.
@@ -70,11 +66,8 @@ pub fn emit_few(kind: u32, ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Optio
 /// Passes the code objects of the current thread's frames on, the innermost first; gives their bytes.
 #[inline(always)]
 fn walk<const LIMIT: usize>(ids: Ids, layout: &PythonLayout, mut put: impl FnMut(usize, u64)) -> Option<u64> {
-    // SAFETY: has no precondition.
-    let task = unsafe { bpf_get_current_task() };
-    let thread_id: u64 = kernel::read(task, offsets().task_fsbase)?;
-    let thread = thread_state(layout, ids.tid, thread_id)?;
-    let mut frame = word(thread, layout.thread_frame)?;
+    let thread = thread_state::find(layout, ids.tid)?;
+    let mut frame = word(thread.address, layout.thread_frame)?;
     if layout.holder_frame != NONE {
         frame = word(frame, layout.holder_frame)?;
     }
@@ -91,31 +84,6 @@ fn walk<const LIMIT: usize>(ids: Ids, layout: &PythonLayout, mut put: impl FnMut
         frame = caller;
     }
     Some(copied)
-}
-
-/// CPython's state of a thread: where it was found last, or by going through all threads of the main interpreter.
-#[inline(always)]
-fn thread_state(layout: &PythonLayout, tid: u32, thread_id: u64) -> Option<u64> {
-    // SAFETY: a value of eight bytes can't be torn.
-    if let Some(known) = unsafe { THREAD_STATES.get(&tid) }.copied()
-        && word(known, layout.thread_id) == Some(thread_id)
-    {
-        return Some(known);
-    }
-    let interpreter = word(layout.main_interpreter, 0)?;
-    let mut thread = word(interpreter, layout.first_thread)?;
-    for _ in 0..INTERPRETER_THREADS {
-        if thread == 0 {
-            return None;
-        }
-        if word(thread, layout.thread_id)? == thread_id {
-            // A full table evicts another thread.
-            let _ = THREAD_STATES.insert(&tid, &thread, BPF_ANY as u64);
-            return Some(thread);
-        }
-        thread = word(thread, layout.next_thread)?;
-    }
-    None
 }
 
 /// The word at an offset from an address of the process; `None` where it can't be read.

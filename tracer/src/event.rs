@@ -144,6 +144,11 @@ pub enum Body {
     ContextReady {
         context: u64,
     },
+    /// The thread runs in this context by now: in another one than it was in when it entered one last. Nothing else tells
+    /// that a context was left, where [`Body::ContextExit`] does not.
+    ContextCurrent {
+        context: u64,
+    },
 }
 
 /// Why a thread is off CPU, by the kernel's task state.

@@ -11,6 +11,7 @@ use crate::{
     emit::{Ids, emit},
     kernel::{self, offsets, read},
     maps::{LAYOUTS, THREADS, TRACED, Thread},
+    thread_state,
 };
 
 /// `sched_process_fork(parent, child)`: FORK, for each thread or process that a traced process makes. The
@@ -32,6 +33,7 @@ pub fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
         return 0;
     };
     let now_ns = now_ns();
+    thread_state::tell_context(now_ns, ids);
     let is_process = child_tgid != ids.tgid;
     if is_process && flags & traced::INHERIT != 0 {
         // A full table leaves the child untraced, as `limits::PROCESSES` says.
@@ -40,6 +42,7 @@ pub fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
         if let Some(layout) = unsafe { LAYOUTS.get(&ids.tgid) } {
             let _ = LAYOUTS.insert(&child_tgid, layout, BPF_ANY as u64);
         }
+        thread_state::forked(ids.tid, child_tid);
     }
     if !is_process || flags & traced::INHERIT != 0 {
         // The kernel wakes it right after this.
@@ -57,6 +60,7 @@ pub fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn sched_process_exec(_ctx: BtfTracePointContext) -> i32 {
     let ids = Ids::current();
+    thread_state::forget(ids.tid);
     if kernel::is_traced(ids.tgid) || kernel::watches_exec() {
         emit(kind::EXEC, now_ns(), ids, ());
     }
@@ -76,6 +80,7 @@ pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     emit(kind::EXIT, now_ns(), ids, ());
     // Not there if the thread never left the CPU.
     let _ = THREADS.remove(&ids.tid);
+    thread_state::forget(ids.tid);
     let at = offsets();
     let task: u64 = ctx.arg(0);
     let living = read::<u64>(task, at.task_signal).and_then(|signal| read::<u32>(signal, at.signal_live));

@@ -18,7 +18,7 @@ use crate::{
     emit::{Ids, emit, emit_scratch},
     kernel,
     maps::SCRATCH,
-    stack,
+    stack, thread_state,
 };
 
 /// Any point that is an instruction: CONTEXT_ENTER, CONTEXT_EXIT, CONTEXT_READY, GC_START, GC_DONE, IMPORT_START,
@@ -38,8 +38,19 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
     let (role, operand) = cookie::unpack(cookie_of(&ctx));
     let context = |kind, address, callable| emit(kind, now_ns, ids, Context { address, callable });
     match role {
-        role::CONTEXT_RUN => context(kind::CONTEXT_ENTER, regs.rdi, user_word(regs.rsi)),
-        role::CONTEXT_ENTER => context(kind::CONTEXT_ENTER, value(regs, operand), 0),
+        role::CONTEXT_RUN | role::CONTEXT_ENTER => {
+            let (address, callable) = match role {
+                role::CONTEXT_RUN => (regs.rdi, user_word(regs.rsi)),
+                _ => (value(regs, operand), 0),
+            };
+            if thread_state::enters_context(address, now_ns, ids) {
+                context(kind::CONTEXT_ENTER, address, callable);
+            }
+            return 0;
+        }
+        _ => thread_state::tell_context(now_ns, ids),
+    }
+    match role {
         role::CONTEXT_LEAVE => context(kind::CONTEXT_EXIT, 0, 0),
         role::CONTEXT_COPY => context_told(kind::CONTEXT_COPY, value(regs, operand), now_ns, ids),
         role::CONTEXT_NEW => context_told(kind::CONTEXT_END, value(regs, operand), now_ns, ids),
@@ -71,9 +82,11 @@ pub fn python_return(ctx: RetProbeContext) -> u32 {
         return 0;
     }
     let address: u64 = ctx.ret();
+    let now_ns = now_ns();
+    thread_state::tell_context(now_ns, ids);
     let (role, _) = cookie::unpack(cookie_of(&ctx));
     let kind = if role == role::CONTEXT_NEW { kind::CONTEXT_END } else { kind::CONTEXT_COPY };
-    context_told(kind, address, now_ns(), ids);
+    context_told(kind, address, now_ns, ids);
     0
 }
 

@@ -11,7 +11,7 @@ use crate::{
     emit::{Ids, emit},
     kernel::{self, offsets, read},
     maps::{LOCK, THREADS, Thread},
-    stack,
+    stack, thread_state,
 };
 
 /// Bits of the task state that say why a task is off the CPU; those above are modifiers
@@ -36,6 +36,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
             read::<u32>(ctx.arg(1), offsets().task_state).unwrap_or(0) & STATE_BITS
         };
         let cpu_ns = read(ctx.arg(1), offsets().task_cpu_ns).unwrap_or(0);
+        thread_state::tell_context(now_ns, out);
         switch_out(out, state, cpu_ns, now_ns);
     }
     let next: u64 = ctx.arg(2);

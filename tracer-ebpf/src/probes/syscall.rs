@@ -17,7 +17,7 @@ use crate::{
     emit::{Ids, emit},
     kernel::{self, Opened, TCP, TCP_CLOSE, UDP},
     maps::{SOCKETS, THREADS, Thread},
-    stack,
+    stack, thread_state,
     transfer::{self, Done, MESSAGE_STRIDE, Piece, emit_transfer},
 };
 
@@ -161,6 +161,7 @@ fn prepare_connect(thread: &mut Thread, descriptor: u64, ids: Ids) {
         thread.wait = wait::OTHER;
         return;
     };
+    thread_state::tell_context(thread.enter_ns, ids);
     if kernel::state(sock.address) == TCP_CLOSE {
         connection::close(sock.address);
     }
@@ -323,6 +324,7 @@ fn finish_connect(thread: &Thread, result: i64, ids: Ids) {
 #[inline(always)]
 fn finish_accept(descriptor: u64, ids: Ids) {
     let Opened::Socket(sock) = kernel::opened(descriptor) else { return };
+    thread_state::tell_context(now_ns(), ids);
     let first_data_ns = connection::take_first_data_ns(sock.address);
     if let Some(socket) = connection::register(&sock, role::ACCEPTED, ids) {
         connection::announce(sock.address, socket, first_data_ns);

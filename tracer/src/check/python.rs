@@ -13,9 +13,8 @@ use crate::{
 };
 
 /// Probes of CPython by name, the role that shows that one is there, and what is missing where it is not.
-const PROBES: [(&str, &[Role], Subject); 5] = [
+const PROBES: [(&str, &[Role], Subject); 4] = [
     ("contexts", &[Role::ContextEnter, Role::ContextEnterExported], Subject::Contexts),
-    ("context ends", &[Role::ContextExit, Role::ContextExitExported], Subject::ContextExit),
     ("context copies", &[Role::ContextCopied], Subject::ContextCopies),
     ("garbage collections", &[Role::GcStart], Subject::Gc),
     ("imports", &[Role::ImportStart], Subject::Imports),
@@ -40,6 +39,7 @@ fn check(process: &PythonProcess) -> ProcessCheck {
             check.python = binary.version.clone();
             check.probes =
                 PROBES.iter().map(|(name, roles, subject)| probe(&binary, name, roles, *subject)).collect();
+            check.probes.push(context_ends(process, &binary));
             let pools = process
                 .library(Library::Queue, &binary)
                 .and_then(|file| Library::Queue.points(&file, binary.object_head).map(|_| ()));
@@ -57,6 +57,14 @@ fn check(process: &PythonProcess) -> ProcessCheck {
         }
     }
     check
+}
+
+/// Read in the process, or told by a point.
+fn context_ends(process: &PythonProcess, binary: &Binary) -> ProbeCheck {
+    let are_read = process.layouts(binary).is_some_and(|(frames, _)| frames.has_contexts());
+    let told =
+        probe(binary, "context ends", &[Role::ContextExit, Role::ContextExitExported], Subject::ContextExit);
+    if are_read { ProbeCheck { available: true, reason: None, ..told } } else { told }
 }
 
 fn probe(binary: &Binary, name: &str, roles: &[Role], subject: Subject) -> ProbeCheck {

@@ -122,6 +122,7 @@ impl Model {
             Body::QueueGet => self.queue_asked(ts_ns, tgid, tid),
             Body::QueueGot { item } => self.queue_got(ts_ns, tgid, tid, *item),
             Body::ContextExit { context } => self.context_exited(ts_ns, tgid, tid, *context),
+            Body::ContextCurrent { context } => self.context_is(ts_ns, tgid, tid, *context),
             Body::ContextCopy { context } => self.context_copied(ts_ns, tgid, tid, *context),
             Body::ContextEnd { context } => self.context_ended(tgid, tid, *context),
             Body::ContextReady { context } => self.context_ready(ts_ns, tgid, tid, *context),
@@ -164,7 +165,7 @@ impl Model {
     fn lost(&mut self, kind: &str, count: u64, since_ns: u64) {
         let lost = self.lost_events.entry(kind.to_owned()).or_default();
         *lost = lost.saturating_add(count);
-        if matches!(kind, "context_enter" | "context_exit" | "greenlet_switch") {
+        if matches!(kind, "context_enter" | "context_exit" | "context_current" | "greenlet_switch") {
             // Whether a thread is inside a context is no longer known: the next step tells.
             self.threads.values_mut().for_each(|thread| {
                 thread.frames.clear();

@@ -136,6 +136,7 @@ fn body() -> impl Strategy<Value = Body> {
         prop::collection::vec(1u64..6, 0..3).prop_map(|frames| Body::Waiting { frames }),
         prop::collection::vec(1u64..6, 0..3).prop_map(|frames| Body::Creating { frames }),
         context().prop_map(|context| Body::ContextReady { context }),
+        context().prop_map(|context| Body::ContextCurrent { context }),
         context().prop_map(|greenlet| Body::GreenletSwitch { greenlet }),
         Just(Body::Mapped),
         Just(Body::Unfollowed),

@@ -94,6 +94,18 @@ impl Model {
         }
     }
 
+    /// The thread runs in this context, or in one that it did not enter: whatever it entered besides it has left.
+    pub(super) fn context_is(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64) {
+        self.is_on_cpu(at_ns, tgid, tid);
+        self.flush(at_ns, tid);
+        while let Some(thread) = self.threads.get_mut(&tid) {
+            let greenlet = thread.greenlet;
+            let is_left = |frame: &mut Frame| frame.address != address && frame.address != greenlet;
+            let Some(frame) = thread.frames.pop_if(is_left) else { break };
+            self.step_left(at_ns, tgid, tid, &frame);
+        }
+    }
+
     /// A step is over, whose frame was taken off.
     pub(super) fn step_left(&mut self, at_ns: u64, tgid: u32, tid: u32, frame: &Frame) {
         self.process(tgid).contexts.left(frame.address, at_ns, tid);

@@ -62,6 +62,13 @@ pub enum Role {
     GreenletSwitched,
 }
 
+impl Role {
+    /// Whether it is that a context is left.
+    pub fn is_exit(self) -> bool {
+        matches!(self, Role::ContextExit | Role::ContextExitExported)
+    }
+}
+
 /// A point of CPython.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PythonPoint {

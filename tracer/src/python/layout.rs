@@ -51,6 +51,7 @@ struct Fields {
     holder_frame: u32,
     caller: u32,
     code: u32,
+    thread_context: u32,
     file: u64,
     name: u64,
     line: u64,
@@ -67,6 +68,7 @@ const FIELDS: [Fields; 3] = [
         holder_frame: NONE,
         caller: 24,
         code: 32,
+        thread_context: 240,
         file: 104,
         name: 112,
         line: 40,
@@ -82,6 +84,7 @@ const FIELDS: [Fields; 3] = [
         holder_frame: 8,
         caller: 48,
         code: 32,
+        thread_context: 224,
         file: 112,
         name: 128,
         line: 72,
@@ -96,6 +99,7 @@ const FIELDS: [Fields; 3] = [
         holder_frame: 0,
         caller: 8,
         code: 0,
+        thread_context: 208,
         file: 112,
         name: 128,
         line: 68,
@@ -114,6 +118,7 @@ impl Fields {
             holder_frame: self.holder_frame,
             caller: self.caller,
             code: self.code,
+            thread_context: self.thread_context,
             ..PythonLayout::default()
         };
         let Fields { file, name, line, text, .. } = *self;
@@ -143,6 +148,9 @@ impl Words {
 /// Which of the words is what, in a version.
 struct Places {
     minor: u32,
+    /// This one no word tells: the offset of `context` in PyThreadState (Include/cpython/pystate.h), which
+    /// `context_ver` follows.
+    thread_context: u32,
     thread_next: usize,
     thread_frame: usize,
     thread_id: usize,
@@ -160,6 +168,7 @@ const THREADS: usize = 9;
 const DEBUG_OFFSETS: [Places; 3] = [
     Places {
         minor: 13,
+        thread_context: 208,
         thread_next: 21,
         thread_frame: 23,
         thread_id: 24,
@@ -169,6 +178,7 @@ const DEBUG_OFFSETS: [Places; 3] = [
     },
     Places {
         minor: 14,
+        thread_context: 208,
         thread_next: 24,
         thread_frame: 26,
         thread_id: 27,
@@ -178,6 +188,7 @@ const DEBUG_OFFSETS: [Places; 3] = [
     },
     Places {
         minor: 15,
+        thread_context: 232,
         thread_next: 24,
         thread_frame: 26,
         thread_id: 30,
@@ -199,6 +210,7 @@ impl Places {
             holder_frame: NONE,
             caller: at(self.caller)?,
             code: at(self.caller + 1)?,
+            thread_context: self.thread_context,
             ..PythonLayout::default()
         };
         let object_type = u64::from(at(self.object_type)?);

@@ -28,7 +28,8 @@ const MAX_FILES: usize = 512;
 pub struct Attachments {
     /// Files with their points attached, or why they are not.
     by_file: HashMap<Subject, Result<Attachment, String>>,
-    interpreters: HashMap<FileId, Interpreter>,
+    /// Files that contain CPython; nothing where they can't be made sense of, which was said.
+    interpreters: HashMap<FileId, Option<Interpreter>>,
     /// The files of each process.
     files: HashMap<u32, Vec<Subject>>,
     /// Processes whose steps are not followed.
@@ -61,32 +62,42 @@ enum Steps {
 }
 
 impl Attachments {
-    /// Attaches every Python that a process maps; gives the first, its interpreter.
-    pub fn add(&mut self, probes: &Probes, process: &PythonProcess) -> Option<Interpreter> {
+    /// Looks at every Python that a process maps; gives the first, its interpreter.
+    pub fn inspect(&mut self, process: &PythonProcess) -> Option<Arc<Binary>> {
         let mut interpreter = None;
+        for mapped in &process.binaries {
+            if !self.interpreters.contains_key(&mapped.identity) && self.interpreters.len() < MAX_FILES {
+                let inspected = binary::inspect(&mapped.file)
+                    .map(|binary| Interpreter { binary: Arc::new(binary), unknown: Vec::new() })
+                    .inspect_err(|error| eprintln!("tracer: {}: {error}", mapped.path));
+                self.interpreters.insert(mapped.identity, inspected.ok());
+            }
+            let known = self.interpreters.get(&mapped.identity).and_then(Option::as_ref);
+            interpreter = interpreter.or(known.map(|known| Arc::clone(&known.binary)));
+        }
+        interpreter
+    }
+
+    /// Attaches every Python that [`Attachments::inspect`] found in a process; gives what its interpreter lost by that.
+    /// With `reads_contexts` the probes read which context a thread is in, and nothing else needs to tell that it left one.
+    pub fn add(&mut self, probes: &Probes, process: &PythonProcess, reads_contexts: bool) -> Vec<Unknown> {
         self.files.insert(process.tgid, Vec::new());
         for mapped in &process.binaries {
             let subject = (mapped.identity, None);
-            if !self.by_file.contains_key(&subject) && self.by_file.len() < MAX_FILES {
-                let attached = match binary::inspect(&mapped.file) {
-                    Ok(binary) => {
-                        let mut unknown = Vec::new();
-                        let attached = attach(probes, &mapped.file, &binary.points, &mut unknown);
-                        let known = Interpreter { binary: Arc::new(binary), unknown };
-                        self.interpreters.insert(mapped.identity, known);
-                        attached
-                    }
-                    Err(error) => Err(error.to_string()),
-                };
+            if !self.by_file.contains_key(&subject)
+                && let Some(Some(known)) = self.interpreters.get_mut(&mapped.identity)
+            {
+                let is_needed = |point: &&PythonPoint| !(reads_contexts && point.role.is_exit());
+                let points: Vec<&PythonPoint> = known.binary.points.iter().filter(is_needed).collect();
+                let attached = attach(probes, &mapped.file, &points, &mut known.unknown);
                 if let Err(reason) = &attached {
                     eprintln!("tracer: {}: {reason}", mapped.path);
                 }
                 self.by_file.insert(subject, attached);
             }
             self.maps(probes, process.tgid, subject);
-            interpreter = interpreter.or(self.interpreters.get(&mapped.identity).cloned());
         }
-        interpreter
+        self.interpreter(process.tgid).map_or(Vec::new(), |known| known.unknown.clone())
     }
 
     /// Attaches a library that a process maps besides its Python, or will. The error is a clause for the user.
@@ -105,6 +116,7 @@ impl Attachments {
             let object_head = self.interpreter(tgid).map_or(16, |known| known.binary.object_head);
             let attached = library.points(file, object_head).and_then(|points| {
                 let mut unknown = Vec::new();
+                let points: Vec<&PythonPoint> = points.iter().collect();
                 let attached = attach(probes, file, &points, &mut unknown)?;
                 unknown.pop().map_or(Ok(attached), |unknown| Err(unknown.reason))
             });
@@ -119,7 +131,7 @@ impl Attachments {
 
     /// What is known of a process by its interpreter's file.
     fn interpreter(&self, tgid: u32) -> Option<&Interpreter> {
-        self.files.get(&tgid)?.iter().find_map(|(file, _)| self.interpreters.get(file))
+        self.files.get(&tgid)?.iter().find_map(|(file, _)| self.interpreters.get(file)?.as_ref())
     }
 
     fn maps(&mut self, probes: &Probes, tgid: u32, file: Subject) {
@@ -189,7 +201,7 @@ impl Attachments {
 fn attach(
     probes: &Probes,
     file: &File,
-    points: &[PythonPoint],
+    points: &[&PythonPoint],
     unknown: &mut Vec<Unknown>,
 ) -> Result<Attachment, String> {
     let (steps, rest): (Vec<&PythonPoint>, Vec<&PythonPoint>) =

@@ -181,14 +181,16 @@ impl Follower {
     fn examine(&mut self, tgid: u32) {
         // A process that died in between has nothing to be told about.
         let Ok(Some(process)) = process::inspect(tgid) else { return };
-        let Some(interpreter) = self.attachments.add(&self.probes, &process) else { return };
+        let Some(interpreter) = self.attachments.inspect(&process) else { return };
         self.expected.remove(&tgid);
-        let mut facts: ProcessFacts = process.facts(&interpreter.binary);
-        facts.unknown.extend(interpreter.unknown.iter().cloned());
-        if let Err(reason) = self.attach_module(&process, Library::Queue, &interpreter.binary) {
+        // The points rely on it.
+        let reads_contexts = self.set_layout(&process, &interpreter);
+        let mut facts: ProcessFacts = process.facts(&interpreter);
+        facts.unknown.extend(self.attachments.add(&self.probes, &process, reads_contexts));
+        if let Err(reason) = self.attach_module(&process, Library::Queue, &interpreter) {
             facts.unknown.push(Unknown { bucket: Bucket::WaitExecutor.name().to_owned(), reason });
         }
-        if let Err(reason) = self.attach_module(&process, Library::Asyncio, &interpreter.binary) {
+        if let Err(reason) = self.attach_module(&process, Library::Asyncio, &interpreter) {
             eprintln!("tracer: process {tgid}: tasks that wait for each other can't be seen: {reason}");
         }
         for missing in self.probes.missing() {
@@ -197,17 +199,20 @@ impl Follower {
                 facts.unknown.push(Unknown { bucket: (*bucket).to_owned(), reason });
             }
         }
-        match process.layouts(&interpreter.binary) {
-            Some((frames, code)) => {
-                // A full table leaves the process without samples, as `limits::PROCESSES` says.
-                let _ = self.probes.set_layout(tgid, frames);
-                // The thread is gone only when recording has ended.
-                let _ = self.input.send(Input::Code(tgid, code));
-            }
-            None => self.probes.forget_layout(tgid),
-        }
         self.tell(tgid, monotonic_ns(), Body::Process(facts));
         self.attach_libraries(tgid, process.libraries);
+    }
+
+    /// Tells where a process keeps its threads and code. Whether the probes can read there which context a thread is in.
+    fn set_layout(&mut self, process: &PythonProcess, interpreter: &Binary) -> bool {
+        let Some((frames, code)) = process.layouts(interpreter) else {
+            self.probes.forget_layout(process.tgid);
+            return false;
+        };
+        // The thread is gone only when recording has ended.
+        let _ = self.input.send(Input::Code(process.tgid, code));
+        // A full table leaves the process without samples, as `limits::PROCESSES` says.
+        self.probes.set_layout(process.tgid, frames).is_ok() && frames.has_contexts()
     }
 
     /// Attaches a module of the standard library.

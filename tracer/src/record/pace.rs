@@ -1,4 +1,4 @@
-//! How many steps a process takes for its CPU time: each costs it two breakpoints.
+//! How many steps a process takes for its CPU time: each costs it a breakpoint at least.
 
 use std::collections::HashMap;
 

@@ -172,3 +172,17 @@ fn a_process_whose_steps_are_too_many_gives_its_requests_and_nothing_else() {
         report.capture
     );
 }
+
+#[test]
+fn a_greenlet_goes_on_when_the_contexts_in_it_are_left() {
+    let mut story = served();
+    story
+        .turn(40, FIRST)
+        .made(41, 0xc)
+        .enter(42, 0xc)
+        .at(50, Body::ContextCurrent { context: 0xffff })
+        .answer_sent(90);
+    let report = story.report(1_000);
+    assert_eq!(report.requests[0].status, Some(200));
+    assert!(buckets(&report, 0).contains(&("python.cpu", 60)), "{:?}", buckets(&report, 0));
+}

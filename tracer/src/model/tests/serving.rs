@@ -266,3 +266,36 @@ fn a_turn_in_a_pool_that_is_busy_is_waited_for() {
     let found = buckets(&report, 1);
     assert!(found.contains(&("wait.executor", 440 + 10)), "{found:?}");
 }
+
+/// A step that reads a request and copies a context for its task, which runs from 30 on, inside of that step.
+fn nested() -> Story {
+    let mut story = Story::new();
+    story.task_begun().enter(30, 0xb);
+    story
+}
+
+#[test]
+fn what_a_thread_runs_in_now_tells_what_it_has_left() {
+    // The thread's own context, which it never entered: both steps are over. So what it does is nobody's.
+    let mut story = nested();
+    story
+        .at(40, Body::ContextCurrent { context: 0xffff })
+        .idle(40, 500, 510)
+        .enter(520, 0xb)
+        .answer_sent(600);
+    let left_both = buckets(&story.report(1_000), 0);
+    let mut story = nested();
+    story.exit(40).exit(40).idle(40, 500, 510).enter(520, 0xb).answer_sent(600);
+    assert_eq!(left_both, buckets(&story.report(1_000), 0));
+    // The outer one: it goes on, for the request.
+    let mut story = nested();
+    story.at(40, Body::ContextCurrent { context: 0xa }).answer_sent(90);
+    assert_eq!(buckets(&story.report(1_000), 0), [("python.cpu", 80)]);
+}
+
+#[test]
+fn a_context_that_is_current_still_is_not_left() {
+    let mut story = nested();
+    story.at(40, Body::ContextCurrent { context: 0xb }).answer_sent(90);
+    assert_eq!(buckets(&story.report(1_000), 0), [("python.cpu", 80)]);
+}

@@ -1,0 +1,117 @@
+//! CPython's state of the current thread, and the context that it says the thread runs in.
+//!
+//! When a context is entered a probe tells; when it is left none does: that would cost each step of an event loop another
+//! breakpoint. Instead, whatever is told of a thread afterwards is preceded by what context it runs in by then.
+
+use aya_ebpf::{
+    bindings::BPF_ANY,
+    helpers::{bpf_get_current_task, bpf_probe_read_user},
+};
+use tracer_ebpf::{
+    event::{Context, kind},
+    limits::INTERPRETER_THREADS,
+    settings::PythonLayout,
+};
+
+use crate::{
+    emit::{Ids, emit},
+    kernel::{self, offsets},
+    maps::{THREAD_STATES, ThreadState},
+    stack::{self, word},
+};
+
+/// Neither the context of a thread nor a version.
+const NOT_TOLD: u64 = u64::MAX;
+
+/// CONTEXT_CURRENT, where the thread has left the context that it was told to be in. Threads that never entered one
+/// cost a lookup in THREAD_STATES.
+#[inline(always)]
+pub fn tell_context(ts_ns: u64, ids: Ids) {
+    if let Some(thread) = known(ids.tid)
+        && let Some(layout) = stack::layout(ids.tgid)
+    {
+        tell(thread, layout, ts_ns, ids);
+    }
+}
+
+/// The same for a thread that is about to enter a context, and will be in that once the count of its changes differs.
+/// Whether it will be seen to leave it.
+#[inline(always)]
+pub fn enters_context(address: u64, ts_ns: u64, ids: Ids) -> bool {
+    let Some(layout) = stack::layout(ids.tgid) else { return true };
+    if !layout.has_contexts() {
+        return true;
+    }
+    let Some(thread) = find(layout, ids.tid) else { return false };
+    tell(thread, layout, ts_ns, ids);
+    thread.context = address;
+    true
+}
+
+#[inline(always)]
+fn tell(thread: &mut ThreadState, layout: &PythonLayout, ts_ns: u64, ids: Ids) {
+    if !layout.has_contexts() {
+        return;
+    }
+    let place = thread.address.wrapping_add(u64::from(layout.thread_context));
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    let Ok([context, version]) = (unsafe { bpf_probe_read_user(place as *const [u64; 2]) }) else { return };
+    if version == thread.context_version {
+        return;
+    }
+    thread.context_version = version;
+    if context != thread.context {
+        thread.context = context;
+        emit(kind::CONTEXT_CURRENT, ts_ns, ids, Context { address: context, callable: 0 });
+    }
+}
+
+/// A thread's state: where it was found last, or by going through all threads of the main interpreter.
+#[inline(always)]
+pub fn find(layout: &PythonLayout, tid: u32) -> Option<&'static mut ThreadState> {
+    // SAFETY: has no precondition.
+    let task = unsafe { bpf_get_current_task() };
+    let thread_id: u64 = kernel::read(task, offsets().task_fsbase)?;
+    if let Some(known) = known(tid)
+        && word(known.address, layout.thread_id) == Some(thread_id)
+    {
+        return Some(known);
+    }
+    let interpreter = word(layout.main_interpreter, 0)?;
+    let mut thread = word(interpreter, layout.first_thread)?;
+    for _ in 0..INTERPRETER_THREADS {
+        if thread == 0 {
+            return None;
+        }
+        if word(thread, layout.thread_id)? == thread_id {
+            let found = ThreadState { address: thread, context: NOT_TOLD, context_version: NOT_TOLD };
+            // A full table evicts another thread.
+            let _ = THREAD_STATES.insert(&tid, &found, BPF_ANY as u64);
+            return known(tid);
+        }
+        thread = word(thread, layout.next_thread)?;
+    }
+    None
+}
+
+#[inline(always)]
+fn known(tid: u32) -> Option<&'static mut ThreadState> {
+    // SAFETY: the kernel keeps an element's memory while a program runs. Only the thread itself and a timer's interrupt of
+    // it write to it, and what the interrupt writes is true.
+    THREAD_STATES.get_ptr_mut(&tid).map(|thread| unsafe { &mut *thread })
+}
+
+/// The main thread of a process is the copy of the thread that made the process.
+#[inline(always)]
+pub fn forked(tid: u32, child_tid: u32) {
+    if let Some(thread) = known(tid) {
+        let _ = THREAD_STATES.insert(&child_tid, thread, BPF_ANY as u64);
+    }
+}
+
+/// A thread ended, or runs another program.
+#[inline(always)]
+pub fn forget(tid: u32) {
+    // Not there if it never ran Python.
+    let _ = THREAD_STATES.remove(&tid);
+}
