@@ -13,15 +13,15 @@ use crate::{
     thread_state,
 };
 
-/// The entry of a socket that the current thread uses. One that is not known yet is given a generation and
-/// told about, as of unknown role.
+/// The entry of a socket that the current thread uses; `None` for one of a kind that we don't follow. One that is not
+/// known yet is given a generation and told about, as of unknown role. `enter_ns` is when the system call began.
 #[inline(always)]
-pub fn find_or_register(sock: &Sock, ids: Ids) -> Option<&'static mut Socket> {
+pub fn find_or_register(sock: &Sock, enter_ns: u64, ids: Ids) -> Option<&'static mut Socket> {
     if let Some(socket) = find(sock.address) {
         return Some(socket);
     }
-    thread_state::tell_context(now_ns(), ids);
     let socket = register(sock, role::UNKNOWN, ids)?;
+    thread_state::tell_context_as_of(Some(enter_ns), ids);
     announce(sock.address, socket, 0);
     Some(socket)
 }
@@ -34,7 +34,7 @@ pub fn find(address: u64) -> Option<&'static mut Socket> {
     SOCKETS.get_ptr_mut(&address).map(|socket| unsafe { &mut *socket })
 }
 
-/// Gives a socket a new generation; what was known at this address is forgotten.
+/// Gives a socket of a kind that we follow a new generation; what was known at this address is forgotten.
 #[inline(always)]
 pub fn register(sock: &Sock, role: u32, ids: Ids) -> Option<&'static mut Socket> {
     let socket = Socket {
@@ -44,7 +44,7 @@ pub fn register(sock: &Sock, role: u32, ids: Ids) -> Option<&'static mut Socket>
         tgid: ids.tgid,
         tid: ids.tid,
         role,
-        protocol: sock.protocol,
+        protocol: kernel::followed_protocol(sock.address)?,
         flags: 0,
     };
     SOCKETS.insert(&sock.address, &socket, BPF_ANY as u64).ok()?;

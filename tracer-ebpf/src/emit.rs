@@ -12,6 +12,10 @@ use crate::maps::{DROPS, EVENTS, SCRATCH_BYTES, Scratch};
 /// per event would cost more than the event.
 const WAKE_BYTES: u64 = 256 << 10;
 
+/// Of so many events one asks how much waits, by the lowest bits of its time: asking takes as long as a third of the
+/// event.
+const ASK_EVERY: u64 = 8;
+
 /// A thread, by ids of the root pid namespace.
 #[derive(Clone, Copy)]
 pub struct Ids {
@@ -36,7 +40,7 @@ pub fn emit<T: Copy>(kind: u32, ts_ns: u64, ids: Ids, body: T) {
         body: T,
     }
     let event = Event { header: header(kind, ts_ns, ids), body };
-    if EVENTS.output::<Event<T>>(&event, wake_flags()).is_err() {
+    if EVENTS.output::<Event<T>>(&event, wake_flags(ts_ns)).is_err() {
         count_drop(kind);
     }
 }
@@ -53,7 +57,7 @@ pub fn emit_scratch(scratch: &mut Scratch, kind: u32, ts_ns: u64, ids: Ids, body
             core::ptr::from_ref(&EVENTS).cast_mut().cast(),
             core::ptr::from_mut(scratch).cast(),
             bytes,
-            wake_flags(),
+            wake_flags(ts_ns),
         )
     };
     if result < 0 {
@@ -78,8 +82,8 @@ fn header(kind: u32, ts_ns: u64, ids: Ids) -> Header {
 }
 
 #[inline(always)]
-fn wake_flags() -> u64 {
-    if EVENTS.query(BPF_RB_AVAIL_DATA as u64) >= WAKE_BYTES {
+fn wake_flags(ts_ns: u64) -> u64 {
+    if ts_ns % ASK_EVERY == 0 && EVENTS.query(BPF_RB_AVAIL_DATA as u64) >= WAKE_BYTES {
         BPF_RB_FORCE_WAKEUP as u64
     } else {
         BPF_RB_NO_WAKEUP as u64

@@ -99,6 +99,9 @@ impl Thread {
 #[derive(Clone, Copy)]
 pub struct ThreadState {
     pub address: u64,
+    /// Where it has the context that the thread runs in, and behind it the count of its changes; 0 where that is not
+    /// known.
+    pub context_place: u64,
     /// The context that user space believes the thread to be in.
     pub context: u64,
     /// CPython's count of the thread's changes of context (`context_ver`) when that was told.

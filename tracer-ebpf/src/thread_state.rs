@@ -14,6 +14,7 @@ use tracer_ebpf::{
 };
 
 use crate::{
+    connection::now_ns,
     emit::{Ids, emit},
     kernel::{self, offsets},
     maps::{THREAD_STATES, ThreadState},
@@ -25,43 +26,48 @@ const NOT_TOLD: u64 = u64::MAX;
 
 /// CONTEXT_CURRENT, where the thread has left the context that it was told to be in. Threads that never entered one
 /// cost a lookup in THREAD_STATES.
+///
+/// A program that user space waits for may be preempted, and the switch tells the same: so the time of what comes next
+/// is taken after this.
 #[inline(always)]
-pub fn tell_context(ts_ns: u64, ids: Ids) {
-    if let Some(thread) = known(ids.tid)
-        && let Some(layout) = stack::layout(ids.tgid)
-    {
-        tell(thread, layout, ts_ns, ids);
+pub fn tell_context(ids: Ids) {
+    tell_context_as_of(None, ids);
+}
+
+/// The same, in a system call that was entered then: what it does may count from its start, and it changes no context.
+#[inline(always)]
+pub fn tell_context_as_of(enter_ns: Option<u64>, ids: Ids) {
+    if let Some(thread) = known(ids.tid) {
+        tell(thread, enter_ns, ids);
     }
 }
 
 /// The same for a thread that is about to enter a context, and will be in that once the count of its changes differs.
 /// Whether it will be seen to leave it.
 #[inline(always)]
-pub fn enters_context(address: u64, ts_ns: u64, ids: Ids) -> bool {
+pub fn enters_context(address: u64, ids: Ids) -> bool {
     let Some(layout) = stack::layout(ids.tgid) else { return true };
     if !layout.has_contexts() {
         return true;
     }
     let Some(thread) = find(layout, ids.tid) else { return false };
-    tell(thread, layout, ts_ns, ids);
+    tell(thread, None, ids);
     thread.context = address;
     true
 }
 
 #[inline(always)]
-fn tell(thread: &mut ThreadState, layout: &PythonLayout, ts_ns: u64, ids: Ids) {
-    if !layout.has_contexts() {
-        return;
-    }
-    let place = thread.address.wrapping_add(u64::from(layout.thread_context));
+fn tell(thread: &mut ThreadState, enter_ns: Option<u64>, ids: Ids) {
     // SAFETY: the helper checks the address and fails instead of faulting.
-    let Ok([context, version]) = (unsafe { bpf_probe_read_user(place as *const [u64; 2]) }) else { return };
+    let read = unsafe { bpf_probe_read_user(thread.context_place as *const [u64; 2]) };
+    let Ok([context, version]) = read else { return };
     if version == thread.context_version {
         return;
     }
     thread.context_version = version;
     if context != thread.context {
         thread.context = context;
+        let ts_ns = enter_ns.unwrap_or_else(now_ns);
         emit(kind::CONTEXT_CURRENT, ts_ns, ids, Context { address: context, callable: 0 });
     }
 }
@@ -84,7 +90,10 @@ pub fn find(layout: &PythonLayout, tid: u32) -> Option<&'static mut ThreadState>
             return None;
         }
         if word(thread, layout.thread_id)? == thread_id {
-            let found = ThreadState { address: thread, context: NOT_TOLD, context_version: NOT_TOLD };
+            let context_place =
+                if layout.has_contexts() { thread.wrapping_add(u64::from(layout.thread_context)) } else { 0 };
+            let found =
+                ThreadState { address: thread, context_place, context: NOT_TOLD, context_version: NOT_TOLD };
             // A full table evicts another thread.
             let _ = THREAD_STATES.insert(&tid, &found, BPF_ANY as u64);
             return known(tid);
@@ -96,8 +105,8 @@ pub fn find(layout: &PythonLayout, tid: u32) -> Option<&'static mut ThreadState>
 
 #[inline(always)]
 fn known(tid: u32) -> Option<&'static mut ThreadState> {
-    // SAFETY: the kernel keeps an element's memory while a program runs. Only the thread itself and a timer's interrupt of
-    // it write to it, and what the interrupt writes is true.
+    // SAFETY: the kernel keeps an element's memory while a program runs, and only the thread itself writes to it. Where it
+    // is preempted in between, its switch writes what is true.
     THREAD_STATES.get_ptr_mut(&tid).map(|thread| unsafe { &mut *thread })
 }
 

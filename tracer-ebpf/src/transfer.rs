@@ -46,8 +46,7 @@ pub fn emit_transfer(socket: &mut Socket, done: Done, piece: Piece, ids: Ids) {
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
     // SAFETY: the element is this CPU's own, and system call tracepoints don't nest.
     let scratch = unsafe { &mut *scratch };
-    // A syscall changes no context, and a send counts from its start.
-    thread_state::tell_context(done.enter_ns, ids);
+    thread_state::tell_context_as_of(Some(done.enter_ns), ids);
     let moved = if done.result > 0 { done.result as u64 } else { 0 };
     let copied = copy(scratch, socket, piece, moved, done.sent);
     let body = event::Transfer {

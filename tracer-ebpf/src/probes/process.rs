@@ -32,8 +32,8 @@ pub fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     else {
         return 0;
     };
+    thread_state::tell_context(ids);
     let now_ns = now_ns();
-    thread_state::tell_context(now_ns, ids);
     let is_process = child_tgid != ids.tgid;
     if is_process && flags & traced::INHERIT != 0 {
         // A full table leaves the child untraced, as `limits::PROCESSES` says.

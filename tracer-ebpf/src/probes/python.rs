@@ -32,24 +32,22 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
     if !kernel::is_traced(ids.tgid) {
         return 0;
     }
-    let now_ns = now_ns();
     // SAFETY: the context of a uprobe is a `pt_regs`.
     let regs = unsafe { &*ctx.as_ptr().cast::<pt_regs>() };
     let (role, operand) = cookie::unpack(cookie_of(&ctx));
-    let context = |kind, address, callable| emit(kind, now_ns, ids, Context { address, callable });
-    match role {
-        role::CONTEXT_RUN | role::CONTEXT_ENTER => {
-            let (address, callable) = match role {
-                role::CONTEXT_RUN => (regs.rdi, user_word(regs.rsi)),
-                _ => (value(regs, operand), 0),
-            };
-            if thread_state::enters_context(address, now_ns, ids) {
-                context(kind::CONTEXT_ENTER, address, callable);
-            }
-            return 0;
+    if matches!(role, role::CONTEXT_RUN | role::CONTEXT_ENTER) {
+        let (address, callable) = match role {
+            role::CONTEXT_RUN => (regs.rdi, user_word(regs.rsi)),
+            _ => (value(regs, operand), 0),
+        };
+        if thread_state::enters_context(address, ids) {
+            emit(kind::CONTEXT_ENTER, now_ns(), ids, Context { address, callable });
         }
-        _ => thread_state::tell_context(now_ns, ids),
+        return 0;
     }
+    thread_state::tell_context(ids);
+    let now_ns = now_ns();
+    let context = |kind, address, callable| emit(kind, now_ns, ids, Context { address, callable });
     match role {
         role::CONTEXT_LEAVE => context(kind::CONTEXT_EXIT, 0, 0),
         role::CONTEXT_COPY => context_told(kind::CONTEXT_COPY, value(regs, operand), now_ns, ids),
@@ -82,11 +80,10 @@ pub fn python_return(ctx: RetProbeContext) -> u32 {
         return 0;
     }
     let address: u64 = ctx.ret();
-    let now_ns = now_ns();
-    thread_state::tell_context(now_ns, ids);
+    thread_state::tell_context(ids);
     let (role, _) = cookie::unpack(cookie_of(&ctx));
     let kind = if role == role::CONTEXT_NEW { kind::CONTEXT_END } else { kind::CONTEXT_COPY };
-    context_told(kind, address, now_ns, ids);
+    context_told(kind, address, now_ns(), ids);
     0
 }
 

@@ -3,7 +3,7 @@
 use aya_ebpf::{macros::perf_event, programs::PerfEventContext};
 use tracer_ebpf::{event::kind, limits::STACK_FRAMES};
 
-use crate::{connection::now_ns, emit::Ids, kernel, maps::STACK, stack, thread_state};
+use crate::{connection::now_ns, emit::Ids, kernel, maps::STACK, stack};
 
 /// SAMPLE, for a thread of a traced process that runs Python. Others cost one lookup in TRACED.
 ///
@@ -14,10 +14,8 @@ pub fn sample(_ctx: PerfEventContext) -> u32 {
     if kernel::is_traced(ids.tgid)
         && let Some(layout) = stack::layout(ids.tgid)
     {
-        let now_ns = now_ns();
-        thread_state::tell_context(now_ns, ids);
         // A thread that runs no Python has no stack.
-        let _ = stack::emit::<STACK_FRAMES>(kind::SAMPLE, now_ns, ids, layout, &STACK);
+        let _ = stack::emit::<STACK_FRAMES>(kind::SAMPLE, now_ns(), ids, layout, &STACK);
     }
     0
 }

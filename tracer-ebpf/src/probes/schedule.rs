@@ -9,7 +9,7 @@ use tracer_ebpf::{
 use crate::{
     connection::now_ns,
     emit::{Ids, emit},
-    kernel::{self, offsets, read},
+    kernel::{self, load, offsets},
     maps::{LOCK, THREADS, Thread},
     stack, thread_state,
 };
@@ -33,17 +33,17 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         let state = if preempted {
             0
         } else {
-            read::<u32>(ctx.arg(1), offsets().task_state).unwrap_or(0) & STATE_BITS
+            // SAFETY: both tasks are arguments.
+            unsafe { load::<u32>(ctx.arg(1), offsets().task_state) & STATE_BITS }
         };
-        let cpu_ns = read(ctx.arg(1), offsets().task_cpu_ns).unwrap_or(0);
-        thread_state::tell_context(now_ns, out);
+        // SAFETY: as above.
+        let cpu_ns = unsafe { load(ctx.arg(1), offsets().task_cpu_ns) };
         switch_out(out, state, cpu_ns, now_ns);
     }
     let next: u64 = ctx.arg(2);
-    let Some(tgid) = read::<u32>(next, offsets().task_tgid) else { return 0 };
-    if kernel::is_traced(tgid)
-        && let Some(tid) = read::<u32>(next, offsets().task_pid)
-    {
+    // SAFETY: as above.
+    let (tgid, tid) = unsafe { (load(next, offsets().task_tgid), load(next, offsets().task_pid)) };
+    if kernel::is_traced(tgid) {
         switch_in(Ids { tgid, tid }, now_ns);
     }
     0
@@ -52,11 +52,13 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn switch_out(ids: Ids, state: u32, cpu_ns: u64, now_ns: u64) {
     let mut body = SwitchOut { state, wait: 0, connection: 0, argument: 0, cpu_ns };
+    let mut enter_ns = None;
     match THREADS.get_ptr_mut(&ids.tid) {
         // SAFETY: the kernel keeps an element's memory while a program runs; only this thread, which is
         // current, and its waker write to it, each its own fields.
         Some(thread) => unsafe {
             if (*thread).op != 0 {
+                enter_ns = Some((*thread).enter_ns);
                 body.wait = (*thread).wait;
                 body.connection = (*thread).connection;
                 body.argument = (*thread).argument;
@@ -70,6 +72,7 @@ fn switch_out(ids: Ids, state: u32, cpu_ns: u64, now_ns: u64) {
             let _ = THREADS.insert(&ids.tid, &Thread::IDLE, BPF_ANY as u64);
         }
     }
+    thread_state::tell_context_as_of(enter_ns, ids);
     if body.wait == wait::FUTEX && state & TASK_INTERRUPTIBLE != 0 {
         tell_lock(now_ns, body.argument, ids);
     }
@@ -109,7 +112,8 @@ fn switch_in(ids: Ids, now_ns: u64) {
 /// Cost: 394 ns a run.
 #[btf_tracepoint(function = "sched_waking")]
 pub fn sched_waking(ctx: BtfTracePointContext) -> i32 {
-    let Some(tid) = read::<u32>(ctx.arg(0), offsets().task_pid) else { return 0 };
+    // SAFETY: the task is an argument.
+    let tid: u32 = unsafe { load(ctx.arg(0), offsets().task_pid) };
     if let Some(thread) = THREADS.get_ptr_mut(&tid) {
         // SAFETY: as in `switch_out`.
         unsafe {

@@ -57,7 +57,7 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
     if !kernel::is_traced(ids.tgid) {
         return 0;
     }
-    let Some(arguments) = arguments(ctx.arg(0)) else { return 0 };
+    let arguments = arguments(&ctx);
     let mut thread = Thread { enter_ns: now_ns(), op: u32::from(op), wait: wait_of(op), ..Thread::IDLE };
     prepare(&mut thread, op, number, &arguments, ids);
     match THREADS.get_ptr_mut(&ids.tid) {
@@ -72,17 +72,19 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// The six arguments of a syscall, in order, and the stack pointer.
+/// The first five arguments of a syscall, in order, and the stack pointer.
 #[inline(always)]
-fn arguments(regs: u64) -> Option<[u64; 7]> {
-    let regs: pt_regs = kernel::read(regs, 0)?;
-    Some([regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9, regs.rsp])
+fn arguments(ctx: &BtfTracePointContext) -> [u64; 6] {
+    let regs: *const pt_regs = ctx.arg(0);
+    // SAFETY: the tracepoint's first argument; its type lets the kernel load from it, and stand in for a fault.
+    let regs = unsafe { &*regs };
+    [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.rsp]
 }
 
 /// Fills in what the entry of a syscall tells.
 #[inline(always)]
-fn prepare(thread: &mut Thread, op: u8, number: u64, arguments: &[u64; 7], ids: Ids) {
-    let [first, second, third, fourth, fifth, _, stack] = *arguments;
+fn prepare(thread: &mut Thread, op: u8, number: u64, arguments: &[u64; 6], ids: Ids) {
+    let [first, second, third, fourth, fifth, stack] = *arguments;
     match op {
         op::RECEIVE..=op::SEND_FILE => {
             thread.buffer = second;
@@ -100,7 +102,7 @@ fn prepare(thread: &mut Thread, op: u8, number: u64, arguments: &[u64; 7], ids: 
         op::CONNECT => prepare_connect(thread, first, ids),
         op::ACCEPT | op::LISTEN => {
             if let Opened::Socket(sock) = kernel::opened(first)
-                && sock.protocol == TCP
+                && kernel::followed_protocol(sock.address) == Some(TCP)
             {
                 thread.sock = sock.address;
                 if op == op::ACCEPT {
@@ -140,14 +142,14 @@ fn prepare(thread: &mut Thread, op: u8, number: u64, arguments: &[u64; 7], ids: 
 #[inline(always)]
 fn prepare_transfer(thread: &mut Thread, descriptor: u64, number: u64, ids: Ids) {
     match kernel::opened(descriptor) {
-        Opened::Socket(sock) => {
-            if let Some(socket) = connection::find_or_register(&sock, ids) {
-                thread.sock = sock.address;
-                thread.connection = socket.connection;
-            }
+        Opened::Socket(sock)
+            if let Some(socket) = connection::find_or_register(&sock, thread.enter_ns, ids) =>
+        {
+            thread.sock = sock.address;
+            thread.connection = socket.connection;
         }
         Opened::Disk => thread.wait = wait::FILE,
-        Opened::Other => {
+        Opened::Socket(_) | Opened::Other => {
             thread.wait = wait::OTHER;
             thread.argument = number;
         }
@@ -161,7 +163,7 @@ fn prepare_connect(thread: &mut Thread, descriptor: u64, ids: Ids) {
         thread.wait = wait::OTHER;
         return;
     };
-    thread_state::tell_context(thread.enter_ns, ids);
+    thread_state::tell_context_as_of(Some(thread.enter_ns), ids);
     if kernel::state(sock.address) == TCP_CLOSE {
         connection::close(sock.address);
     }
@@ -169,7 +171,10 @@ fn prepare_connect(thread: &mut Thread, descriptor: u64, ids: Ids) {
         Some(socket) => socket,
         None => match connection::register(&sock, role::CONNECTED, ids) {
             Some(socket) => socket,
-            None => return,
+            None => {
+                thread.wait = wait::OTHER;
+                return;
+            }
         },
     };
     thread.sock = sock.address;
@@ -324,7 +329,7 @@ fn finish_connect(thread: &Thread, result: i64, ids: Ids) {
 #[inline(always)]
 fn finish_accept(descriptor: u64, ids: Ids) {
     let Opened::Socket(sock) = kernel::opened(descriptor) else { return };
-    thread_state::tell_context(now_ns(), ids);
+    thread_state::tell_context(ids);
     let first_data_ns = connection::take_first_data_ns(sock.address);
     if let Some(socket) = connection::register(&sock, role::ACCEPTED, ids) {
         connection::announce(sock.address, socket, first_data_ns);

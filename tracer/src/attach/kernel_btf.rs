@@ -29,6 +29,8 @@ pub enum BtfError {
     NoField { root: String, path: String },
     #[error("field `{path}` of struct `{root}` is {bits} bits wide at bit {at}: the probes read whole bytes")]
     BitField { root: String, path: String, at: u32, bits: u32 },
+    #[error("field `{next}` of struct `{root}` does not follow `{path}`: the probes read both at once")]
+    Apart { root: String, path: String, next: String },
 }
 
 /// The offsets, by the type information of any kernel from 5.5 on.
@@ -57,14 +59,13 @@ pub fn offsets(btf: &Btf) -> Result<KernelOffsets, BtfError> {
         signal_live: find("signal_struct", "live")?,
         task_files: find("task_struct", "files")?,
         files_fdt: find("files_struct", "fdt")?,
-        fdtable_max_fds: find("fdtable", "max_fds")?,
-        fdtable_fd: find("fdtable", "fd")?,
+        fdtable_max_fds: btf.offset_before("fdtable", "max_fds", "fd")?,
         file_private_data: find("file", "private_data")?,
         file_inode: find("file", "f_inode")?,
         file_count,
         file_count_of_one,
         inode_mode: find("inode", "i_mode")?,
-        socket_sk: find("socket", "sk")?,
+        socket_file: btf.offset_before("socket", "file", "sk")?,
         sock_family: find("sock", "__sk_common.skc_family")?,
         sock_state: find("sock", "__sk_common.skc_state")?,
         sock_local_port: find("sock", "__sk_common.skc_num")?,
@@ -191,6 +192,19 @@ impl<'a> Btf<'a> {
         Ok(at / 8)
     }
 
+    /// The offset of a field of eight bytes, or of four and padding, which another one follows.
+    fn offset_before(&self, root: &str, path: &str, next: &str) -> Result<u32, BtfError> {
+        let offset = self.offset(root, path)?;
+        if self.offset(root, next)? != offset + 8 {
+            return Err(BtfError::Apart {
+                root: root.to_owned(),
+                path: path.to_owned(),
+                next: next.to_owned(),
+            });
+        }
+        Ok(offset)
+    }
+
     fn struct_named(&self, name: &str) -> Option<u32> {
         (1..=self.starts.len() as u32).find(|&id| {
             self.info(id).is_some_and(|info| info >> 24 & 0x1f == kind::STRUCT)
@@ -292,6 +306,7 @@ mod tests {
         let btf = Btf::parse(&bytes).unwrap();
         assert_eq!(btf.offset("outer", "a").unwrap(), 0);
         assert_eq!(btf.offset("outer", "deep").unwrap(), 12);
+        assert!(matches!(btf.offset_before("outer", "a", "deep"), Err(BtfError::Apart { .. })));
         assert!(matches!(btf.offset("outer", "bit"), Err(BtfError::BitField { at: 128, bits: 8, .. })));
     }
 
