@@ -58,6 +58,18 @@ fn threads_that_greenlets_share_are_unknown_and_never_wrong() {
     assert_eq!(comparison.links.wrong, 0, "calls linked to a wrong request");
 }
 
+/// What they take up in turn can't be seen.
+#[test]
+fn tasks_that_requests_share_are_unknown_and_never_wrong() {
+    let styles = ["queued".to_owned()];
+    for name in ["uvicorn", "uvicorn-uvloop"] {
+        let load = Load { requests: 40, styles: &styles, ..LOAD };
+        let comparison = server(name).measure(&Python::system(), load);
+        assert_eq!(comparison.found, comparison.requests, "requests found by {name}");
+        assert_eq!(comparison.links.wrong, 0, "calls linked to a wrong request by {name}");
+    }
+}
+
 const LOAD: Load = Load { concurrency: 16, requests: 5, styles: &[] };
 
 #[track_caller]

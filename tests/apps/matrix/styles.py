@@ -204,6 +204,26 @@ async def greenlet(request: truth.Request, model: str) -> None:
     await greenlet_spawn(lambda: await_only(ask(request, model)))
 
 
+async def queued(request: truth.Request, model: str) -> None:
+    """Tasks that the first request starts, and that work for all."""
+    if not workers:
+        jobs.append(asyncio.Queue())
+        workers.extend(asyncio.create_task(take_turns()) for _ in range(4))
+    answer = asyncio.get_running_loop().create_future()
+    jobs[0].put_nowait((answer, request, model))
+    await answer
+
+
+# Up to 3.9 a queue belongs to the loop that runs when it is made.
+jobs, workers = [], []
+
+
+async def take_turns() -> None:
+    while True:
+        answer, request, model = await jobs[0].get()
+        answer.set_result(await ask(request, model))
+
+
 STYLES = {
     style.__name__: style
     for style in (
@@ -227,6 +247,7 @@ STYLES = {
         background,
         background_thread,
         greenlet,
+        queued,
     )
 }
 if sys.version_info >= (3, 9):

@@ -83,6 +83,7 @@ impl Model {
 /// Nothing more comes: ends what was never answered with its request, and finds the attempts of one logical call.
 pub fn settle_calls(request: &mut Request) {
     let Some(end_ns) = request.end_ns else { return };
+    request.calls.retain(|call| !call.is_disowned);
     for call in &mut request.calls {
         let in_background = call.send.start_ns >= end_ns;
         call.finish(if in_background { request.background.until_ns } else { end_ns });

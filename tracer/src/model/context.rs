@@ -21,6 +21,8 @@ pub struct Context {
     pub left: Option<(u64, u32)>,
     /// What it waited for since then is there.
     pub ready: Option<Ready>,
+    /// Since when it may work for others than its owner; `u64::MAX` for one that answers its request.
+    pub shared_since_ns: u64,
 }
 
 /// Somebody set the result that a context waited for.
@@ -86,6 +88,24 @@ impl Contexts {
     pub fn made_ready(&mut self, address: u64, ready: Ready) {
         if let Some(context) = self.by_address.get_mut(&address) {
             context.ready = Some(ready);
+        }
+    }
+
+    pub fn get(&self, address: u64) -> Option<&Context> {
+        self.by_address.get(&address)
+    }
+
+    /// It has set what another context of its request waited for: what it does from here on may be for others.
+    pub fn served(&mut self, address: u64, at_ns: u64) {
+        if let Some(context) = self.by_address.get_mut(&address) {
+            context.shared_since_ns = context.shared_since_ns.max(at_ns);
+        }
+    }
+
+    /// It works for nobody who is known.
+    pub fn disown(&mut self, address: u64) {
+        if let Some(context) = self.by_address.get_mut(&address) {
+            context.owner = None;
         }
     }
 

@@ -57,6 +57,7 @@ impl Model {
         let current =
             self.connections.get_mut(&id).and_then(inbound_of).and_then(|inbound| inbound.requests.front());
         if let Some(current) = current.copied() {
+            self.answers(current, transfer.tgid, transfer.tid);
             self.adopt(current, transfer.enter_ns, transfer.tgid, transfer.tid);
         }
         for mark in transfer.marks {

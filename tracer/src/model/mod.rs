@@ -16,6 +16,7 @@ mod ready;
 mod requests;
 mod samples;
 mod schedule;
+mod shared;
 mod steps;
 mod thread;
 mod traffic;

@@ -31,6 +31,8 @@ pub struct Call {
     pub is_http: bool,
     /// The peer is an LLM vendor.
     pub to_llm: bool,
+    /// It may be another request's, and is reported as nobody's.
+    pub is_disowned: bool,
     pub request: Option<RequestHead>,
     pub response: Option<ResponseHead>,
     pub connection_reused: bool,
@@ -74,6 +76,7 @@ impl Call {
             port: None,
             is_http: false,
             to_llm: false,
+            is_disowned: false,
             request: None,
             response: None,
             connection_reused: true,

@@ -162,6 +162,13 @@ impl Request {
         *self.contexts.entry(worker).or_insert(next)
     }
 
+    /// Calls that began since then by one who may have worked for others are not its own.
+    pub fn disown_calls(&mut self, worker: Worker, since_ns: u64) {
+        let Some(&context) = self.contexts.get(&worker) else { return };
+        let calls = self.calls.iter_mut().filter(|call| call.context == context);
+        calls.filter(|call| call.send.start_ns >= since_ns).for_each(|call| call.is_disowned = true);
+    }
+
     /// A thread was on CPU for it: before it was answered, or in the background.
     pub fn used_cpu(&mut self, start_ns: u64, end_ns: u64) {
         let answered_ns = self.end_ns.unwrap_or(u64::MAX);

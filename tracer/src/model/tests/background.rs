@@ -83,3 +83,96 @@ fn what_serves_the_connection_goes_on_with_its_next_request() {
     let report = story.report(10_000);
     assert!(report.requests[0].background.is_none());
 }
+
+const SECOND: ConnectionId = ConnectionId(77);
+
+impl Story {
+    /// A step (0x1a) that reads a request on another connection, and makes the context (0x1b) of a task.
+    fn second_begun(&mut self, at_us: u64) -> &mut Self {
+        let marks = vec![Mark::RequestHead { at: 0, head: RequestHead::default() }, Mark::RequestEnd];
+        self.opened(at_us, SECOND, Role::Accepted)
+            .arrival(at_us, SECOND, 100)
+            .enter(at_us, 0x1a)
+            .transfer((at_us, at_us + 1), SECOND, Direction::Received, 100, marks)
+            .at(at_us + 2, Body::ContextCopy { context: 0x1b })
+            .exit(at_us + 3)
+    }
+
+    fn ready(&mut self, at_us: u64, context: u64) -> &mut Self {
+        self.at(at_us, Body::ContextReady { context })
+    }
+}
+
+#[test]
+fn a_task_that_another_request_wakes_after_the_answer_works_for_nobody_known() {
+    let mut story = answered_with_a_task();
+    story
+        .enter(160, 0xb)
+        .exit(170)
+        .second_begun(200)
+        .enter(210, 0x1b)
+        .ready(211, 0xb)
+        .exit(212)
+        .enter(220, 0xb)
+        .tls_opened(230)
+        .call_sent(241)
+        .exit(250)
+        .idle(250, 500, 500);
+    let report = story.report(1_000);
+    let background = report.requests[0].background.as_ref();
+    assert!(background.is_none_or(|background| background.calls.is_empty()), "{background:?}");
+    assert!(report.requests.iter().all(|request| request.calls.is_empty()));
+}
+
+#[test]
+fn a_job_that_a_task_took_up_before_the_answer_is_found_out_by_whom_its_result_is_for() {
+    let mut story = Story::new();
+    // The task has the result of its own request, and goes on with another one's job at once.
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .at(15, Body::ContextCopy { context: 0xc })
+        .at(20, Body::ContextCopy { context: 0xb })
+        .exit(30)
+        .second_begun(31)
+        .enter(40, 0xb)
+        .ready(50, 0xc)
+        .tls_opened(51)
+        .call_sent(55)
+        .exit(56)
+        .enter(60, 0xc)
+        .answer_sent(100)
+        .exit(110)
+        .idle(110, 500, 500)
+        .arrival(500, VENDOR, 50)
+        .enter(500, 0xb)
+        .answer_read(500, 50)
+        .ready(510, 0x1b)
+        .exit(511);
+    let report = story.report(1_000);
+    assert!(report.requests.iter().all(|request| request.calls.is_empty()), "{:?}", report.requests);
+}
+
+#[test]
+fn what_answers_a_request_works_for_that_alone() {
+    let mut story = Story::new();
+    story
+        .task_begun()
+        .exit(30)
+        .enter(30, 0xb)
+        .tls_opened(40)
+        .call_sent(51)
+        .idle(51, 60, 60)
+        .arrival(60, VENDOR, 50)
+        .answer_read(60, 50)
+        .answer_sent(100)
+        .exit(110)
+        .second_begun(200)
+        .enter(210, 0xb)
+        .ready(220, 0x1b)
+        .exit(230);
+    let report = story.report(1_000);
+    assert_eq!(report.requests[0].calls.len(), 1);
+}
