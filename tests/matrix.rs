@@ -108,7 +108,9 @@ const ASYNC: &[&str] = &[
 ];
 /// With the first minor version that has them.
 const ASYNC_SINCE: &[(&str, u32)] = &[("to_thread", 9), ("task_group", 11), ("eager", 12)];
-const SYNC: &[&str] = &["ask", "submit", "pool_of_its_own", "thread", "child", "loop"];
+/// Of servers on builds that have a package.
+const ASYNC_WITH: &[(&str, &str)] = &[("aiohttp_pool", "aiohttp")];
+const SYNC: &[&str] = &["ask", "submit", "pool_of_its_own", "thread", "child", "loop", "urllib3_pool"];
 const GEVENT: &[&str] = &["ask", "spawn", "pooled", "queued", "slept", "given_up"];
 /// The last gevent for 3.8 has pools whose queue is Python code.
 const GEVENT_SINCE: &[(&str, u32)] = &[("submit", 9)];
@@ -176,7 +178,11 @@ impl Server {
         match self.styles {
             Styles::Sync => owned(SYNC),
             Styles::Gevent => [owned(GEVENT), since(GEVENT_SINCE)].concat(),
-            Styles::Async | Styles::DjangoAsync => [owned(ASYNC), since(ASYNC_SINCE)].concat(),
+            Styles::Async | Styles::DjangoAsync => {
+                let with = ASYNC_WITH.iter().filter(|(_, package)| python.has_package(package));
+                let with = with.map(|(style, _)| (*style).to_owned()).collect();
+                [owned(ASYNC), since(ASYNC_SINCE), with].concat()
+            }
         }
     }
 

@@ -8,6 +8,10 @@ from openai import AsyncOpenAI, OpenAI
 
 from truth import Request
 
+# What a client of HTTP that knows no vendor sends where.
+URL = "https://api.openai.com/v1/chat/completions"
+HEADERS = {"authorization": "Bearer sk-lab"}
+
 
 def burn(ms: float) -> str:
     """So much CPU of this thread in pure Python."""
@@ -19,17 +23,17 @@ def burn(ms: float) -> str:
     return "done"
 
 
-def _question(request: Request, model: str) -> tuple:
+def question(request: Request, model: str) -> tuple:
     call = request.call()
     return call, {"model": model, "user": call.name, "messages": [{"role": "user", "content": "?"}]}
 
 
 def ask(client: OpenAI, request: Request, model: str) -> str:
     """A streamed answer, read to its end."""
-    call, question = _question(request, model)
+    call, asked = question(request, model)
     try:
         words = []
-        for chunk in client.chat.completions.create(stream=True, **question):
+        for chunk in client.chat.completions.create(stream=True, **asked):
             call.chunk()
             words += [choice.delta.content or "" for choice in chunk.choices]
     except Exception as error:
@@ -41,9 +45,9 @@ def ask(client: OpenAI, request: Request, model: str) -> str:
 
 def ask_whole(client: OpenAI, request: Request, model: str) -> str:
     """An answer in one piece."""
-    call, question = _question(request, model)
+    call, asked = question(request, model)
     try:
-        answer = client.chat.completions.create(**question)
+        answer = client.chat.completions.create(**asked)
     except Exception as error:
         call.end(error)
         raise
@@ -53,9 +57,9 @@ def ask_whole(client: OpenAI, request: Request, model: str) -> str:
 
 async def stream(client: AsyncOpenAI, request: Request, model: str):
     """The words of a streamed answer as they come."""
-    call, question = _question(request, model)
+    call, asked = question(request, model)
     try:
-        async for chunk in await client.chat.completions.create(stream=True, **question):
+        async for chunk in await client.chat.completions.create(stream=True, **asked):
             call.chunk()
             for choice in chunk.choices:
                 if choice.delta.content:

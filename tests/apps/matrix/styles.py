@@ -19,6 +19,12 @@ try:
 except ImportError:
     import httpx
 
+try:
+    import aiohttp
+except ImportError:
+    # There is none for free-threaded and musl builds.
+    aiohttp = None
+
 import truth
 import work
 
@@ -140,6 +146,20 @@ async def exhausted_pool(request: truth.Request, model: str) -> None:
     await work.ask_async(few, request, model)
 
 
+async def aiohttp_pool(request: truth.Request, model: str) -> None:
+    """A session of aiohttp that all requests share, with fewer connections than they want."""
+    if not sessions:
+        sessions.append(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=8)))
+    call, question = work.question(request, model)
+    async with sessions[0].post(work.URL, json={"stream": True, **question}, headers=work.HEADERS) as answer:
+        async for _ in answer.content:
+            call.chunk()
+    call.end()
+
+
+sessions = []
+
+
 async def semaphore(request: truth.Request, model: str) -> None:
     """As many calls at a time as a limit of the application's own lets through."""
     # Up to 3.9 it belongs to the loop that runs when it is made.
@@ -250,6 +270,8 @@ STYLES = {
         queued,
     )
 }
+if aiohttp is not None:
+    STYLES["aiohttp_pool"] = aiohttp_pool
 if sys.version_info >= (3, 9):
     STYLES["to_thread"] = to_thread
 if sys.version_info >= (3, 11):

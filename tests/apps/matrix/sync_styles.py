@@ -1,11 +1,13 @@
 """The ways in which a thread has work done for its request: each asks the vendor, by another way of concurrency."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import urllib3
 from openai import AsyncOpenAI, OpenAI
 
 import truth
@@ -48,6 +50,21 @@ def child(request: truth.Request, model: str) -> None:
     subprocess.check_call(command)
 
 
+def urllib3_pool(request: truth.Request, model: str) -> None:
+    """A pool of urllib3 that all threads share, with fewer connections than they want."""
+    call, question = work.question(request, model)
+    answer = pool.request(
+        "POST", work.URL, json={"stream": True, **question}, headers=work.HEADERS, preload_content=False
+    )
+    for _ in answer.stream():
+        call.chunk()
+    answer.release_conn()
+    call.end()
+
+
+pool = urllib3.PoolManager(maxsize=4, block=True, ca_certs=os.environ["SSL_CERT_FILE"])
+
+
 def loop(request: truth.Request, model: str) -> None:
     async def asked() -> None:
         async with AsyncOpenAI(max_retries=0, timeout=300) as own:
@@ -56,4 +73,4 @@ def loop(request: truth.Request, model: str) -> None:
     asyncio.run(asked())
 
 
-STYLES = {style.__name__: style for style in (ask, submit, pool_of_its_own, thread, child, loop)}
+STYLES = {style.__name__: style for style in (ask, submit, pool_of_its_own, thread, child, loop, urllib3_pool)}
