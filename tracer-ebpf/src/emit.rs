@@ -83,7 +83,7 @@ fn header(kind: u32, ts_ns: u64, ids: Ids) -> Header {
 
 #[inline(always)]
 fn wake_flags(ts_ns: u64) -> u64 {
-    if ts_ns % ASK_EVERY == 0 && EVENTS.query(BPF_RB_AVAIL_DATA as u64) >= WAKE_BYTES {
+    if ts_ns.is_multiple_of(ASK_EVERY) && EVENTS.query(BPF_RB_AVAIL_DATA as u64) >= WAKE_BYTES {
         BPF_RB_FORCE_WAKEUP as u64
     } else {
         BPF_RB_NO_WAKEUP as u64
