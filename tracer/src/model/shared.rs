@@ -29,10 +29,10 @@ impl Model {
         }
     }
 
-    /// A context goes on by what a step of `other` did, or does something for `other`. After its own request was
-    /// answered, whom it works for is no longer known: it may be a lock that both take in turn, or a job. So its calls
-    /// are nobody's, but for those that it made before it had a result for its own request.
-    pub(super) fn works_with(&mut self, other: RequestId, at_ns: u64, tgid: u32, address: u64) {
+    /// A context has something for `other`. After its own request was answered, whom it works for is no longer known: it
+    /// may be a lock that both take in turn, or the result of a job. So its calls are nobody's, but for those that it made
+    /// before it had a result for its own request.
+    fn works_with(&mut self, other: RequestId, at_ns: u64, tgid: u32, address: u64) {
         let Some(&context) = self.process(tgid).contexts.get(address) else { return };
         let Some(owner) = context.owner.filter(|owner| *owner != other && !self.requests.is_open(*owner))
         else {

@@ -34,10 +34,6 @@ impl Model {
     pub(super) fn step_into(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64, is_greenlet: bool) {
         self.flush(at_ns, tid);
         let around = self.owner(tgid, tid);
-        let ready_by = self.process(tgid).contexts.get(address).and_then(|context| context.ready?.by);
-        if let Some(by) = ready_by {
-            self.works_with(by, at_ns, tgid, address);
-        }
         let context = self.process(tgid).contexts.run(address);
         let thread = self.thread(tgid, tid);
         let is_lent = thread.frames.is_empty() && thread.until_step_ends;

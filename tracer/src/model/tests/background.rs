@@ -104,27 +104,6 @@ impl Story {
 }
 
 #[test]
-fn a_task_that_another_request_wakes_after_the_answer_works_for_nobody_known() {
-    let mut story = answered_with_a_task();
-    story
-        .enter(160, 0xb)
-        .exit(170)
-        .second_begun(200)
-        .enter(210, 0x1b)
-        .ready(211, 0xb)
-        .exit(212)
-        .enter(220, 0xb)
-        .tls_opened(230)
-        .call_sent(241)
-        .exit(250)
-        .idle(250, 500, 500);
-    let report = story.report(1_000);
-    let background = report.requests[0].background.as_ref();
-    assert!(background.is_none_or(|background| background.calls.is_empty()), "{background:?}");
-    assert!(report.requests.iter().all(|request| request.calls.is_empty()));
-}
-
-#[test]
 fn a_job_that_a_task_took_up_before_the_answer_is_found_out_by_whom_its_result_is_for() {
     let mut story = Story::new();
     // The task has the result of its own request, and goes on with another one's job at once.
