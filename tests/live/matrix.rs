@@ -24,7 +24,7 @@ fn servers_that_serve_a_connection_by_one_task() {
 
 #[test]
 fn servers_with_threads_and_processes() {
-    for server in ["gunicorn-uvicorn", "gunicorn-gthread", "fastapi-def", "django-wsgi"] {
+    for server in ["uvicorn-uvloop", "gunicorn-uvicorn", "gunicorn-gthread", "fastapi-def", "django-wsgi"] {
         check(server, &Python::system());
     }
 }
