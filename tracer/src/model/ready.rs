@@ -14,7 +14,7 @@ impl Model {
     /// The running step sets the result that another one waits for.
     pub(super) fn context_ready(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64) {
         self.is_on_cpu(at_ns, tgid, tid);
-        self.serves(at_ns, tgid, tid, address);
+        self.hands_over(at_ns, tgid, tid, address);
         let by = self.owner(tgid, tid);
         self.process(tgid).contexts.made_ready(address, Ready { at_ns, by });
     }

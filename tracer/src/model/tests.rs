@@ -106,13 +106,14 @@ impl Story {
         self.transfer((enter_us, enter_us + 1), CALLER, Direction::Received, 100, marks)
     }
 
-    /// A step (0xa) that reads the request, which arrived at 10, and has copied the context (0xb) of a task at 20.
+    /// A step (0xa) that reads the request, which arrived at 10.
+    fn request_begun(&mut self) -> &mut Self {
+        self.opened(0, CALLER, Role::Accepted).arrival(10, CALLER, 100).enter(10, 0xa).request_read(10)
+    }
+
+    /// It has copied the context (0xb) of a task at 20.
     fn task_begun(&mut self) -> &mut Self {
-        self.opened(0, CALLER, Role::Accepted)
-            .arrival(10, CALLER, 100)
-            .enter(10, 0xa)
-            .request_read(10)
-            .at(20, Body::ContextCopy { context: 0xb })
+        self.request_begun().at(20, Body::ContextCopy { context: 0xb })
     }
 
     fn answer_sent(&mut self, exit_us: u64) -> &mut Self {

@@ -40,11 +40,10 @@ pub struct Attachments {
 type Subject = (FileId, Option<Library>);
 
 /// What is known of a process by its interpreter's file.
-#[derive(Clone)]
-pub struct Interpreter {
-    pub binary: Arc<Binary>,
+struct Interpreter {
+    binary: Arc<Binary>,
     /// Buckets that it lost because a point could not be attached.
-    pub unknown: Vec<Unknown>,
+    unknown: Vec<Unknown>,
 }
 
 /// A file with its points attached. Dropping it detaches them.
@@ -88,8 +87,8 @@ impl Attachments {
                 && let Some(Some(known)) = self.interpreters.get_mut(&mapped.identity)
             {
                 let is_needed = |point: &&PythonPoint| !(reads_contexts && point.role.is_exit());
-                let points: Vec<&PythonPoint> = known.binary.points.iter().filter(is_needed).collect();
-                let attached = attach(probes, &mapped.file, &points, &mut known.unknown);
+                let points = known.binary.points.iter().filter(is_needed);
+                let attached = attach(probes, &mapped.file, points, &mut known.unknown);
                 if let Err(reason) = &attached {
                     eprintln!("tracer: {}: {reason}", mapped.path);
                 }
@@ -116,7 +115,6 @@ impl Attachments {
             let object_head = self.interpreter(tgid).map_or(16, |known| known.binary.object_head);
             let attached = library.points(file, object_head).and_then(|points| {
                 let mut unknown = Vec::new();
-                let points: Vec<&PythonPoint> = points.iter().collect();
                 let attached = attach(probes, file, &points, &mut unknown)?;
                 unknown.pop().map_or(Ok(attached), |unknown| Err(unknown.reason))
             });
@@ -198,14 +196,14 @@ impl Attachments {
     }
 }
 
-fn attach(
+fn attach<'a>(
     probes: &Probes,
     file: &File,
-    points: &[&PythonPoint],
+    points: impl IntoIterator<Item = &'a PythonPoint>,
     unknown: &mut Vec<Unknown>,
 ) -> Result<Attachment, String> {
     let (steps, rest): (Vec<&PythonPoint>, Vec<&PythonPoint>) =
-        points.iter().partition(|point| is_of_steps(point.role));
+        points.into_iter().partition(|point| is_of_steps(point.role));
     let everywhere = attach_points(probes, file, &steps, unknown);
     let rest = attach_points(probes, file, &rest, unknown);
     let steps = steps.into_iter().map(uprobe_point).collect();

@@ -71,10 +71,7 @@ fn what_serves_the_connection_goes_on_with_its_next_request() {
     let mut story = Story::new();
     // One task reads both requests, in a context that was there before.
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
+        .request_begun()
         .answer_sent(100)
         .tls_opened(200)
         .call_sent(231)
@@ -108,10 +105,7 @@ fn a_job_that_a_task_took_up_before_the_answer_is_found_out_by_whom_its_result_i
     let mut story = Story::new();
     // The task has the result of its own request, and goes on with another one's job at once.
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
+        .request_begun()
         .at(15, Body::ContextCopy { context: 0xc })
         .at(20, Body::ContextCopy { context: 0xb })
         .exit(30)

@@ -32,10 +32,7 @@ fn a_request_that_was_answered_before_its_switch_in_shows_still_gets_its_cpu_tim
     let out =
         |cpu_us: u64| Body::SwitchOut { state: OffState::Runnable, wait: Wait::None, cpu_ns: cpu_us * US };
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
+        .request_begun()
         // Back on CPU since 2000, which nothing shows before the answer at 5000.
         .at(1_000, out(5_000))
         .answer_sent(5_000)

@@ -7,15 +7,7 @@ const POOL: u32 = PID + 1;
 /// A request whose step puts an item into a pool's queue at 20, by a loop that waits until 900.
 fn submitted() -> Story {
     let mut story = Story::new();
-    story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
-        .at(20, Body::QueuePut { item: 0x5 })
-        .exit(30)
-        .idle(30, 900, 900)
-        .on(POOL);
+    story.request_begun().at(20, Body::QueuePut { item: 0x5 }).exit(30).idle(30, 900, 900).on(POOL);
     story
 }
 
@@ -93,10 +85,7 @@ fn a_thread_that_another_ones_lock_held_up_goes_on_for_its_request() {
     let (mine, other) = (POOL, POOL + 1);
     let mut story = Story::new();
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
+        .request_begun()
         .at(20, Body::Fork { child_tgid: PID, child_tid: mine })
         .at(20, Body::Fork { child_tgid: PID, child_tid: other })
         .exit(30)

@@ -26,10 +26,7 @@ fn with_code() -> Story {
 fn samples_are_the_requests_whose_step_ran() {
     let mut story = with_code();
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
+        .request_begun()
         .at(5_000, Body::Sample { frames: vec![0x10, 0x20, 0x30] })
         // A frame that is no code is left out, and a recursion counts once.
         .at(10_000, Body::Sample { frames: vec![0x20, 0x99, 0x20, 0x30] })
@@ -52,10 +49,7 @@ fn samples_are_the_requests_whose_step_ran() {
 fn a_wait_for_the_gil_names_what_ran_meanwhile() {
     let mut story = with_code();
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
+        .request_begun()
         .out(1_000, Wait::Futex { address: 0x1010 })
         .on(WORKER)
         .at(3_000, Body::Sample { frames: vec![0x10, 0x30] })

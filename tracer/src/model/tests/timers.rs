@@ -41,10 +41,7 @@ fn a_sleep_ends_also_where_other_things_woke_the_loop() {
 fn an_answer_is_no_timer_also_when_the_loops_last_sleep_timed_out() {
     let mut story = Story::new();
     story
-        .opened(0, CALLER, Role::Accepted)
-        .arrival(10, CALLER, 100)
-        .enter(10, 0xa)
-        .request_read(10)
+        .request_begun()
         .tls_opened(11)
         .call_sent(12)
         // The handle that will read the answer.
