@@ -84,6 +84,7 @@ pub enum Opened {
     Other,
 }
 
+/// A socket by its addresses in the kernel.
 #[derive(Clone, Copy)]
 pub struct Sock {
     /// Of `struct sock`.
