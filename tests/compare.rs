@@ -3,6 +3,7 @@
 mod linking;
 mod routes;
 mod series;
+mod telling;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,6 +20,7 @@ use crate::truth::{self, Connection, Exchange, Truth};
 pub use linking::Links;
 pub use routes::Route;
 pub use series::Series;
+pub use telling::Told;
 
 pub struct Comparison {
     title: String,
@@ -29,6 +31,8 @@ pub struct Comparison {
     /// Names of calls that are linked wrong and not at all, each with its route.
     wrong: Vec<String>,
     missing: Vec<String>,
+    /// What the calls that are linked tell of themselves.
+    pub told: Told,
     pub lost_events: u64,
     /// What was found and linked of each route.
     pub routes: Vec<Route>,
@@ -61,6 +65,12 @@ impl Comparison {
             .filter(|(_, call)| call.vendor.is_some())
             .collect::<Vec<_>>();
         let links = Links::new(&calls, truth);
+        let mut told = Told::default();
+        for (call, exchange) in &links.pairs {
+            if calls[*call].1.first_byte_ns.is_some() {
+                told.add(calls[*call].1, &truth.exchanges[*exchange]);
+            }
+        }
 
         let mut cpu = Series::new("python.cpu");
         let mut unattributed = Series::new("unattributed");
@@ -88,6 +98,7 @@ impl Comparison {
             requests: truth.requests.len(),
             found: pairs.len(),
             links,
+            told,
             lost_events: report.capture.lost_events.values().sum(),
             series,
         }
@@ -101,6 +112,8 @@ impl Comparison {
         assert_eq!(self.links.wrong, 0, "{}: calls linked to a wrong request", self.title);
         assert_eq!(self.links.missing, 0, "{}: calls not linked", self.title);
         assert_eq!(self.links.extra, 0, "{}: calls that the vendor did not see", self.title);
+        assert!(self.told.wrong.is_empty(), "{}: calls told wrong: {}", self.title, self.told);
+        assert!(self.told.silent.is_empty(), "{}: calls not told: {}", self.title, self.told);
         assert_eq!(self.lost_events, 0, "{}: lost events", self.title);
         for series in &self.series {
             assert!(series.is_close(), "{}: {} is off:\n{self}", self.title, series.name());
@@ -123,7 +136,7 @@ impl fmt::Display for Comparison {
                 writeln!(formatter, "  {what}: {}", calls.join(", "))?;
             }
         }
-        write!(formatter, "{}", Series::heading())?;
+        write!(formatter, "{}{}", self.told, Series::heading())?;
         for series in &self.series {
             write!(formatter, "\n{series}")?;
         }
@@ -158,6 +171,7 @@ fn call_series(links: &Links, calls: &[(String, &Call)], truth: &Truth) -> Vec<S
         truth.connections.iter().map(|connection| (connection.connection, connection)).collect();
     let mut tls = Series::new("llm.tls");
     let mut first_byte = Series::new("llm.first_byte");
+    let mut content = Series::new("first content");
     let mut stream = Series::new("llm.stream");
     for (call, exchange) in
         links.pairs.iter().map(|&(call, exchange)| (calls[call].1, &truth.exchanges[exchange]))
@@ -167,6 +181,9 @@ fn call_series(links: &Links, calls: &[(String, &Call)], truth: &Truth) -> Vec<S
             continue;
         }
         first_byte.add(call.first_byte_ns, exchange.first_byte_ns(), call.wall_ns);
+        if call.stream == Some(true) {
+            content.add(call.first_content_ns, exchange.first_byte_ns(), call.wall_ns);
+        }
         if exchange.sent_ns.len() > 1 {
             stream.add(call.stream_ns, exchange.stream_ns(), call.wall_ns);
         }
@@ -176,7 +193,7 @@ fn call_series(links: &Links, calls: &[(String, &Call)], truth: &Truth) -> Vec<S
             tls.add(call.tls_ns, true_ns, call.wall_ns);
         }
     }
-    vec![tls, first_byte, stream]
+    vec![tls, first_byte, content, stream]
 }
 
 /// Of the waits that the application knows of.

@@ -39,11 +39,16 @@ pub struct Connection {
 #[derive(Debug, Deserialize)]
 pub struct Exchange {
     pub connection: u64,
+    /// The vendor's name for it, which is in its answer.
+    pub request_id: String,
     /// Who made it, a slash, number of the call in the request.
     pub call: String,
+    pub model: String,
     pub attempt: u32,
     pub stream: bool,
     pub status: u16,
+    /// Of its answer; `None` of one that is none of a model.
+    pub output_tokens: Option<u64>,
     /// Arrival of the request's last byte.
     pub received_ns: u64,
     /// Just before each piece of the answer went out.

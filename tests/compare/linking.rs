@@ -100,10 +100,13 @@ mod tests {
         let first = received_ns + ttft_ns;
         Exchange {
             connection: 1,
+            request_id: format!("req_{call}"),
             call: call.into(),
+            model: "lab".into(),
             attempt: 1,
             stream: true,
             status: 200,
+            output_tokens: Some(2),
             received_ns,
             sent_ns: vec![first, first + 50_000_000],
         }

@@ -28,6 +28,7 @@ class Vendor:
         self._log = log
         self._context = context
         self._connections = itertools.count(1)
+        self._requests = itertools.count(1)
         self._attempts: Counter[str] = Counter()
 
     async def serve(self, port: int) -> None:
@@ -79,7 +80,9 @@ class Vendor:
         self._attempts[call] += 1
         record = {
             "connection": number,
+            "request_id": f"req_{next(self._requests)}",
             "call": call,
+            "model": model,
             "attempt": self._attempts[call],
             "stream": bool(asked.get("stream")),
             "received_ns": received_ns,
@@ -87,20 +90,23 @@ class Vendor:
 
         refused = record["attempt"] <= knob.failures
         record["status"] = knob.status if refused else 200
+        headers = [("x-request-id", record["request_id"])]
         sent_ns: list[int] = []
         try:
             if refused:
-                retry_after = [("retry-after", str(knob.retry_after))] if knob.retry_after else []
-                body = completion.error(knob.status)
-                await _send_whole(http, stream, knob.status, retry_after, body, sent_ns)
+                if knob.retry_after:
+                    headers.append(("retry-after", str(knob.retry_after)))
+                await _send_whole(http, stream, knob.status, headers, completion.error(knob.status), sent_ns)
             elif record["stream"]:
+                record["output_tokens"] = knob.chunks
                 pieces = completion.stream(call, model, knob.chunks)
-                await _send_stream(http, stream, received_ns, knob, pieces, sent_ns)
+                await _send_stream(http, stream, received_ns, knob, headers, pieces, sent_ns)
             else:
                 await _sleep_until(received_ns, knob.ttft_s)
                 if knob.cut == 0:
                     stream.reset()
-                await _send_whole(http, stream, 200, [], completion.whole(call, model, knob.chunks), sent_ns)
+                record["output_tokens"] = knob.chunks
+                await _send_whole(http, stream, 200, headers, completion.whole(call, model, knob.chunks), sent_ns)
         finally:
             self._log.write("exchange", **record, sent_ns=sent_ns)
         return http.our_state is h11.DONE and http.their_state is h11.DONE
@@ -137,11 +143,12 @@ async def _send_stream(
     stream: TlsSocket,
     received_ns: int,
     knob: knobs.Knobs,
+    headers: list,
     pieces: Iterator[bytes],
     sent_ns: list[int],
 ) -> None:
     """The head goes out with the first piece, the end of the body with the last."""
-    headers = [*_headers("text/event-stream; charset=utf-8"), ("transfer-encoding", "chunked")]
+    headers = [*_headers("text/event-stream; charset=utf-8"), ("transfer-encoding", "chunked"), *headers]
     data = http.send(h11.Response(status_code=200, headers=headers))
     for i, piece in enumerate(pieces):
         await _sleep_until(received_ns, knob.ttft_s + i * knob.gap_s)
@@ -155,7 +162,7 @@ async def _send_stream(
 
 
 def _headers(content_type: str) -> list[tuple[str, str]]:
-    return [("content-type", content_type), ("x-request-id", "req_lab"), ("openai-processing-ms", "1")]
+    return [("content-type", content_type), ("openai-processing-ms", "1")]
 
 
 async def _sleep_until(since_ns: int, delay_s: float) -> None:

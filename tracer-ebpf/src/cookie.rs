@@ -39,6 +39,17 @@ pub mod role {
     pub const GREENLET_END: u8 = 16;
     /// `Future.set_result` of asyncio: the operand holds the context of who waits for it, or 0.
     pub const FUTURE_SET: u8 = 17;
+    /// OpenSSL's `ssl_read_internal(ssl, buffer, size, count)` is entered, or returns.
+    pub const TLS_READ: u8 = 18;
+    /// OpenSSL's `ssl_write_internal` is entered, or returns. Up to 3.1 its arguments are as those of reading, from 3.2
+    /// on the fourth is flags and the count is the fifth.
+    pub const TLS_WRITE: u8 = 19;
+    /// `SSL_set_connect_state`: the operand holds the session, which is a client's.
+    pub const TLS_CLIENT: u8 = 20;
+    /// `SSL_do_handshake`: the operand holds the session.
+    pub const TLS_HANDSHAKE: u8 = 21;
+    /// `SSL_free`: the operand holds the session, or 0.
+    pub const TLS_FREE: u8 = 22;
 }
 
 /// Where the argument of a point is. Registers have their x86-64 instruction encoding, from rax 0 to r15 15.

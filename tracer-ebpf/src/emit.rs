@@ -68,21 +68,27 @@ pub fn emit_scratch(scratch: &mut Scratch, kind: u32, ts_ns: u64, ids: Ids, body
 /// `bytes`, provably below [`SCRATCH_BYTES`]. Assembly, because the compiler, which knows the bound already,
 /// would remove the mask that the verifier needs.
 #[inline(always)]
-pub fn bounded(mut bytes: u64) -> u64 {
+pub fn bounded(bytes: u64) -> u64 {
+    below::<SCRATCH_BYTES>(bytes)
+}
+
+/// The same for another limit, a power of two.
+#[inline(always)]
+pub fn below<const LIMIT: usize>(mut bytes: u64) -> u64 {
     // SAFETY: changes only the register it is given.
     unsafe {
-        core::arch::asm!("{0} &= {1}", inout(reg) bytes, const SCRATCH_BYTES - 1, options(pure, nomem));
+        core::arch::asm!("{0} &= {1}", inout(reg) bytes, const LIMIT - 1, options(pure, nomem));
     }
     bytes
 }
 
 #[inline(always)]
-fn header(kind: u32, ts_ns: u64, ids: Ids) -> Header {
+pub fn header(kind: u32, ts_ns: u64, ids: Ids) -> Header {
     Header { ts_ns, tgid: ids.tgid, tid: ids.tid, kind, reserved: 0 }
 }
 
 #[inline(always)]
-fn wake_flags(ts_ns: u64) -> u64 {
+pub fn wake_flags(ts_ns: u64) -> u64 {
     if ts_ns.is_multiple_of(ASK_EVERY) && EVENTS.query(BPF_RB_AVAIL_DATA as u64) >= WAKE_BYTES {
         BPF_RB_FORCE_WAKEUP as u64
     } else {
@@ -91,7 +97,7 @@ fn wake_flags(ts_ns: u64) -> u64 {
 }
 
 #[inline(always)]
-fn count_drop(kind: u32) {
+pub fn count_drop(kind: u32) {
     if let Some(drops) = DROPS.get_ptr_mut(kind) {
         // SAFETY: the element is this CPU's own; a program nested in this one could lose one count.
         unsafe { *drops += 1 };

@@ -33,6 +33,9 @@ pub mod kind {
     pub const ARRIVAL: u32 = 23;
     pub const TRANSFER: u32 = 24;
     pub const CLOSE: u32 = 25;
+    pub const TLS_START: u32 = 26;
+    pub const TLS_END: u32 = 27;
+    pub const PLAIN: u32 = 28;
     pub const CONTEXT_ENTER: u32 = 30;
     pub const CONTEXT_EXIT: u32 = 31;
     pub const CONTEXT_COPY: u32 = 32;
@@ -185,6 +188,27 @@ pub struct Transfer {
     pub sent: u32,
 }
 
+/// [`kind::TLS_START`]: a client's TLS session is about to send its first bytes. [`kind::TLS_END`]: it is freed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TlsSession {
+    /// Address of OpenSSL's `SSL`, which another session may get afterwards.
+    pub session: u64,
+}
+
+/// [`kind::PLAIN`]: a TLS session of a client of HTTP took plaintext, or gave some. Followed by `copied` bytes from its
+/// start; where they are more than [`crate::limits::HEAD_BYTES`], those behind are from its end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plain {
+    pub session: u64,
+    pub enter_ns: u64,
+    pub bytes: u64,
+    pub copied: u32,
+    /// 0 received, 1 sent.
+    pub sent: u32,
+}
+
 /// [`kind::CONTEXT_ENTER`], [`kind::CONTEXT_EXIT`], [`kind::CONTEXT_COPY`], [`kind::CONTEXT_END`],
 /// [`kind::CONTEXT_READY`], [`kind::CONTEXT_CURRENT`].
 #[repr(C)]
@@ -242,6 +266,8 @@ const _: () = {
     assert!(size_of::<Connect>() == 24);
     assert!(size_of::<Arrival>() == 16);
     assert!(size_of::<Transfer>() == 32);
+    assert!(size_of::<TlsSession>() == 8);
+    assert!(size_of::<Plain>() == 32);
     assert!(size_of::<Context>() == 16);
     assert!(size_of::<Greenlet>() == 8);
     assert!(size_of::<Queued>() == 8);

@@ -58,6 +58,14 @@ pub static STACK: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static LOCK: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
+/// TLS sessions of clients. What they hold is [`session`] flags.
+#[map]
+pub static TLS_SESSIONS: LruHashMap<TlsSession, u32> = LruHashMap::with_max_entries(limits::TLS_SESSIONS, 0);
+
+/// What a thread has called OpenSSL for, by tid.
+#[map]
+pub static TLS_CALLS: LruHashMap<u32, TlsCall> = LruHashMap::with_max_entries(limits::THREADS, 0);
+
 /// What a thread is doing. `op` is 0 outside syscalls; then only `wake_ns` and `waker_tid` mean something.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -106,6 +114,39 @@ pub struct ThreadState {
     pub context: u64,
     /// CPython's count of the thread's changes of context (`context_ver`) when that was told.
     pub context_version: u64,
+}
+
+/// A TLS session of a process.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TlsSession {
+    /// Address of OpenSSL's `SSL`.
+    pub address: u64,
+    pub tgid: u32,
+    /// 0: keys are compared with their padding.
+    pub reserved: u32,
+}
+
+/// Flags of a [`TlsSession`].
+pub mod session {
+    /// It is a client's.
+    pub const CLIENT: u32 = 1;
+    /// TLS_START is out.
+    pub const STARTED: u32 = 2;
+    /// It carries requests of HTTP.
+    pub const HTTP: u32 = 4;
+}
+
+/// A call of OpenSSL that transfers plaintext.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TlsCall {
+    pub enter_ns: u64,
+    /// Address of the session; 0 when the call is over.
+    pub session: u64,
+    pub buffer: u64,
+    /// Where it puts how many bytes it transferred.
+    pub count_place: u64,
 }
 
 /// A known socket.

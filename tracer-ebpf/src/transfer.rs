@@ -103,23 +103,18 @@ fn limit(first: [u8; 4], before: u64, socket: &Socket) -> u64 {
     if is_head { HEAD_BYTES as u64 } else { FRAME_BYTES as u64 }
 }
 
-/// Whether a message of HTTP/1 or the preface of HTTP/2 may begin with these bytes (RFC 9110 section 9, RFC 5789,
-/// RFC 9113 section 3.4).
 #[inline(always)]
 fn is_http(first: [u8; 4]) -> bool {
+    is_request(first) || &first == b"HTTP"
+}
+
+/// Whether a request of HTTP/1 or the preface of HTTP/2 may begin with these bytes (RFC 9110 section 9, RFC 5789,
+/// RFC 9113 section 3.4).
+#[inline(always)]
+pub fn is_request(first: [u8; 4]) -> bool {
     matches!(
         &first,
-        b"GET "
-            | b"POST"
-            | b"PUT "
-            | b"HEAD"
-            | b"DELE"
-            | b"PATC"
-            | b"OPTI"
-            | b"CONN"
-            | b"TRAC"
-            | b"PRI "
-            | b"HTTP"
+        b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"PATC" | b"OPTI" | b"CONN" | b"TRAC" | b"PRI "
     )
 }
 

@@ -149,6 +149,23 @@ pub enum Body {
     ContextCurrent {
         context: u64,
     },
+    /// A client's TLS session is about to send its first bytes on a connection.
+    TlsStart {
+        /// Address of OpenSSL's `SSL`, which is used again.
+        session: u64,
+    },
+    /// It is freed.
+    TlsEnd {
+        session: u64,
+    },
+    /// A TLS session of an HTTP client took plaintext to send, or gave some that it received.
+    Plain {
+        session: u64,
+        direction: Direction,
+        enter_ns: u64,
+        bytes: u64,
+        marks: Vec<Mark>,
+    },
 }
 
 /// Why a thread is off CPU, by the kernel's task state.
@@ -272,6 +289,30 @@ pub enum Mark {
     /// The bytes are no protocol we know, or we lost the thread of it: the exchange that is open is incomplete. A
     /// later [`Mark::RequestHead`] starts afresh.
     Unparsed,
+    /// What the open request asks a model for, as far as it is known by now.
+    Asked(Asked),
+    /// What the open answer tells of itself, as far as it is known by now.
+    Told(Told),
+    /// Output of a model: of this transfer, the first.
+    Content,
+}
+
+/// What a request asks a model for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    pub model: Option<String>,
+    /// Whether the answer shall be streamed.
+    pub stream: Option<bool>,
+    /// How many attempts there were before, as the client counts them.
+    pub retries: Option<u32>,
+}
+
+/// What an answer of a model tells of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    pub model: Option<String>,
+    pub input_tokens: Option<u64>,
+    pub output_tokens: Option<u64>,
 }
 
 /// Metadata of an HTTP request head: all that is ever kept of it.

@@ -179,6 +179,17 @@ impl VendorTable {
     }
 }
 
+/// The model that a path names, as those of Gemini, Bedrock and Azure do; an Azure deployment stands for its model.
+pub fn model_of_path(path: &str) -> Option<String> {
+    let (_, rest) =
+        ["/models/", "/model/", "/deployments/"].iter().find_map(|folder| path.split_once(folder))?;
+    let model = rest.split('/').next()?.replace("%3A", ":");
+    // `gemini-2.0-flash:generateContent`, but `anthropic.claude-3-haiku-20240307-v1:0`.
+    let verb = |(_, verb): &(&str, &str)| verb.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let model = model.rsplit_once(':').filter(verb).map_or(model.as_str(), |(model, _)| model).to_owned();
+    (!model.is_empty()).then_some(model)
+}
+
 /// Whether `text` fits the pattern, in which `*` stands for any characters.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');

@@ -12,5 +12,6 @@ mod schedule;
 mod socket;
 mod syscall;
 mod table;
+mod tls;
 
 pub use table::op;

@@ -1,4 +1,4 @@
-//! Points in CPython. What a point means is in its cookie, so one program serves them all.
+//! Points in CPython and in the libraries beside it. What a point means is in its cookie, so one program serves them all.
 
 use aya_ebpf::{
     EbpfContext,
@@ -18,12 +18,14 @@ use crate::{
     emit::{Ids, emit, emit_scratch},
     kernel,
     maps::SCRATCH,
+    probes::tls,
     stack, thread_state,
 };
 
 /// Any point that is an instruction: CONTEXT_ENTER, CONTEXT_EXIT, CONTEXT_READY, GC_START, GC_DONE, IMPORT_START,
 /// IMPORT_DONE, QUEUE_PUT, QUEUE_GET, QUEUE_GOT, and of greenlets CONTEXT_COPY, CONTEXT_END and GREENLET_SWITCH, by
-/// cookie; each behind CONTEXT_CURRENT where that is due. Other processes cost one lookup in TRACED.
+/// cookie; each behind CONTEXT_CURRENT where that is due. TLS_START and TLS_END, which are of no context. Other processes
+/// cost one lookup in TRACED.
 ///
 /// Cost: 318 ns a run.
 #[uprobe]
@@ -44,6 +46,25 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
             emit(kind::CONTEXT_ENTER, now_ns(), ids, Context { address, callable });
         }
         return 0;
+    }
+    match role {
+        role::TLS_READ | role::TLS_WRITE => {
+            tls::called(role, regs, ids);
+            return 0;
+        }
+        role::TLS_CLIENT => {
+            tls::is_client(value(regs, operand), ids);
+            return 0;
+        }
+        role::TLS_HANDSHAKE => {
+            tls::shakes_hands(value(regs, operand), ids);
+            return 0;
+        }
+        role::TLS_FREE => {
+            tls::ends(value(regs, operand), ids);
+            return 0;
+        }
+        _ => {}
     }
     thread_state::tell_context(ids);
     let now_ns = now_ns();
@@ -70,7 +91,7 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
 }
 
 /// Return of a function that gives a new context: CONTEXT_COPY, or CONTEXT_END of what was at the address of an empty
-/// one, by cookie. Other processes cost one lookup in TRACED.
+/// one, by cookie. Return of OpenSSL: PLAIN. Other processes cost one lookup in TRACED.
 ///
 /// Cost: 254 ns a run.
 #[uretprobe]
@@ -79,9 +100,13 @@ pub fn python_return(ctx: RetProbeContext) -> u32 {
     if !kernel::is_traced(ids.tgid) {
         return 0;
     }
+    let (role, _) = cookie::unpack(cookie_of(&ctx));
+    if matches!(role, role::TLS_READ | role::TLS_WRITE) {
+        tls::returned(role, ctx.ret(), ids);
+        return 0;
+    }
     let address: u64 = ctx.ret();
     thread_state::tell_context(ids);
-    let (role, _) = cookie::unpack(cookie_of(&ctx));
     let kind = if role == role::CONTEXT_NEW { kind::CONTEXT_END } else { kind::CONTEXT_COPY };
     context_told(kind, address, now_ns(), ids);
     0

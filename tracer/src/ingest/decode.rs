@@ -45,6 +45,10 @@ pub fn decode(record: &[u8]) -> Result<Raw, DecodeError> {
             let (body, copied) = fields.transfer().ok_or(cut)??;
             Ok(Raw { copied, ..event(body).into() })
         }
+        kind::PLAIN => {
+            let (body, copied) = fields.plain().ok_or(cut)??;
+            Ok(Raw { copied, ..event(body).into() })
+        }
         kind::CONTEXT_ENTER => {
             let (context, callable) = fields.u64().zip(fields.u64()).ok_or(cut)?;
             Ok(Raw { callable, ..event(Body::ContextEnter { context }).into() })
@@ -69,6 +73,9 @@ pub fn kind_name(kind: u32) -> &'static str {
         kind::ARRIVAL => "arrival",
         kind::TRANSFER => "transfer",
         kind::CLOSE => "close",
+        kind::TLS_START => "tls_start",
+        kind::TLS_END => "tls_end",
+        kind::PLAIN => "plain",
         kind::CONTEXT_ENTER => "context_enter",
         kind::CONTEXT_EXIT => "context_exit",
         kind::CONTEXT_COPY => "context_copy",
@@ -111,6 +118,8 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
             rtt_ns: u64::from(fields.u32()?) * 1_000 / 8,
         },
         kind::CLOSE => Body::Close { connection: fields.id()? },
+        kind::TLS_START => Body::TlsStart { session: fields.u64()? },
+        kind::TLS_END => Body::TlsEnd { session: fields.u64()? },
         kind::CONTEXT_EXIT => Body::ContextExit { context: fields.u64()? },
         kind::CONTEXT_COPY => Body::ContextCopy { context: fields.u64()? },
         kind::CONTEXT_END => Body::ContextEnd { context: fields.u64()? },
@@ -223,21 +232,35 @@ impl<'a> Fields<'a> {
 
     fn transfer(&mut self) -> Option<Result<(Body, Bytes), DecodeError>> {
         let (connection, enter_ns, result) = (self.id()?, self.u64()?, self.i64()?);
+        let (direction, copied) = match self.copied(kind::TRANSFER)? {
+            Ok(copied) => copied,
+            Err(error) => return Some(Err(error)),
+        };
+        let marks = Vec::new();
+        Some(Ok((Body::Transfer { connection, direction, enter_ns, result, marks }, copied)))
+    }
+
+    fn plain(&mut self) -> Option<Result<(Body, Bytes), DecodeError>> {
+        let (session, enter_ns, bytes) = (self.u64()?, self.u64()?, self.u64()?);
+        let (direction, copied) = match self.copied(kind::PLAIN)? {
+            Ok(copied) => copied,
+            Err(error) => return Some(Err(error)),
+        };
+        let marks = Vec::new();
+        Some(Ok((Body::Plain { session, direction, enter_ns, bytes, marks }, copied)))
+    }
+
+    /// Which way bytes went, and those of them that were copied.
+    fn copied(&mut self, kind: u32) -> Option<Result<(Direction, Bytes), DecodeError>> {
         let (copied, sent) = (self.u32()?, self.u32()?);
         let direction = match sent {
             0 => Direction::Received,
             1 => Direction::Sent,
             value => {
-                return Some(Err(DecodeError::Value {
-                    kind: kind::TRANSFER,
-                    field: "sent",
-                    value: u64::from(value),
-                }));
+                return Some(Err(DecodeError::Value { kind, field: "sent", value: u64::from(value) }));
             }
         };
-        let copied = Bytes::copy_from_slice(self.bytes(copied as usize)?);
-        let marks = Vec::new();
-        Some(Ok((Body::Transfer { connection, direction, enter_ns, result, marks }, copied)))
+        Some(Ok((direction, Bytes::copy_from_slice(self.bytes(copied as usize)?))))
     }
 
     fn frames(&mut self) -> Option<Vec<u64>> {

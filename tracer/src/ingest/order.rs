@@ -62,11 +62,12 @@ impl Order {
 }
 
 /// When an event counts. A send counts from its start where that is within the slack: on the same machine the
-/// peer can answer before the send returns.
+/// peer can answer before the send returns, and plaintext comes before what it is sent as.
 fn key_ns(raw: &Raw) -> u64 {
     let ts_ns = raw.event.ts_ns;
     match raw.event.body {
         Body::Transfer { direction: Direction::Sent, enter_ns, .. }
+        | Body::Plain { direction: Direction::Sent, enter_ns, .. }
             if ts_ns.checked_sub(enter_ns).is_some_and(|duration_ns| duration_ns < SLACK_NS) =>
         {
             enter_ns

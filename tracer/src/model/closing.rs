@@ -99,8 +99,9 @@ fn mark_attempts(request: &mut Request) {
         let (earlier, later) = request.calls.split_at(index);
         let next = &later[0];
         let Some(last) = earlier.iter().rev().find(|call| call.host == next.host) else { continue };
-        let may_retry =
-            last.response.as_ref().is_some_and(|head| matches!(head.status, 408 | 409 | 429 | 500..=599));
+        let is_retry = next.asked.retries.is_some_and(|retries| retries > 0);
+        let may_retry = is_retry
+            || last.response.as_ref().is_some_and(|head| matches!(head.status, 408 | 409 | 429 | 500..=599));
         let (from_ns, to_ns) = (last.end_ns(), next.start_ns());
         if !may_retry || !last.to_llm {
             continue;

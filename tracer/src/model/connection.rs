@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     event::{self, ConnectionId, Role, Transport},
+    model::tls::{Announced, Arrived},
     request::{RequestId, call::Span},
 };
 
@@ -60,6 +61,10 @@ pub struct Outbound {
     /// The protocol is none we know: sending after receiving is a new exchange.
     pub is_unparsed: bool,
     pub sni: Option<String>,
+    /// Its TLS session, where the plaintext of that is seen.
+    pub session: Option<u64>,
+    pub announced: Option<Announced>,
+    pub arrived: Option<Arrived>,
     pub tunnel: Option<(String, u16)>,
     /// Request and index of the call that is under way, or was last.
     pub call: Option<(RequestId, usize)>,

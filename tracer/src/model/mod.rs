@@ -19,6 +19,7 @@ mod schedule;
 mod shared;
 mod steps;
 mod thread;
+mod tls;
 mod traffic;
 #[cfg(test)]
 mod property_tests;
@@ -134,6 +135,11 @@ impl Model {
             Body::ImportDone => self.importing(ts_ns, tgid, tid, -1),
             Body::Code { address, function } => self.code_found(tgid, *address, function),
             Body::Unfollowed => self.unfollowed(ts_ns, tgid),
+            Body::TlsStart { session } => self.session_started(tgid, tid, *session),
+            Body::TlsEnd { session } => self.session_ended(tgid, *session),
+            Body::Plain { session, direction, bytes, marks, .. } => {
+                self.plain(tgid, tid, *session, *direction, *bytes, marks)
+            }
             Body::Mapped => {}
             Body::Creating { frames } => self.creating(tgid, tid, frames),
             Body::Waiting { frames } => self.waiting(tgid, tid, frames),

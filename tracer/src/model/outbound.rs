@@ -5,6 +5,7 @@ use crate::{
     model::{
         Model,
         connection::{Connection, Outbound},
+        tls::{Arrived, answer_told},
         traffic::Transfer,
     },
     request::{Call, Rank, RequestId, call::Span},
@@ -15,6 +16,7 @@ const SENDING_NS: u64 = 20_000_000;
 
 impl Model {
     pub(super) fn outbound_sent(&mut self, id: ConnectionId, transfer: &Transfer) {
+        self.joins_session(id, transfer);
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let Some(outbound) = connection.outbound() else { return };
         let unused_since_ns = outbound.unused_since_ns.take();
@@ -67,19 +69,15 @@ impl Model {
         let mut answer_at = is_unparsed.then_some(0);
         for mark in transfer.marks {
             match mark {
-                Mark::ResponseHead { at, head } => {
-                    call.response = Some(head.clone());
-                    answer_at.get_or_insert(*at);
-                }
-                Mark::Body { at } | Mark::Ciphertext { at } => {
+                Mark::ResponseHead { at, .. } | Mark::Body { at } | Mark::Ciphertext { at } => {
                     answer_at.get_or_insert(*at);
                 }
                 Mark::Ticket { at } => call.ticket_ns = taken.arrival_ns(*at).or(call.ticket_ns),
-                Mark::ResponseEnd => call.answered = true,
                 _ => {}
             }
         }
         let Some(at) = answer_at.filter(|_| transfer.bytes > 0) else {
+            answer_told(call, transfer.marks, first_arrival_ns);
             if transfer.marks.iter().any(|mark| matches!(mark, Mark::Ticket { .. })) {
                 return;
             }
@@ -93,6 +91,10 @@ impl Model {
         let last_arrival_ns = taken.last_arrival_ns().unwrap_or(arrival_ns);
         let bytes = transfer.bytes.saturating_sub(at).saturating_add(std::mem::take(&mut call.pending_in));
         call.received(arrival_ns, last_arrival_ns, transfer.exit_ns, taken.n_new(at), bytes);
+        answer_told(call, transfer.marks, arrival_ns);
+        if let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) {
+            outbound.arrived = Some(Arrived { first_ns: arrival_ns, last_ns: last_arrival_ns });
+        }
     }
 
     /// Whether a read is for the request that the connection carried last. Once that was answered, it is so in a
@@ -131,10 +133,18 @@ impl Model {
     /// Request bytes went out: the call that is under way goes on, or a new one begins.
     fn request_sent(&mut self, id: ConnectionId, transfer: &Transfer) {
         let sent = Span { start_ns: transfer.enter_ns, end_ns: transfer.exit_ns };
+        let outbound = self.connections.get_mut(&id).and_then(Connection::outbound);
+        let announced = outbound.and_then(|outbound| outbound.announced.take());
         let head = transfer.marks.iter().find_map(|mark| match mark {
             Mark::RequestHead { head, .. } => Some(head),
             _ => None,
         });
+        let asked = transfer.marks.iter().rev().find_map(|mark| match mark {
+            Mark::Asked(asked) => Some(asked),
+            _ => None,
+        });
+        let asked = asked.or(announced.as_ref().map(|announced| &announced.asked));
+        let head = head.or(announced.as_ref().map(|announced| &announced.head));
         let sender = self.acts_for(transfer.tgid, transfer.tid);
         let of =
             self.connections.get_mut(&id).and_then(Connection::outbound).and_then(|outbound| outbound.call);
@@ -143,6 +153,7 @@ impl Model {
             self.call_of(id).filter(|call| is_same && call.first_byte_ns.is_none() && head.is_none());
         if let Some(call) = under_way {
             call.sent(sent, transfer.bytes);
+            call.asked = asked.cloned().unwrap_or(std::mem::take(&mut call.asked));
             return;
         }
         let last_end_ns = self.call_of(id).map(|call| {
@@ -160,6 +171,7 @@ impl Model {
         }
         let mut call = Call::new(id, 0, sent);
         call.request = head.cloned();
+        call.asked = asked.cloned().unwrap_or_default();
         call.bytes_out = transfer.bytes;
         self.describe(id, transfer.tgid, request, &mut call);
         self.begin(id, request, transfer.tid, call);
@@ -220,7 +232,7 @@ impl Model {
         }
     }
 
-    fn call_of(&mut self, id: ConnectionId) -> Option<&mut Call> {
+    pub(super) fn call_of(&mut self, id: ConnectionId) -> Option<&mut Call> {
         let (request, index) = self.connections.get_mut(&id).and_then(Connection::outbound)?.call?;
         self.requests.get_mut(request)?.calls.get_mut(index)
     }

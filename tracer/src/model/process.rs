@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{
     event::ProcessFacts,
-    model::{context::Contexts, lookup::Lookups, queue::Queues, samples::Samples},
+    model::{context::Contexts, lookup::Lookups, queue::Queues, samples::Samples, tls::Sessions},
     request::{FunctionId, RequestId},
 };
 
@@ -18,6 +18,7 @@ pub struct Process {
     /// Code objects by address.
     pub codes: HashMap<u64, FunctionId>,
     pub samples: Samples,
+    pub sessions: Sessions,
     /// The request that is the run of this process; `None` once it, or a child of it, accepts.
     pub run: Option<RequestId>,
     /// The request that a parent process worked for when it started this one, and when that was.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{
     event::{ConnectionId, OffState, Wait},
+    model::tls::Unsent,
     request::RequestId,
 };
 
@@ -62,6 +63,10 @@ pub struct Thread {
     /// When it was started, or last woke from a futex that is not the GIL: a pool thread then has something to
     /// do.
     pub work_since_ns: Option<u64>,
+    /// TLS sessions that it has begun and whose first bytes it has not sent, the oldest first.
+    pub begun_sessions: VecDeque<u64>,
+    /// Plaintext that a session took whose connection is not known.
+    pub unsent: Option<Unsent>,
     pub history: VecDeque<Off>,
     /// What its steps worked for, and since when: who woke another thread shows only when that one runs.
     owners: VecDeque<(u64, Option<RequestId>)>,

@@ -60,6 +60,20 @@ pub enum Role {
     /// A thread turns to the greenlet in the operand's register; the displacement leads from the point to the virtual
     /// table of main greenlets.
     GreenletSwitched,
+    /// OpenSSL is called to give plaintext that it received.
+    TlsRead,
+    /// It has.
+    TlsReadDone,
+    /// OpenSSL is called to take plaintext to send.
+    TlsWrite,
+    /// It has.
+    TlsWriteDone,
+    /// The TLS session of the operand becomes a client's.
+    TlsClient,
+    /// The TLS session of the operand goes on with its handshake.
+    TlsHandshake,
+    /// The TLS session of the operand is about to be freed.
+    TlsFreed,
 }
 
 impl Role {
@@ -95,7 +109,11 @@ impl PythonPoint {
 
     /// Whether the point wants a return probe. None of these functions runs Python code by itself.
     pub fn returns(&self) -> bool {
-        matches!(self.role, Role::ContextCopied | Role::ContextMade) && self.operand.is_none()
+        match self.role {
+            Role::ContextCopied | Role::ContextMade => self.operand.is_none(),
+            Role::TlsReadDone | Role::TlsWriteDone => true,
+            _ => false,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use super::binary::PythonPoint;
-use super::{future, greenlet, queue};
+use super::{future, greenlet, openssl, queue};
 
 /// A library that is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,16 +17,23 @@ pub enum Library {
     GreenletQueue,
     /// greenlet, which switches stacks.
     Greenlet,
+    /// OpenSSL, which takes and gives the plaintext of TLS.
+    Openssl,
 }
 
 impl Library {
-    const ALL: [Library; 4] = [Library::Queue, Library::Asyncio, Library::GreenletQueue, Library::Greenlet];
+    const MODULES: [Library; 4] =
+        [Library::Queue, Library::Asyncio, Library::GreenletQueue, Library::Greenlet];
 
     /// What is at a path; `None` where it is none of these.
     pub fn of(path: &str) -> Option<Library> {
         let name = Path::new(path).file_name()?.to_string_lossy();
-        let (module, _) = name.split_once('.').filter(|(_, rest)| rest.ends_with("so"))?;
-        Library::ALL.into_iter().find(|library| library.module() == module)
+        let (module, rest) = name.split_once('.')?;
+        // `libssl.so.3`; a wheel that brings its own calls it `libssl-5c7ca1e9.so.3`.
+        if module == "libssl" || module.starts_with("libssl-") {
+            return Some(Library::Openssl);
+        }
+        Library::MODULES.into_iter().find(|library| rest.ends_with("so") && library.module() == module)
     }
 
     /// The module's name, with which those of its files begin.
@@ -36,6 +43,7 @@ impl Library {
             Library::Asyncio => "_asyncio",
             Library::GreenletQueue => "_gevent_cqueue",
             Library::Greenlet => "_greenlet",
+            Library::Openssl => "libssl",
         }
     }
 
@@ -69,6 +77,7 @@ impl Library {
             Library::Queue => queue::points(file).map_err(|error| error.to_string()),
             Library::GreenletQueue => queue::greenlet_points(file).map_err(|error| error.to_string()),
             Library::Greenlet => greenlet::points(file).map_err(|error| error.to_string()),
+            Library::Openssl => openssl::points(file).map_err(|error| error.to_string()),
         }
     }
 }
@@ -91,6 +100,10 @@ mod tests {
                 "/opt/lib/python3.9/lib-dynload/_asyncio.cpython-39-x86_64-linux-gnu.so",
                 Some(Library::Asyncio),
             ),
+            ("/usr/lib/x86_64-linux-gnu/libssl.so.3", Some(Library::Openssl)),
+            ("/usr/lib/libssl.so.1.1", Some(Library::Openssl)),
+            ("/srv/site-packages/psycopg_binary.libs/libssl-81ffa89e.so.3", Some(Library::Openssl)),
+            ("/usr/lib/x86_64-linux-gnu/libssl3.so", None),
             ("/srv/_queue.so", Some(Library::Queue)),
             ("/srv/my_queue.so", None),
             ("/srv/_queue.py", None),

@@ -14,6 +14,7 @@ pub mod greenlet;
 pub mod layout;
 pub mod library;
 mod methods;
+mod openssl;
 pub mod operand;
 mod points;
 pub mod process;

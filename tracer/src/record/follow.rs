@@ -200,7 +200,9 @@ impl Follower {
             }
         }
         self.tell(tgid, monotonic_ns(), Body::Process(facts));
-        self.attach_libraries(tgid, process.libraries);
+        // OpenSSL may be inside of the interpreter. A file that has none is looked at once.
+        let interpreters = process.binaries.into_iter().map(|binary| (Library::Openssl, Ok(binary.file)));
+        self.attach_libraries(tgid, interpreters.chain(process.libraries));
     }
 
     /// Tells where a process keeps its threads and code. Whether the probes can read there which context a thread is in.
@@ -226,9 +228,9 @@ impl Follower {
         self.attachments.add_library(&self.probes, process.tgid, library, &file)
     }
 
-    /// Attaches what switches greenlets and hands them work, where a process has it loaded. What can't be attached shows
-    /// by what the process does.
-    fn attach_libraries(&mut self, tgid: u32, loaded: Vec<LoadedLibrary>) {
+    /// Attaches what switches greenlets and hands them work, and OpenSSL, where a process has it loaded. What can't be
+    /// attached shows by what the process does.
+    fn attach_libraries(&mut self, tgid: u32, loaded: impl IntoIterator<Item = LoadedLibrary>) {
         for (library, file) in loaded {
             if let Ok(file) = file {
                 let _ = self.attachments.add_library(&self.probes, tgid, library, &file);

@@ -271,6 +271,12 @@ impl Stage {
                     *marks = self.wire.reduce(*connection, *direction, length, &copied);
                 }
             }
+            Body::TlsStart { session } | Body::TlsEnd { session } => {
+                self.wire.session_ended(event.tgid, *session);
+            }
+            Body::Plain { session, direction, bytes, marks, .. } => {
+                *marks = self.wire.reduce_plain((event.tgid, *session), *direction, *bytes, &copied);
+            }
             _ => {}
         }
         event

@@ -41,6 +41,11 @@ pub fn uprobe_point(point: &PythonPoint) -> UprobePoint {
         Role::FutureSet => role::FUTURE_SET,
         Role::GreenletCreated => role::GREENLET_NEW,
         Role::GreenletSwitched => role::GREENLET_SWITCH,
+        Role::TlsRead | Role::TlsReadDone => role::TLS_READ,
+        Role::TlsWrite | Role::TlsWriteDone => role::TLS_WRITE,
+        Role::TlsClient => role::TLS_CLIENT,
+        Role::TlsHandshake => role::TLS_HANDSHAKE,
+        Role::TlsFreed => role::TLS_FREE,
     };
     UprobePoint {
         offset: point.point.offset,

@@ -9,7 +9,7 @@ use crate::{
         types::{self, Background, Buckets, Kind, Report, Segment, Step, UnknownBucket},
     },
     request::{self, call::Span},
-    vendor::VendorTable,
+    vendor::{VendorTable, model_of_path},
 };
 
 /// The clocks and the machine of a capture.
@@ -204,7 +204,7 @@ fn hidden_backoff(report: &Report) -> Vec<UnknownBucket> {
         pid,
         bucket: Bucket::LlmBackoff.name().to_owned(),
         reason:
-            "the status of an answer over TLS is not read, so a sleep before another attempt is wait.sleep"
+            "the plaintext of a call over TLS was not seen, so a sleep before another attempt is wait.sleep"
                 .to_owned(),
     };
     pids.into_iter().map(unknown).collect()
@@ -216,7 +216,7 @@ fn unseen_buckets(report: &Report, request: &request::Request) -> Vec<Bucket> {
     let of_process = report.capture.unknown.iter().filter(|unknown| unknown.pid == request.tgid);
     let mut buckets: Vec<Bucket> =
         of_process.filter_map(|unknown| Bucket::from_name(&unknown.bucket)).collect();
-    if request.calls.iter().any(|call| call.to_llm && call.response.is_none()) {
+    if request.calls.iter().any(|call| call.to_llm && call.request.is_none() && call.response.is_none()) {
         buckets.push(Bucket::LlmBackoff);
     }
     buckets
@@ -232,14 +232,17 @@ fn build_call(
     let vendor = vendors.of_call(call.host.as_deref(), call.port, path);
     let start_ns = call.start_ns();
     let response = call.response.as_ref();
+    let stream = response.map(|head| head.stream).or(call.asked.stream);
+    let asked = call.asked.model.clone().or_else(|| path.and_then(model_of_path));
+    let model = asked.or_else(|| call.told.model.clone()).filter(|_| call.to_llm);
     types::Call {
         id: String::new(),
         vendor: vendor.map(|vendor| vendor.provider.clone()),
         host: call.host.clone(),
         port: call.port,
         operation: path.and_then(|path| vendors.operation(vendor, path)).map(str::to_owned),
-        model: None,
-        stream: response.map(|head| head.stream),
+        model,
+        stream,
         status: response.map(|head| head.status),
         attempt: call.attempt,
         start_unix_ns: origin.unix_ns(start_ns),
@@ -249,15 +252,18 @@ fn build_call(
         tls_ns: call.tls.map(Span::length_ns),
         send_ns: Some(call.send.length_ns()),
         first_byte_ns: call.first_byte_ns.map(|at_ns| at_ns.saturating_sub(call.send.end_ns)),
-        first_content_ns: None,
+        first_content_ns: call
+            .first_content_ns
+            .filter(|_| stream == Some(true))
+            .map(|at_ns| at_ns.saturating_sub(call.send.end_ns)),
         stream_ns: call.first_byte_ns.zip(call.last_byte_ns).map(|(first, last)| last.saturating_sub(first)),
         read_delay_ns: call.first_byte_ns.map(|_| call.read_delay_ns),
         rtt_ns: call.rtt_ns,
         chunks: call.chunks,
         bytes_in: call.bytes_in,
         bytes_out: call.bytes_out,
-        input_tokens: None,
-        output_tokens: None,
+        input_tokens: call.told.input_tokens,
+        output_tokens: call.told.output_tokens,
         connection_reused: call.connection_reused,
         vendor_request_id: response.and_then(|head| head.vendor_request_id.clone()),
         vendor_reported_ns: response.and_then(|head| head.vendor_reported_ns),

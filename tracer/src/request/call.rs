@@ -1,7 +1,7 @@
 //! One outbound exchange while it is being followed.
 
 use crate::{
-    event::{ConnectionId, RequestHead, ResponseHead},
+    event::{Asked, ConnectionId, RequestHead, ResponseHead, Told},
     request::claim::{Claim, Rank},
 };
 
@@ -35,6 +35,11 @@ pub struct Call {
     pub is_disowned: bool,
     pub request: Option<RequestHead>,
     pub response: Option<ResponseHead>,
+    /// What bodies tell, of a call to a model.
+    pub asked: Asked,
+    pub told: Told,
+    /// Arrival of the first output of a model.
+    pub first_content_ns: Option<u64>,
     pub connection_reused: bool,
     /// 1 for the first.
     pub attempt: u32,
@@ -79,6 +84,9 @@ impl Call {
             is_disowned: false,
             request: None,
             response: None,
+            asked: Asked::default(),
+            told: Told::default(),
+            first_content_ns: None,
             connection_reused: true,
             attempt: 1,
             dns: None,

@@ -4,6 +4,7 @@
 //! they need not read, and say [`Mark::Unparsed`] rather than guess where a message ends.
 
 mod connection;
+mod content;
 mod cursor;
 mod dns;
 mod http1;
@@ -23,22 +24,22 @@ use tracer_ebpf::limits;
 
 use crate::event::{Connection, ConnectionId, Direction, Mark, Role, Transport};
 use crate::vendor::VendorTable;
+use crate::wire::http1::Http1;
+use crate::wire::sniff::{Sniffed, sniff};
 
 /// The protocol state of all connections. At [`limits::SOCKETS`] of them the least recently used is dropped; if
 /// it is seen again, it is one that was first seen in the middle.
 pub struct Wire {
     vendors: Arc<VendorTable>,
     connections: LruCache<ConnectionId, connection::State>,
+    /// What TLS sessions carry, by process and address.
+    sessions: LruCache<(u32, u64), Http1>,
 }
 
 impl Wire {
     /// `vendors` names the few response headers that are kept.
     pub fn new(vendors: Arc<VendorTable>) -> Self {
-        let limit = NonZeroUsize::new(limits::SOCKETS as usize).unwrap_or(NonZeroUsize::MIN);
-        // Not `LruCache::new`, which allocates the whole limit at once.
-        let mut connections = LruCache::unbounded();
-        connections.resize(limit);
-        Self { vendors, connections }
+        Self { vendors, connections: limited(limits::SOCKETS), sessions: limited(limits::TLS_SESSIONS) }
     }
 
     /// A socket was seen first: what it is decides which protocols to expect.
@@ -72,6 +73,34 @@ impl Wire {
         marks
     }
 
+    /// Reduces what a TLS session took or gave to marks, as [`Wire::reduce`] does. Only sessions of HTTP clients are read.
+    pub fn reduce_plain(
+        &mut self,
+        (tgid, session): (u32, u64),
+        direction: Direction,
+        length: u64,
+        copied: &[u8],
+    ) -> Vec<Mark> {
+        let mut marks = Vec::new();
+        let mut cursor = cursor::Cursor::new(length, copied);
+        let begins = direction == Direction::Sent && sniff(cursor.visible()) == Sniffed::Request;
+        if begins && !self.sessions.contains(&(tgid, session)) {
+            self.sessions.put((tgid, session), Http1::new(Direction::Sent));
+        }
+        if let Some(http1) = self.sessions.get_mut(&(tgid, session))
+            && http1.reduce(direction, &mut cursor, &self.vendors, &mut marks) != http1::Outcome::More
+        {
+            self.sessions.pop(&(tgid, session));
+            marks.push(Mark::Unparsed);
+        }
+        marks
+    }
+
+    /// Forgets a TLS session: its address is used again.
+    pub fn session_ended(&mut self, tgid: u32, session: u64) {
+        self.sessions.pop(&(tgid, session));
+    }
+
     /// Forgets a connection. A body that lasts until the close ends here, without a mark.
     pub fn closed(&mut self, id: ConnectionId) {
         self.connections.pop(&id);
@@ -81,4 +110,11 @@ impl Wire {
     pub fn connections(&self) -> usize {
         self.connections.len()
     }
+}
+
+/// Not `LruCache::new`, which allocates the whole limit at once.
+fn limited<K: std::hash::Hash + Eq, V>(limit: u32) -> LruCache<K, V> {
+    let mut cache = LruCache::unbounded();
+    cache.resize(NonZeroUsize::new(limit as usize).unwrap_or(NonZeroUsize::MIN));
+    cache
 }

@@ -1,7 +1,7 @@
 //! Where a message body ends (RFC 9112, sections 6 and 7).
 
 use super::chunked::Chunked;
-use crate::wire::cursor::Cursor;
+use crate::wire::cursor::{Cursor, Piece};
 
 /// How the end of a body is known.
 #[derive(Debug)]
@@ -29,20 +29,20 @@ pub enum Status {
 }
 
 impl Body {
-    /// Takes the bytes of the body, which the cursor stands in, up to its end.
-    pub fn read(&mut self, cursor: &mut Cursor<'_>) -> Progress {
+    /// Takes the bytes of the body, which the cursor stands in, up to its end, and hands on its content.
+    pub fn read(&mut self, cursor: &mut Cursor<'_>, content: &mut impl FnMut(Piece<'_>)) -> Progress {
         match self {
             Self::Length(left) => {
                 let content_at = Some(cursor.at());
                 let before = cursor.left();
-                cursor.take(*left);
+                cursor.take_pieces(*left, content);
                 *left -= before - cursor.left();
                 Progress { content_at, status: if *left == 0 { Status::End } else { Status::More } }
             }
-            Self::Chunked(chunked) => chunked.read(cursor),
+            Self::Chunked(chunked) => chunked.read(cursor, content),
             Self::UntilClose => {
                 let content_at = Some(cursor.at());
-                cursor.finish();
+                cursor.take_pieces(u64::MAX, content);
                 Progress { content_at, status: Status::More }
             }
         }

@@ -1,7 +1,7 @@
 //! Chunked transfer coding (RFC 9112, section 7.1), decoded by skipping: chunk data are passed over by length.
 
 use super::body::{Progress, Status};
-use crate::wire::cursor::Cursor;
+use crate::wire::cursor::{Cursor, Piece};
 
 /// Bytes of a chunk header or of a trailer section at which it is taken for malformed.
 const LINE_BYTES: u32 = 16 << 10;
@@ -63,7 +63,7 @@ impl Chunked {
         matches!(self, Self::Lost)
     }
 
-    pub fn read(&mut self, cursor: &mut Cursor<'_>) -> Progress {
+    pub fn read(&mut self, cursor: &mut Cursor<'_>, content: &mut impl FnMut(Piece<'_>)) -> Progress {
         let mut content_at = None;
         if self.is_lost() {
             content_at = Some(cursor.at());
@@ -80,7 +80,7 @@ impl Chunked {
             if cursor.is_done() {
                 return Progress { content_at, status: Status::More };
             }
-            match self.step(cursor, &mut content_at) {
+            match self.step(cursor, &mut content_at, content) {
                 Step::More => {}
                 Step::Done(()) => return Progress { content_at, status: Status::End },
                 Step::Malformed => return Progress { content_at, status: Status::Malformed },
@@ -89,12 +89,17 @@ impl Chunked {
     }
 
     /// Takes at least one byte; done at the end of the body.
-    fn step(&mut self, cursor: &mut Cursor<'_>, content_at: &mut Option<u64>) -> Step<()> {
+    fn step(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        content_at: &mut Option<u64>,
+        content: &mut impl FnMut(Piece<'_>),
+    ) -> Step<()> {
         match self {
             Self::Data { left } => {
                 content_at.get_or_insert(cursor.at());
                 let before = cursor.left();
-                cursor.take(*left);
+                cursor.take_pieces(*left, content);
                 *left -= before - cursor.left();
                 if *left == 0 {
                     *self = Self::DataEnd { left: 2 };
@@ -123,19 +128,21 @@ impl Chunked {
                 }
                 Some(Step::More) => Step::More,
                 Some(Step::Malformed) => Step::Malformed,
-                None => self.lose(cursor),
+                None => self.lose(cursor, content),
             },
             Self::Trailer(trailer) => match cursor.next().map(|byte| trailer.push(byte)) {
                 Some(step) => step,
-                None => self.lose(cursor),
+                None => self.lose(cursor, content),
             },
-            Self::Lost => self.lose(cursor),
+            Self::Lost => self.lose(cursor, content),
         }
     }
 
-    fn lose(&mut self, cursor: &mut Cursor<'_>) -> Step<()> {
+    /// What is left is content for the most part, with framing in it.
+    fn lose(&mut self, cursor: &mut Cursor<'_>, content: &mut impl FnMut(Piece<'_>)) -> Step<()> {
         *self = Self::Lost;
-        cursor.finish();
+        content(Piece::Hidden(0));
+        cursor.take_pieces(u64::MAX, content);
         Step::More
     }
 }

@@ -5,8 +5,9 @@ use httparse::{EMPTY_HEADER, Error, Header, Request, Response, Status};
 use super::body::Body;
 use super::chunked::Chunked;
 use super::text::{bounded, host_and_port, target_path, traceparent};
-use crate::event::{RequestHead, ResponseHead};
+use crate::event::{Asked, RequestHead, ResponseHead};
 use crate::vendor::Vendor;
+use crate::wire::content::{Answer, Format, Question};
 
 /// Header lines of one head; a head with more is not parsed.
 const HEADERS: usize = 256;
@@ -14,6 +15,9 @@ const HEADERS: usize = 256;
 /// Content types of streamed answers: server-sent events, JSON lines, and the framing of AWS Bedrock.
 const STREAM_TYPES: [&str; 3] =
     ["text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream"];
+
+/// Headers in which SDKs count the attempts of a call: OpenAI's, Anthropic's and those generated like them.
+const RETRY_COUNTS: [&str; 1] = ["x-stainless-retry-count"];
 
 /// A parsed request head.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub struct ParsedRequest {
     pub tunnel: Option<(String, u16)>,
     /// `None` for no body.
     pub body: Option<Body>,
+    /// Reads the body, where that can be a question to a model.
+    pub question: Option<Question>,
 }
 
 /// A parsed response head.
@@ -30,6 +36,8 @@ pub struct ParsedRequest {
 pub struct ParsedResponse {
     pub head: ResponseHead,
     framing: Framing,
+    /// Of the body, where it is read and not compressed.
+    format: Option<Format>,
 }
 
 /// What the header fields say of the body.
@@ -82,7 +90,11 @@ pub fn request(bytes: &[u8]) -> Result<Option<(usize, ParsedRequest)>, Malformed
         Some((None, _)) => return Err(Malformed),
         None => None,
     };
-    Ok(Some((taken, ParsedRequest { head, tunnel, body })))
+    let headers = &*request.headers;
+    let retries = RETRY_COUNTS.iter().find_map(|name| value(headers, name)?.parse().ok());
+    let is_question = body.is_some() && method == "POST" && format(headers) == Some(Format::Json);
+    let question = is_question.then(|| Question::new(Asked { retries, ..Asked::default() }));
+    Ok(Some((taken, ParsedRequest { head, tunnel, body, question })))
 }
 
 /// Parses a response head; `None` while it is not complete. Gives the bytes it takes, too. `vendor` names the
@@ -94,18 +106,18 @@ pub fn response(bytes: &[u8], vendor: &Vendor) -> Result<Option<(usize, ParsedRe
     let framing = framing(response.headers, response.version)?;
     let status = response.code.filter(|code| (100..1000).contains(code)).ok_or(Malformed)?;
     let headers = &*response.headers;
-    let content_type = value(headers, "content-type").unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let media_type = media_type(headers);
     let head = ResponseHead {
         status,
-        stream: STREAM_TYPES.iter().any(|stream| media_type.eq_ignore_ascii_case(stream)),
+        stream: STREAM_TYPES.contains(&media_type.as_str()),
         vendor_request_id: vendor
             .request_id_headers()
             .find_map(|name| value(headers, name))
             .map(|id| bounded(id, 128)),
         vendor_reported_ns: vendor.time_headers().find_map(|time| time.read_ns(value(headers, time.name())?)),
     };
-    Ok(Some((taken, ParsedResponse { head, framing })))
+    let format = format(headers);
+    Ok(Some((taken, ParsedResponse { head, framing, format })))
 }
 
 /// Of a head that runs on past the copied bytes: the lines that are whole, as a head of their own. `None` when
@@ -136,6 +148,11 @@ impl ParsedResponse {
             Framing::Chunked => Some(Body::Chunked(Chunked::new())),
             Framing::OtherCoding | Framing::Absent => Some(Body::UntilClose),
         }
+    }
+
+    /// Reads the body, where that can be an answer of a model.
+    pub fn answer(&self) -> Option<Answer> {
+        self.format.map(Answer::new)
     }
 
     /// Whether the chunked coding was among the lines seen.
@@ -180,6 +197,18 @@ fn framing(headers: &[Header<'_>], version: Option<u8>) -> Result<Framing, Malfo
         (None, Some(_)) if chunked_codings > 0 => Err(Malformed),
         (None, Some(_)) => Ok(Framing::OtherCoding),
     }
+}
+
+/// How the body is framed; `None` where it is nothing that is read.
+fn format(headers: &[Header<'_>]) -> Option<Format> {
+    let coding = value(headers, "content-encoding").unwrap_or("identity");
+    Format::of(&media_type(headers)).filter(|_| coding.eq_ignore_ascii_case("identity"))
+}
+
+/// In lower case, without parameters.
+fn media_type(headers: &[Header<'_>]) -> String {
+    let content_type = value(headers, "content-type").unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 fn value<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a str> {

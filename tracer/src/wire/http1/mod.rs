@@ -14,7 +14,8 @@ use std::collections::VecDeque;
 use self::body::{Body, Status};
 use self::chunked::Chunked;
 use self::head_reader::{HeadRead, head_at, read_head};
-use super::cursor::Cursor;
+use super::content::{Answer, Question};
+use super::cursor::{Cursor, Piece};
 use super::sniff::{Sniffed, sniff};
 use crate::event::{Direction, Mark, Role};
 use crate::vendor::VendorTable;
@@ -26,8 +27,8 @@ const PIPELINED: usize = 256;
 #[derive(Debug)]
 pub struct Http1 {
     request_direction: Direction,
-    request: Reading,
-    response: Reading,
+    request: Reading<Question>,
+    response: Reading<Answer>,
     /// Requests without a whole answer, oldest first.
     awaited: VecDeque<Awaited>,
     /// A request was parsed since the last synchronisation.
@@ -53,10 +54,11 @@ pub enum Outcome {
 
 /// What a direction is in the middle of.
 #[derive(Debug)]
-enum Reading {
+enum Reading<Content> {
     /// The copied bytes of a head.
     Head(Vec<u8>),
-    Body(Body),
+    /// A body, and what reads its content, if anything does.
+    Body(Body, Option<Content>),
     /// A request whose end lies beyond the copied bytes; it ends with its answer.
     Blind,
 }
@@ -140,7 +142,7 @@ impl Http1 {
     }
 
     fn is_response_lost(&self) -> bool {
-        matches!(&self.response, Reading::Body(body) if body.is_lost())
+        matches!(&self.response, Reading::Body(body, _) if body.is_lost())
     }
 
     fn lose(&mut self, marks: &mut Vec<Mark>) {
@@ -183,9 +185,11 @@ impl Http1 {
                 if parsed.tunnel.is_none() {
                     marks.push(Mark::RequestHead { at, head: parsed.head });
                 }
+                // What callers ask is nobody's business.
+                let question = parsed.question.filter(|_| self.request_direction == Direction::Sent);
                 self.request = match parsed.body {
                     _ if !whole => Reading::Blind,
-                    Some(body) => Reading::Body(body),
+                    Some(body) => Reading::Body(body, question),
                     None => {
                         if parsed.tunnel.is_none() {
                             marks.push(Mark::RequestEnd);
@@ -194,9 +198,12 @@ impl Http1 {
                     }
                 };
             }
-            Reading::Body(body) => {
-                let progress = body.read(cursor);
+            Reading::Body(body, question) => {
+                let mut read =
+                    |piece: Piece<'_>| question.iter_mut().for_each(|question| question.read(piece));
+                let progress = body.read(cursor, &mut read);
                 marks.extend(progress.content_at.map(|at| Mark::Body { at }));
+                question.iter_mut().for_each(|question| question.tell(marks));
                 match progress.status {
                     Status::Malformed => return Err(head::Malformed),
                     Status::End => {
@@ -247,23 +254,26 @@ impl Http1 {
                 let is_head = awaited.is_head;
                 let body = parsed.body(is_head);
                 let chunked = parsed.is_chunked();
+                let answer = parsed.answer().filter(|_| self.request_direction == Direction::Sent);
                 marks.push(Mark::ResponseHead { at, head: parsed.head });
                 if !whole && chunked && body.is_some() {
-                    self.response = Reading::Body(Body::Chunked(Chunked::Lost));
+                    self.response = Reading::Body(Body::Chunked(Chunked::Lost), answer);
                 } else if !whole {
                     self.lose(marks);
                 } else if status == 101 {
                     marks.push(Mark::Upgraded);
                     self.upgraded = true;
                 } else if let Some(body) = body {
-                    self.response = Reading::Body(body);
+                    self.response = Reading::Body(body, answer);
                 } else {
                     self.end_response(marks);
                 }
             }
-            Reading::Body(body) => {
-                let progress = body.read(cursor);
+            Reading::Body(body, answer) => {
+                let mut read = |piece: Piece<'_>| answer.iter_mut().for_each(|answer| answer.read(piece));
+                let progress = body.read(cursor, &mut read);
                 marks.extend(progress.content_at.map(|at| Mark::Body { at }));
+                answer.iter_mut().for_each(|answer| answer.tell(marks));
                 match progress.status {
                     Status::Malformed => return Err(head::Malformed),
                     Status::End => self.end_response(marks),

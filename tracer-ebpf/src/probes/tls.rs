@@ -1,0 +1,154 @@
+//! Plaintext of TLS, where OpenSSL takes and gives it: of the sessions of HTTP clients alone. Of any other session the
+//! first four bytes that it sends are looked at, and nothing is told.
+
+use aya_ebpf::{
+    bindings::{BPF_ANY, pt_regs},
+    helpers::{bpf_probe_read_user, generated},
+};
+use tracer_ebpf::{
+    cookie::role,
+    event::{self, Header, kind},
+    limits::{HEAD_BYTES, TAIL_BYTES},
+};
+
+use crate::{
+    connection::now_ns,
+    emit::{Ids, below, count_drop, emit, header, wake_flags},
+    maps::{EVENTS, TLS_CALLS, TLS_SESSIONS, TlsCall, TlsSession, session},
+    stack::word,
+    transfer::is_request,
+};
+
+/// No address of user space is as low: an argument below is none.
+const LOWEST_ADDRESS: u64 = 4_096;
+
+/// Room for copied bytes. What is chosen is as long as one of these, and a mask proves the bound to the verifier.
+const FEW_BYTES: usize = 512;
+const MANY_BYTES: usize = 4_096;
+
+const _: () = assert!(HEAD_BYTES + TAIL_BYTES < MANY_BYTES);
+
+/// A session is a client's.
+#[inline(always)]
+pub fn is_client(address: u64, ids: Ids) {
+    // What was at the address ended unseen.
+    let _ = TLS_SESSIONS.insert(key(address, ids), session::CLIENT, BPF_ANY as u64);
+}
+
+/// A client's session begins with its first handshake; those that follow go on with it.
+#[inline(always)]
+pub fn shakes_hands(address: u64, ids: Ids) {
+    let Some(flags) = TLS_SESSIONS.get_ptr_mut(key(address, ids)) else { return };
+    // SAFETY: the kernel keeps an element's memory while a program runs; one thread at a time uses a session.
+    let flags = unsafe { &mut *flags };
+    if *flags & (session::CLIENT | session::STARTED) == session::CLIENT {
+        *flags |= session::STARTED;
+        emit(kind::TLS_START, now_ns(), ids, event::TlsSession { session: address });
+    }
+}
+
+/// A session is freed.
+#[inline(always)]
+pub fn ends(address: u64, ids: Ids) {
+    if address != 0 && TLS_SESSIONS.remove(key(address, ids)).is_ok() {
+        emit(kind::TLS_END, now_ns(), ids, event::TlsSession { session: address });
+    }
+}
+
+/// OpenSSL is called to read or to write: remembers what it was given.
+#[inline(always)]
+pub fn called(role: u8, regs: &pt_regs, ids: Ids) {
+    let key = key(regs.rdi, ids);
+    let flags = TLS_SESSIONS.get_ptr_mut(key);
+    // SAFETY: the kernel keeps an element's memory while a program runs; one thread at a time uses a session.
+    let known = flags.map_or(0, |flags| unsafe { *flags });
+    if known & session::HTTP == 0 {
+        // SAFETY: the helper checks the address and fails instead of faulting.
+        let first = unsafe { bpf_probe_read_user(regs.rsi as *const [u8; 4]) };
+        if role != role::TLS_WRITE || !first.is_ok_and(is_request) {
+            return;
+        }
+        let _ = TLS_SESSIONS.insert(key, known | session::HTTP, BPF_ANY as u64);
+    }
+    let count_place = if role == role::TLS_WRITE && regs.rcx < LOWEST_ADDRESS { regs.r8 } else { regs.rcx };
+    let call = TlsCall { enter_ns: now_ns(), session: regs.rdi, buffer: regs.rsi, count_place };
+    let _ = TLS_CALLS.insert(ids.tid, call, BPF_ANY as u64);
+}
+
+/// OpenSSL returns: PLAIN, if it transferred something.
+#[inline(always)]
+pub fn returned(role: u8, result: i32, ids: Ids) {
+    let Some(entry) = TLS_CALLS.get_ptr_mut(ids.tid) else { return };
+    // SAFETY: the kernel keeps an element's memory while a program runs; only this thread, which is current, uses it.
+    let entry = unsafe { &mut *entry };
+    let call = *entry;
+    entry.session = 0;
+    if call.session == 0 || result <= 0 {
+        return;
+    }
+    let Some(bytes) = word(call.count_place, 0).filter(|bytes| *bytes != 0) else { return };
+    let sent = u32::from(role == role::TLS_WRITE);
+    if bytes < FEW_BYTES as u64 {
+        emit_plain::<FEW_BYTES>(call, bytes, sent, ids);
+    } else {
+        emit_plain::<MANY_BYTES>(call, bytes, sent, ids);
+    }
+}
+
+/// PLAIN, written straight into the ring: a scratch of this CPU's could be taken by whoever preempts the program.
+#[inline(always)]
+fn emit_plain<const ROOM: usize>(call: TlsCall, bytes: u64, sent: u32, ids: Ids) {
+    #[repr(C)]
+    struct Event<const ROOM: usize> {
+        header: Header,
+        body: event::Plain,
+        bytes: [u8; ROOM],
+    }
+    let ts_ns = now_ns();
+    let Some(mut entry) = EVENTS.reserve::<Event<ROOM>>(0) else { return count_drop(kind::PLAIN) };
+    let place = entry.as_mut_ptr();
+    let all = (HEAD_BYTES + TAIL_BYTES) as u64;
+    // SAFETY: `place` is the reserved event, and `read_into` stays within `bytes`: `below` gives less than `ROOM`, and
+    // only the larger room can be reached with as much as a head and a tail.
+    unsafe {
+        let target = (&raw mut (*place).bytes).cast::<u8>();
+        let copied = if bytes <= all {
+            let length = below::<ROOM>(bytes);
+            read_into(target, length, call.buffer)
+        } else if ROOM == MANY_BYTES {
+            let tail = call.buffer.wrapping_add(bytes - TAIL_BYTES as u64);
+            let head = read_into(target, HEAD_BYTES as u64, call.buffer);
+            if head != 0 { head + read_into(target.add(HEAD_BYTES), TAIL_BYTES as u64, tail) } else { 0 }
+        } else {
+            0
+        };
+        (&raw mut (*place).header).write(header(kind::PLAIN, ts_ns, ids));
+        (&raw mut (*place).body).write(event::Plain {
+            session: call.session,
+            enter_ns: call.enter_ns,
+            bytes,
+            copied: copied as u32,
+            sent,
+        });
+    }
+    entry.submit(wake_flags(ts_ns));
+}
+
+/// Copies user memory; gives how many bytes, which are none where it can't be read.
+///
+/// # Safety
+///
+/// `target` has room for `length` bytes.
+#[inline(always)]
+unsafe fn read_into(target: *mut u8, length: u64, address: u64) -> u64 {
+    // SAFETY: as this function's; the helper checks the user address.
+    let result = unsafe {
+        generated::bpf_probe_read_user(target.cast(), length as u32, address as *const core::ffi::c_void)
+    };
+    if result == 0 { length } else { 0 }
+}
+
+#[inline(always)]
+fn key(address: u64, ids: Ids) -> TlsSession {
+    TlsSession { address, tgid: ids.tgid, reserved: 0 }
+}

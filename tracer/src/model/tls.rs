@@ -1,0 +1,197 @@
+//! TLS sessions: which connection each of them is on, and what their plaintext tells of the calls there.
+//!
+//! Nothing tells OpenSSL's session and the socket of each other. What does is the order of a thread: the ClientHello that
+//! it sends first is of the session that it began first, also where its event loop sends later (uvloop). Of a session that
+//! began unseen it is the ciphertext that a thread sends next, if that is as long as the plaintext makes it.
+
+use std::collections::HashMap;
+
+use tracer_ebpf::limits;
+
+use crate::{
+    event::{Asked, ConnectionId, Direction, Mark, RequestHead},
+    model::{Model, connection::Connection, traffic::Transfer},
+    request::Call,
+};
+
+/// Sessions that a thread has begun whose ClientHello is not sent.
+const BEGUN: usize = 1_024;
+
+/// Sessions of a process that are remembered.
+const SESSIONS: usize = limits::TLS_SESSIONS as usize;
+
+/// The longest plaintext of a record (RFC 8446, section 5.1), and what encryption adds to one: a header of 5 bytes, a tag of
+/// 16, and a type (1.3) or an explicit nonce of 8 (AES-GCM in 1.2).
+const RECORD_BYTES: u64 = 16 << 10;
+const LEAST_ADDED: u64 = 21;
+const MOST_ADDED: u64 = 29;
+
+/// Sessions by address, and the connection that each is on, where it is known.
+pub type Sessions = HashMap<u64, Option<ConnectionId>>;
+
+/// Plaintext that a session took, and whose ciphertext was not seen yet.
+#[derive(Clone, Debug)]
+pub struct Unsent {
+    session: u64,
+    bytes: u64,
+    marks: Vec<Mark>,
+}
+
+/// A request whose head was given to OpenSSL and is not sent yet.
+#[derive(Clone, Debug)]
+pub struct Announced {
+    pub head: RequestHead,
+    pub asked: Asked,
+}
+
+/// When the ciphertext arrived that was received last.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived {
+    pub first_ns: u64,
+    pub last_ns: u64,
+}
+
+impl Model {
+    pub(super) fn session_started(&mut self, tgid: u32, tid: u32, session: u64) {
+        let sessions = &mut self.process(tgid).sessions;
+        if sessions.len() >= SESSIONS {
+            // Their ends were lost.
+            sessions.clear();
+        }
+        sessions.insert(session, None);
+        let begun = &mut self.thread(tgid, tid).begun_sessions;
+        if begun.len() >= BEGUN {
+            begun.pop_front();
+        }
+        begun.push_back(session);
+    }
+
+    pub(super) fn session_ended(&mut self, tgid: u32, session: u64) {
+        let connection = self.process(tgid).sessions.remove(&session).flatten();
+        let connection = connection.and_then(|id| self.connections.get_mut(&id));
+        if let Some(outbound) = connection.and_then(Connection::outbound) {
+            outbound.session = None;
+        }
+    }
+
+    /// A session took plaintext, or gave some.
+    pub(super) fn plain(
+        &mut self,
+        tgid: u32,
+        tid: u32,
+        session: u64,
+        direction: Direction,
+        bytes: u64,
+        marks: &[Mark],
+    ) {
+        match (self.process(tgid).sessions.get(&session).copied().flatten(), direction) {
+            (Some(id), Direction::Sent) => self.plain_sent(id, marks),
+            (Some(id), Direction::Received) => self.plain_received(id, marks),
+            (None, Direction::Sent) => {
+                self.thread(tgid, tid).unsent = Some(Unsent { session, bytes, marks: marks.to_vec() });
+            }
+            (None, Direction::Received) => {}
+        }
+    }
+
+    /// Before what a transfer means: whether it tells of a session that it is on its connection.
+    pub(super) fn joins_session(&mut self, id: ConnectionId, transfer: &Transfer) {
+        let is_hello = |mark: &Mark| matches!(mark, Mark::ClientHello { .. });
+        let is_data = |mark: &Mark| matches!(mark, Mark::Ciphertext { .. });
+        if transfer.marks.iter().any(is_hello) {
+            let begun = std::mem::take(&mut self.thread(transfer.tgid, transfer.tid).begun_sessions);
+            let mut begun = begun.into_iter();
+            let sessions = &self.process(transfer.tgid).sessions;
+            let session = begun.find(|session| sessions.get(session) == Some(&None));
+            self.thread(transfer.tgid, transfer.tid).begun_sessions = begun.collect();
+            if let Some(session) = session {
+                self.join_session(id, transfer.tgid, session);
+            }
+        } else if transfer.marks.iter().any(is_data) && self.has_no_session(id) {
+            let unsent = self.thread(transfer.tgid, transfer.tid).unsent.take();
+            if let Some(unsent) = unsent.filter(|unsent| unsent.fits(transfer.bytes)) {
+                self.join_session(id, transfer.tgid, unsent.session);
+                self.plain_sent(id, &unsent.marks);
+            }
+        }
+    }
+
+    fn has_no_session(&mut self, id: ConnectionId) -> bool {
+        let outbound = self.connections.get_mut(&id).and_then(Connection::outbound);
+        outbound.is_some_and(|outbound| outbound.session.is_none())
+    }
+
+    fn join_session(&mut self, id: ConnectionId, tgid: u32, session: u64) {
+        let outbound = self.connections.get_mut(&id).and_then(Connection::outbound);
+        if let Some(outbound) = outbound.filter(|outbound| outbound.session.is_none()) {
+            outbound.session = Some(session);
+            self.process(tgid).sessions.insert(session, Some(id));
+        }
+    }
+
+    fn plain_sent(&mut self, id: ConnectionId, marks: &[Mark]) {
+        for mark in marks {
+            let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return };
+            match (mark, &mut outbound.announced) {
+                (Mark::RequestHead { head, .. }, announced) => {
+                    *announced = Some(Announced { head: head.clone(), asked: Asked::default() });
+                }
+                (Mark::Asked(asked), Some(announced)) => announced.asked = asked.clone(),
+                (Mark::Asked(asked), None) => {
+                    if let Some(call) = self.call_of(id) {
+                        call.asked = asked.clone();
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn plain_received(&mut self, id: ConnectionId, marks: &[Mark]) {
+        let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return };
+        let Some(arrived) = outbound.arrived.as_mut() else { return };
+        let arrival_ns = arrived.first_ns;
+        // What else comes out of the same ciphertext came at its end at the latest.
+        arrived.first_ns = arrived.last_ns;
+        if let Some(call) = self.call_of(id) {
+            answer_told(call, marks, arrival_ns);
+        }
+    }
+}
+
+/// Takes in what the bytes of an answer, which arrived by then, tell of it.
+pub fn answer_told(call: &mut Call, marks: &[Mark], arrival_ns: u64) {
+    for mark in marks {
+        match mark {
+            Mark::ResponseHead { head, .. } => call.response = Some(head.clone()),
+            Mark::Told(told) => call.told = told.clone(),
+            Mark::Content => drop(call.first_content_ns.get_or_insert(arrival_ns)),
+            Mark::ResponseEnd => call.answered = true,
+            _ => {}
+        }
+    }
+}
+
+impl Unsent {
+    fn fits(&self, sent_bytes: u64) -> bool {
+        let n_records = self.bytes.div_ceil(RECORD_BYTES);
+        let added = sent_bytes.checked_sub(self.bytes);
+        added.is_some_and(|added| (n_records * LEAST_ADDED..=n_records * MOST_ADDED).contains(&added))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ciphertext_fits_its_plaintext() {
+        let unsent = |bytes| Unsent { session: 1, bytes, marks: Vec::new() };
+        assert!(unsent(121).fits(143), "TLS 1.3");
+        assert!(unsent(121).fits(150), "AES-GCM in TLS 1.2");
+        assert!(unsent(20_000).fits(20_044), "two records");
+        assert!(!unsent(121).fits(121), "plaintext");
+        assert!(!unsent(121).fits(300), "something else");
+        assert!(!unsent(121).fits(100), "something shorter");
+    }
+}
