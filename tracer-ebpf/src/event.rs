@@ -175,7 +175,8 @@ pub struct Arrival {
 }
 
 /// [`kind::TRANSFER`]: a send or receive syscall on a socket returned. Followed by `copied` bytes from the
-/// start of what was transferred.
+/// start of what was transferred; where they are more than [`crate::limits::HEAD_BYTES`] and less than all, those behind
+/// are from its end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transfer {
@@ -197,7 +198,7 @@ pub struct TlsSession {
 }
 
 /// [`kind::PLAIN`]: a TLS session of a client of HTTP took plaintext, or gave some. Followed by `copied` bytes from its
-/// start; where they are more than [`crate::limits::HEAD_BYTES`], those behind are from its end.
+/// start and end, as of [`kind::TRANSFER`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plain {

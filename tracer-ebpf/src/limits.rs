@@ -38,8 +38,8 @@ pub const LISTEN_PORTS: u32 = 1_024;
 /// Bytes copied from the start of a transfer that may hold a head: an HTTP head, a ClientHello, a DNS message.
 pub const HEAD_BYTES: usize = 2_048;
 
-/// Bytes copied from the end of a transfer of plaintext of which not all is copied: what an answer of a model says of its
-/// tokens stands there.
+/// Bytes copied from the end of a transfer of a client of HTTP of which not all is copied: what an answer of a model says of
+/// its tokens stands there.
 pub const TAIL_BYTES: usize = 1_024;
 
 /// TLS sessions of traced processes; the least recently used is evicted, and is one that began unseen.

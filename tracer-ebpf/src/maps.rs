@@ -171,10 +171,14 @@ pub mod flag {
     pub const ANNOUNCED: u16 = 1;
     /// A TLS handshake record was transferred.
     pub const TLS: u16 = 2;
+    /// It carries requests of a client of HTTP.
+    pub const HTTP: u16 = 4;
 }
 
 /// Room for the copied bytes; twice their limit, so that a mask proves the bound to the verifier.
 pub const SCRATCH_BYTES: usize = 2 * limits::HEAD_BYTES;
+
+const _: () = assert!(limits::HEAD_BYTES + limits::TAIL_BYTES < SCRATCH_BYTES);
 
 #[repr(C)]
 pub struct Scratch {

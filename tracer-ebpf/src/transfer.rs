@@ -2,8 +2,8 @@
 
 use aya_ebpf::helpers::{bpf_probe_read_user, generated};
 use tracer_ebpf::{
-    event::{self, Header, kind},
-    limits::{BEGINNING_BYTES, FRAME_BYTES, HEAD_BYTES},
+    event::{self, Header, kind, role},
+    limits::{BEGINNING_BYTES, FRAME_BYTES, HEAD_BYTES, TAIL_BYTES},
 };
 
 use crate::{
@@ -78,22 +78,48 @@ fn copy(scratch: &mut Scratch, socket: &mut Socket, piece: Piece, moved: u64, se
     if first[0] == TLS_HANDSHAKE {
         socket.flags |= flag::TLS;
     }
+    if sent && socket.role == role::CONNECTED && is_request(first) {
+        socket.flags |= flag::HTTP;
+    }
+    let target = scratch.bytes.as_mut_ptr();
+    if socket.flags & flag::HTTP != 0 && piece.bytes >= moved {
+        let all = (HEAD_BYTES + TAIL_BYTES) as u64;
+        if moved <= all {
+            // SAFETY: `bounded` gives less than the size of `scratch.bytes`.
+            return unsafe { read_into(target, bounded(moved), piece.address) };
+        }
+        let tail = piece.address.wrapping_add(moved - TAIL_BYTES as u64);
+        // SAFETY: a head and a tail fit into `scratch.bytes`.
+        return unsafe {
+            match read_into(target, HEAD_BYTES as u64, piece.address) {
+                0 => 0,
+                head => head + read_into(target.add(HEAD_BYTES), TAIL_BYTES as u64, tail),
+            }
+        };
+    }
     let before = if sent { socket.sent } else { socket.received };
     let limit = limit(first, before, socket);
-    let bytes = bounded(if available < limit { available } else { limit });
-    // SAFETY: `bytes` is less than the size of `scratch.bytes`; the helper checks the user address.
+    // SAFETY: as above.
+    unsafe { read_into(target, bounded(if available < limit { available } else { limit }), piece.address) }
+}
+
+/// Copies user memory; gives how many bytes, which are none where it can't be read.
+///
+/// # Safety
+///
+/// `target` has room for `length` bytes.
+#[inline(always)]
+pub unsafe fn read_into(target: *mut u8, length: u64, address: u64) -> u64 {
+    // SAFETY: as this function's; the helper checks the user address.
     let result = unsafe {
-        generated::bpf_probe_read_user(
-            scratch.bytes.as_mut_ptr().cast(),
-            bytes as u32,
-            piece.address as *const core::ffi::c_void,
-        )
+        generated::bpf_probe_read_user(target.cast(), length as u32, address as *const core::ffi::c_void)
     };
-    if result == 0 { bytes } else { 0 }
+    if result == 0 { length } else { 0 }
 }
 
 /// How many bytes may hold something to parse. TLS flights are cut anywhere, so the whole beginning of a TLS
-/// connection counts. Of plaintext, only what begins as a head of HTTP does: a body is nobody's business.
+/// connection counts. Of plaintext that is no call's, only what begins as a head of HTTP does: the body of a caller is
+/// nobody's business.
 #[inline(always)]
 fn limit(first: [u8; 4], before: u64, socket: &Socket) -> u64 {
     let is_head = is_http(first)

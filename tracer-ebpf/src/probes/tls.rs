@@ -3,7 +3,7 @@
 
 use aya_ebpf::{
     bindings::{BPF_ANY, pt_regs},
-    helpers::{bpf_probe_read_user, generated},
+    helpers::bpf_probe_read_user,
 };
 use tracer_ebpf::{
     cookie::role,
@@ -16,7 +16,7 @@ use crate::{
     emit::{Ids, below, count_drop, emit, header, wake_flags},
     maps::{EVENTS, TLS_CALLS, TLS_SESSIONS, TlsCall, TlsSession, session},
     stack::word,
-    transfer::is_request,
+    transfer::{is_request, read_into},
 };
 
 /// No address of user space is as low: an argument below is none.
@@ -132,20 +132,6 @@ fn emit_plain<const ROOM: usize>(call: TlsCall, bytes: u64, sent: u32, ids: Ids)
         });
     }
     entry.submit(wake_flags(ts_ns));
-}
-
-/// Copies user memory; gives how many bytes, which are none where it can't be read.
-///
-/// # Safety
-///
-/// `target` has room for `length` bytes.
-#[inline(always)]
-unsafe fn read_into(target: *mut u8, length: u64, address: u64) -> u64 {
-    // SAFETY: as this function's; the helper checks the user address.
-    let result = unsafe {
-        generated::bpf_probe_read_user(target.cast(), length as u32, address as *const core::ffi::c_void)
-    };
-    if result == 0 { length } else { 0 }
 }
 
 #[inline(always)]

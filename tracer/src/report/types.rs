@@ -198,6 +198,17 @@ pub struct Call {
     pub phases: Vec<Segment>,
 }
 
+impl Call {
+    /// Of a stream: how fast its tokens came, from the first output on.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let content_ns = self.first_content_ns?.saturating_sub(self.first_byte_ns?);
+        let stream_ns = self.stream_ns?.checked_sub(content_ns).filter(|stream_ns| *stream_ns > 0)?;
+        // The first one came at the start of that.
+        let tokens = self.output_tokens?.checked_sub(1).filter(|tokens| *tokens > 0)?;
+        Some(tokens as f64 / (stream_ns as f64 / 1e9))
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Frame {
     pub function: String,

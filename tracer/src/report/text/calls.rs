@@ -7,6 +7,9 @@ use super::{
 };
 use crate::report::{bucket::Bucket, stats, types::Call};
 
+/// First content that comes as soon after the first byte is not told of its own.
+const CONTENT_NS: u64 = 1_000_000;
+
 /// Columns before the words of a call, where its number stands.
 const INDENT: usize = 5;
 
@@ -85,9 +88,29 @@ fn phases(call: &Call, paint: Paint) -> Vec<(String, usize)> {
     if call.chunks > 1 {
         items.push(plain(format::plural(u64::from(call.chunks), "chunk")));
     }
+    items.extend(tokens(call).map(plain));
+    let content_ns =
+        call.first_content_ns.filter(|ns| ns.abs_diff(call.first_byte_ns.unwrap_or(0)) > CONTENT_NS);
+    items.extend(content_ns.map(|ns| plain(format!("first content {}", format::duration(ns)))));
+    items.extend(
+        call.vendor_reported_ns.map(|ns| plain(format!("{} by its own account", format::duration(ns)))),
+    );
     let late_ns = call.read_delay_ns.filter(|ns| *ns > 0);
     items.extend(late_ns.map(|ns| plain(format!("read late by {}", format::duration(ns)))));
     items
+}
+
+/// What went in and came out, and how fast.
+fn tokens(call: &Call) -> Option<String> {
+    let (input, output) = (call.input_tokens.map(format::count), call.output_tokens.map(format::count));
+    let counts = match (input, output) {
+        (Some(input), Some(output)) => format!("{input} tokens in, {output} out"),
+        (Some(input), None) => format!("{input} tokens in"),
+        (None, Some(output)) => format!("{output} tokens out"),
+        (None, None) => return None,
+    };
+    let speed = call.tokens_per_second().map(|speed| format!(" ({speed:.0} a second)"));
+    Some(counts + &speed.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -31,13 +31,14 @@ impl Name {
         match name {
             b"model" | b"modelVersion" => Name::Model,
             b"stream" => Name::Stream,
-            b"usage" | b"usageMetadata" | b"usage_metadata" | b"tokens" => Name::Usage,
+            b"usage" | b"usageMetadata" | b"tokens" | b"amazon-bedrock-invocationMetrics" => Name::Usage,
             b"prompt_tokens" | b"input_tokens" | b"promptTokenCount" | b"inputTokens"
-            | b"prompt_eval_count" => Name::InputTokens,
+            | b"inputTokenCount" | b"prompt_eval_count" => Name::InputTokens,
             b"completion_tokens"
             | b"output_tokens"
             | b"candidatesTokenCount"
             | b"outputTokens"
+            | b"outputTokenCount"
             | b"eval_count" => Name::OutputTokens,
             b"content" | b"text" | b"delta" | b"reasoning_content" | b"reasoning" | b"thinking"
             | b"partial_json" | b"arguments" | b"response" => Name::Output,

@@ -1,10 +1,14 @@
 //! What bodies of requests and answers tell of a call to a model: names and numbers, never the content.
 
+mod coding;
+mod event_stream;
 mod json;
 mod sse;
 
+use self::coding::Decoder;
+use self::event_stream::Messages;
 use self::json::{Name, Place, Scanner, Value};
-use self::sse::{Lines, Part};
+use self::sse::Lines;
 use super::cursor::Piece;
 use crate::event::{Asked, Mark, Told};
 
@@ -14,6 +18,7 @@ pub enum Format {
     /// Also lines of it (NDJSON).
     Json,
     ServerSentEvents,
+    AmazonEventStream,
 }
 
 impl Format {
@@ -21,6 +26,7 @@ impl Format {
     pub fn of(media_type: &str) -> Option<Format> {
         match media_type {
             "text/event-stream" => Some(Format::ServerSentEvents),
+            "application/vnd.amazon.eventstream" => Some(Format::AmazonEventStream),
             "application/json" | "application/x-ndjson" | "application/jsonl" => Some(Format::Json),
             _ => None,
         }
@@ -63,33 +69,68 @@ impl Question {
 /// Reads the body of an answer.
 #[derive(Debug)]
 pub struct Answer {
-    /// Where it is a stream of events.
-    lines: Option<Lines>,
+    decoder: Option<Decoder>,
+    framing: Framing,
     scanner: Scanner,
     told: Told,
     said: Told,
     has_content: bool,
 }
 
+/// Where texts of JSON begin in a body.
+#[derive(Debug)]
+enum Framing {
+    None,
+    Lines(Lines),
+    Messages(Messages),
+    /// A part of what is compressed is missing: nothing more can be read.
+    Lost,
+}
+
 impl Answer {
-    pub fn new(format: Format) -> Answer {
-        let lines = (format == Format::ServerSentEvents).then(Lines::default);
-        Answer {
-            lines,
+    /// `None` where the body is compressed in a way that is not read.
+    pub fn new(format: Format, coding: &str) -> Option<Answer> {
+        let decoder = match coding {
+            "" | "identity" => None,
+            coding => Some(Decoder::of(coding)?),
+        };
+        let framing = match format {
+            Format::Json => Framing::None,
+            Format::ServerSentEvents => Framing::Lines(Lines::default()),
+            Format::AmazonEventStream => Framing::Messages(Messages::default()),
+        };
+        Some(Answer {
+            decoder,
+            framing,
             scanner: Scanner::default(),
             told: Told::default(),
             said: Told::default(),
             has_content: false,
-        }
+        })
     }
 
     pub fn read(&mut self, piece: Piece<'_>) {
-        let Answer { lines, scanner, told, has_content, .. } = self;
-        let Piece::Copied(bytes) = piece else {
-            lines.iter_mut().for_each(Lines::lose);
-            return scanner.lose();
-        };
-        let found = |place: Place, value: Value<'_>| match (place.name, value) {
+        match (piece, &mut self.decoder) {
+            (Piece::Copied(bytes), None) => self.read_plain(bytes),
+            (Piece::Copied(bytes), Some(decoder)) => match decoder.push(bytes) {
+                Some(plain) => self.read_plain(&plain),
+                None => self.framing = Framing::Lost,
+            },
+            (Piece::Hidden(_), Some(_)) => self.framing = Framing::Lost,
+            (Piece::Hidden(_), None) => {
+                match &mut self.framing {
+                    Framing::Lines(lines) => lines.lose(),
+                    Framing::Messages(messages) => messages.lose(),
+                    Framing::None | Framing::Lost => {}
+                }
+                self.scanner.lose();
+            }
+        }
+    }
+
+    fn read_plain(&mut self, bytes: &[u8]) {
+        let Answer { framing, scanner, told, has_content, .. } = self;
+        let mut found = |place: Place, value: Value<'_>| match (place.name, value) {
             (Name::Model, Value::Text(name)) if is_of_answer(place) && told.model.is_none() => {
                 told.model = model(name);
             }
@@ -100,13 +141,17 @@ impl Answer {
             (Name::Output, Value::Text(text)) => *has_content |= !text.is_empty(),
             _ => {}
         };
-        let mut found = found;
-        match lines {
-            None => scanner.push(bytes, found),
-            Some(lines) => lines.push(bytes, |part| match part {
-                Part::Begin => scanner.reset(),
-                Part::Data(data) => scanner.push(data, &mut found),
+        match framing {
+            Framing::None => scanner.push(bytes, found),
+            Framing::Lines(lines) => lines.push(bytes, |part| match part {
+                sse::Part::Begin => scanner.reset(),
+                sse::Part::Data(data) => scanner.push(data, &mut found),
             }),
+            Framing::Messages(messages) => messages.push(bytes, |part| match part {
+                event_stream::Part::Begin => scanner.reset(),
+                event_stream::Part::Payload(payload) => scanner.push(payload, &mut found),
+            }),
+            Framing::Lost => {}
         }
     }
 

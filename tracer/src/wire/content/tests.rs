@@ -8,7 +8,7 @@ fn asked(body: &str) -> Asked {
 
 /// What an answer tells in all, and in which of its pieces there is content.
 fn told(format: Format, pieces: &[&str]) -> (Told, Vec<usize>) {
-    let mut answer = Answer::new(format);
+    let mut answer = reader(format, "");
     let mut with_content = Vec::new();
     for (number, piece) in pieces.iter().enumerate() {
         answer.read(Piece::Copied(piece.as_bytes()));
@@ -19,6 +19,10 @@ fn told(format: Format, pieces: &[&str]) -> (Told, Vec<usize>) {
         }
     }
     (answer.told, with_content)
+}
+
+fn reader(format: Format, coding: &str) -> Answer {
+    Answer::new(format, coding).expect("it is read")
 }
 
 fn counts(model: &str, input: u64, output: u64) -> Told {
@@ -98,13 +102,13 @@ fn ollama() {
 
 #[test]
 fn what_is_behind_a_gap_still_counts() {
-    let mut answer = Answer::new(Format::Json);
+    let mut answer = reader(Format::Json, "");
     answer.read(Piece::Copied(br#"{"model":"gpt-4o","choices":[{"message":{"content":"A long"#));
     answer.read(Piece::Hidden(50_000));
     answer.read(Piece::Copied(br#"story."}}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#));
     assert_eq!(answer.told, counts("gpt-4o", 1, 2));
 
-    let mut answer = Answer::new(Format::ServerSentEvents);
+    let mut answer = reader(Format::ServerSentEvents, "");
     answer.read(Piece::Copied(b"event: response.completed\ndata: {\"response\":{\"output\":[\"A long"));
     answer.read(Piece::Hidden(50_000));
     answer.read(Piece::Copied(b"\"],\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}\n\ndata: {\"response\":{\"model\":\"m\"}}\n"));
@@ -115,4 +119,48 @@ fn what_is_behind_a_gap_still_counts() {
 fn an_error_tells_nothing() {
     let body = r#"{"error":{"message":"refused","type":"lab","code":null}}"#;
     assert_eq!(told(Format::Json, &[body]), (Told::default(), vec![]));
+}
+
+#[test]
+fn bedrock() {
+    let converse = [
+        event_stream::tests::message(br#"{"role":"assistant"}"#),
+        event_stream::tests::message(br#"{"contentBlockIndex":0,"delta":{"text":"Hi"},"p":"ab"}"#),
+        event_stream::tests::message(
+            br#"{"metrics":{"latencyMs":7},"usage":{"inputTokens":3,"outputTokens":4}}"#,
+        ),
+    ];
+    let wrapped = |payload: &[u8]| event_stream::tests::message(&event_stream::tests::wrapped(payload));
+    let invoke = [
+        wrapped(br#"{"type":"content_block_start","content_block":{"text":""}}"#),
+        wrapped(br#"{"delta":{"type":"text_delta","text":"Hi"}}"#),
+        wrapped(br#"{"amazon-bedrock-invocationMetrics":{"inputTokenCount":3,"outputTokenCount":4}}"#),
+    ];
+    for messages in [converse, invoke] {
+        let mut answer = reader(Format::AmazonEventStream, "");
+        let mut marks = Vec::new();
+        for message in &messages {
+            answer.read(Piece::Copied(message));
+            answer.tell(&mut marks);
+        }
+        let told = Told { model: None, input_tokens: Some(3), output_tokens: Some(4) };
+        assert_eq!(marks, [Mark::Content, Mark::Told(told)]);
+    }
+}
+
+#[test]
+fn what_is_compressed_is_read_while_it_is_whole() {
+    let body = br#"{"model":"gpt-4o","usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut encoder, body).expect("it is memory");
+    let compressed = encoder.finish().expect("it is memory");
+    let (first, rest) = compressed.split_at(20);
+    for (between, expected) in [(None, counts("gpt-4o", 1, 2)), (Some(Piece::Hidden(1)), Told::default())] {
+        let mut answer = reader(Format::Json, "gzip");
+        answer.read(Piece::Copied(first));
+        between.into_iter().for_each(|gap| answer.read(gap));
+        answer.read(Piece::Copied(rest));
+        assert_eq!(answer.told, expected);
+    }
+    assert!(Answer::new(Format::Json, "zstd").is_none());
 }

@@ -36,8 +36,10 @@ pub struct ParsedRequest {
 pub struct ParsedResponse {
     pub head: ResponseHead,
     framing: Framing,
-    /// Of the body, where it is read and not compressed.
+    /// Of the body, where it is read.
     format: Option<Format>,
+    /// In lower case; empty for none.
+    coding: String,
 }
 
 /// What the header fields say of the body.
@@ -92,7 +94,9 @@ pub fn request(bytes: &[u8]) -> Result<Option<(usize, ParsedRequest)>, Malformed
     };
     let headers = &*request.headers;
     let retries = RETRY_COUNTS.iter().find_map(|name| value(headers, name)?.parse().ok());
-    let is_question = body.is_some() && method == "POST" && format(headers) == Some(Format::Json);
+    let is_plain = value(headers, "content-encoding").is_none();
+    let is_json = Format::of(&media_type(headers)) == Some(Format::Json);
+    let is_question = body.is_some() && method == "POST" && is_plain && is_json;
     let question = is_question.then(|| Question::new(Asked { retries, ..Asked::default() }));
     Ok(Some((taken, ParsedRequest { head, tunnel, body, question })))
 }
@@ -116,8 +120,9 @@ pub fn response(bytes: &[u8], vendor: &Vendor) -> Result<Option<(usize, ParsedRe
             .map(|id| bounded(id, 128)),
         vendor_reported_ns: vendor.time_headers().find_map(|time| time.read_ns(value(headers, time.name())?)),
     };
-    let format = format(headers);
-    Ok(Some((taken, ParsedResponse { head, framing, format })))
+    let format = Format::of(&media_type);
+    let coding = value(headers, "content-encoding").unwrap_or_default().to_ascii_lowercase();
+    Ok(Some((taken, ParsedResponse { head, framing, format, coding })))
 }
 
 /// Of a head that runs on past the copied bytes: the lines that are whole, as a head of their own. `None` when
@@ -152,7 +157,7 @@ impl ParsedResponse {
 
     /// Reads the body, where that can be an answer of a model.
     pub fn answer(&self) -> Option<Answer> {
-        self.format.map(Answer::new)
+        Answer::new(self.format?, &self.coding)
     }
 
     /// Whether the chunked coding was among the lines seen.
@@ -197,12 +202,6 @@ fn framing(headers: &[Header<'_>], version: Option<u8>) -> Result<Framing, Malfo
         (None, Some(_)) if chunked_codings > 0 => Err(Malformed),
         (None, Some(_)) => Ok(Framing::OtherCoding),
     }
-}
-
-/// How the body is framed; `None` where it is nothing that is read.
-fn format(headers: &[Header<'_>]) -> Option<Format> {
-    let coding = value(headers, "content-encoding").unwrap_or("identity");
-    Format::of(&media_type(headers)).filter(|_| coding.eq_ignore_ascii_case("identity"))
 }
 
 /// In lower case, without parameters.
