@@ -182,7 +182,7 @@ fn call_series(links: &Links, calls: &[(String, &Call)], truth: &Truth) -> Vec<S
         }
         first_byte.add(call.first_byte_ns, exchange.first_byte_ns(), call.wall_ns);
         if call.stream == Some(true) {
-            content.add(call.first_content_ns, exchange.first_byte_ns(), call.wall_ns);
+            content.add(call.first_content_ns, exchange.first_content_ns(), call.wall_ns);
         }
         if exchange.sent_ns.len() > 1 {
             stream.add(call.stream_ns, exchange.stream_ns(), call.wall_ns);

@@ -64,6 +64,7 @@ impl Lab {
             .arg(program.as_ref())
             .env("SSL_CERT_FILE", &certificates)
             .env("REQUESTS_CA_BUNDLE", &certificates)
+            .env("AWS_CA_BUNDLE", &certificates)
             .env("OPENAI_API_KEY", "sk-lab")
             .env("TRUTH_FILE", self.dir().join("app.jsonl"));
         command

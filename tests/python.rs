@@ -35,6 +35,14 @@ impl Python {
         env::var_os("TRACER_TEST_BUILDS").map_or_else(Vec::new, |venvs| Python::of(&venvs))
     }
 
+    /// Environments with the packages of `tests/apps/requirements-sdks.txt`.
+    pub fn sdks() -> Vec<Python> {
+        let venvs = env::var_os("TRACER_TEST_SDKS").expect(
+            "TRACER_TEST_SDKS names no virtual environments: run the live tests by `cargo xtask test live`",
+        );
+        Python::of(&venvs)
+    }
+
     fn of(venvs: &OsStr) -> Vec<Python> {
         env::split_paths(venvs)
             .map(|venv| Python {

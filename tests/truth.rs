@@ -40,7 +40,7 @@ pub struct Connection {
 pub struct Exchange {
     pub connection: u64,
     /// The vendor's name for it, which is in its answer.
-    pub request_id: String,
+    pub request_id: Option<String>,
     /// Who made it, a slash, number of the call in the request.
     pub call: String,
     pub model: String,
@@ -53,6 +53,8 @@ pub struct Exchange {
     pub received_ns: u64,
     /// Just before each piece of the answer went out.
     pub sent_ns: Vec<u64>,
+    /// Just before the first piece of a stream went out that has output of the model.
+    pub content_ns: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,6 +150,10 @@ impl Exchange {
 
     pub fn first_byte_ns(&self) -> Option<u64> {
         self.sent_ns.first().map(|first| first - self.received_ns)
+    }
+
+    pub fn first_content_ns(&self) -> Option<u64> {
+        Some(self.content_ns? - self.received_ns)
     }
 
     pub fn stream_ns(&self) -> Option<u64> {

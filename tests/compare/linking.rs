@@ -100,7 +100,7 @@ mod tests {
         let first = received_ns + ttft_ns;
         Exchange {
             connection: 1,
-            request_id: format!("req_{call}"),
+            request_id: Some(format!("req_{call}")),
             call: call.into(),
             model: "lab".into(),
             attempt: 1,
@@ -109,6 +109,7 @@ mod tests {
             output_tokens: Some(2),
             received_ns,
             sent_ns: vec![first, first + 50_000_000],
+            content_ns: Some(first),
         }
     }
 

@@ -6,6 +6,9 @@ use tracer::report::types::Call;
 
 use crate::truth::Exchange;
 
+/// Of every question (`tests/lab/dialects.py`).
+const INPUT_TOKENS: u64 = 10;
+
 /// Calls by what they tell.
 #[derive(Debug, Default)]
 pub struct Told {
@@ -25,13 +28,18 @@ impl Told {
         let is_whole = call.stream_ns.is_some_and(|stream_ns| {
             exchange.stream_ns().is_none_or(|true_ns| stream_ns.abs_diff(true_ns) < 5_000_000)
         });
-        let told_tokens = call.output_tokens.filter(|_| is_whole);
+        let tokens = exchange.output_tokens.filter(|_| is_whole);
         let differences = [
             differs("status", &Some(status), &Some(exchange.status)),
             differs("model", &call.model.as_ref(), &Some(&exchange.model)),
             differs("stream", &call.stream, &Some(exchange.stream && exchange.output_tokens.is_some())),
-            differs("request", &call.vendor_request_id.as_ref(), &Some(&exchange.request_id)),
-            differs("tokens", &told_tokens, &exchange.output_tokens.filter(|_| is_whole)),
+            differs("request", &call.vendor_request_id, &exchange.request_id),
+            differs("output tokens", &call.output_tokens.filter(|_| is_whole), &tokens),
+            differs(
+                "input tokens",
+                &call.input_tokens.filter(|_| tokens.is_some()),
+                &tokens.map(|_| INPUT_TOKENS),
+            ),
         ];
         let differences: Vec<String> = differences.into_iter().flatten().collect();
         if differences.is_empty() {

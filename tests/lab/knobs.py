@@ -21,6 +21,8 @@ class Knobs:
     retry_after: int
     # The connection is cut by RST after so many chunks; -1 never.
     cut: int
+    # An answer in one piece is compressed, where the client takes that.
+    gzip: bool
 
 
 def parse(model: str, call: str) -> Knobs:
@@ -34,7 +36,13 @@ def parse(model: str, call: str) -> Knobs:
         status=int(values.get("status", "429")),
         retry_after=int(values.get("retry_after", "0")),
         cut=int(values.get("cut", "-1")),
+        gzip=values.get("gzip", "0") == "1",
     )
+
+
+def name(model: str) -> str:
+    """The call's name, where the model has it: `id=NAME`, with `~` for a slash, which not every path can hold."""
+    return next((pair[3:].replace("~", "/") for pair in model.split(",") if pair.startswith("id=")), "")
 
 
 def _seconds(text: str, chance: random.Random) -> float:

@@ -23,7 +23,25 @@ import proxy
 from log import Log
 from vendor import Vendor
 
-HOSTS = ["api.openai.com", "*.openai.azure.com", "localhost"]
+HOSTS = [
+    "api.openai.com",
+    "api.anthropic.com",
+    "api.cohere.com",
+    "api.groq.com",
+    "api.mistral.ai",
+    "api.together.ai",
+    "api-inference.together.ai",
+    "api.together.xyz",
+    "bedrock-runtime.us-east-1.amazonaws.com",
+    "generativelanguage.googleapis.com",
+    "router.huggingface.co",
+    "*.openai.azure.com",
+    "*.services.ai.azure.com",
+    "localhost",
+]
+
+# Of Ollama.
+PLAIN_PORT = 11434
 
 
 def main() -> int:
@@ -43,7 +61,9 @@ async def run(arguments: argparse.Namespace) -> int:
     log.write("clock", unix_offset_ns=clock.unix_offset_ns())
     await dns.serve(log, arguments.dns_delay_ms / 1000)
     _proxy = await proxy.serve(3128)
-    vendor = asyncio.create_task(Vendor(log, certificates(arguments.dir)).serve(443))
+    vendors = Vendor(log)
+    plain = asyncio.create_task(vendors.serve(PLAIN_PORT, None))
+    vendor = asyncio.create_task(vendors.serve(443, certificates(arguments.dir)))
     await asyncio.sleep(0)
     if arguments.command:
         # Ctrl-C is for the command; the lab lives until it has ended.
@@ -59,9 +79,9 @@ async def run(arguments: argparse.Namespace) -> int:
         prefer_this_process()
         print("ready", flush=True)
         ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
-    done, _ = await asyncio.wait([ended, vendor], return_when=asyncio.FIRST_COMPLETED)
-    if vendor in done:
-        vendor.result()
+    done, _ = await asyncio.wait([ended, vendor, plain], return_when=asyncio.FIRST_COMPLETED)
+    for failed in done - {ended}:
+        failed.result()
     code = ended.result() if arguments.command else 0
     return code if code >= 0 else 128 - code
 
@@ -76,9 +96,10 @@ def certificates(directory: Path) -> ssl.SSLContext:
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """What makes a client trust the vendor and the openai package content."""
+    """What makes clients trust the vendors and the openai package content."""
     authority = str(directory / "ca.pem")
-    return {"SSL_CERT_FILE": authority, "REQUESTS_CA_BUNDLE": authority, "OPENAI_API_KEY": "sk-lab"}
+    trust = {name: authority for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")}
+    return {**trust, "OPENAI_API_KEY": "sk-lab"}
 
 
 def prefer_this_process() -> None:

@@ -1,22 +1,22 @@
-"""An LLM vendor: OpenAI's chat completions over TLS, as the model's name asks for (knobs.py), with a log of every byte's time.
+"""LLM vendors: each answers in its own way (dialects.py), as the model's name asks for (knobs.py), with a log of every byte's time.
 
-The log has a line `connection` for each connection and a line `exchange` for each request. `call` in it is what the client put into
-the body's field `user`, or into the header `x-truth-id`. Received is when the last byte arrived in the kernel, sent when it was
-handed to it.
+The log has a line `connection` for each TLS connection and a line `exchange` for each request. `call` in it is what the client put
+into the body's field `user`, into the header `x-truth-id` or into the model's name. Received is when the last byte arrived in the
+kernel, sent when it was handed to it.
 """
 
 import asyncio
+import gzip
 import itertools
 import json
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Iterator
 
 import h11
 
 import clock
-import completion
+import dialects
 import knobs
 from log import Log
 from timed_socket import TimedSocket
@@ -24,39 +24,40 @@ from tls import TlsSocket
 
 
 class Vendor:
-    def __init__(self, log: Log, context: ssl.SSLContext) -> None:
+    def __init__(self, log: Log) -> None:
         self._log = log
-        self._context = context
         self._connections = itertools.count(1)
         self._requests = itertools.count(1)
         self._attempts: Counter[str] = Counter()
 
-    async def serve(self, port: int) -> None:
-        """Listens on loopback, and then accepts for ever."""
+    async def serve(self, port: int, context: ssl.SSLContext | None) -> None:
+        """Listens on loopback, and then accepts for ever; without a context it speaks in plain."""
         listener = socket.create_server(("127.0.0.1", port), backlog=4096)
         listener.setblocking(False)
         tasks = set()
         loop = asyncio.get_running_loop()
         while True:
             sock, peer = await loop.sock_accept(listener)
-            task = loop.create_task(self._connection(sock, peer[1]))
+            task = loop.create_task(self._connection(sock, peer[1], context))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-    async def _connection(self, sock: socket.socket, peer_port: int) -> None:
+    async def _connection(self, sock: socket.socket, peer_port: int, context: ssl.SSLContext | None) -> None:
         accepted_ns = clock.now_ns()
         number = next(self._connections)
-        stream = TlsSocket(TimedSocket(sock), self._context)
+        stream = TimedSocket(sock)
         try:
-            hello_ns, finished_ns = await stream.handshake()
-            self._log.write(
-                "connection",
-                connection=number,
-                peer_port=peer_port,
-                accepted_ns=accepted_ns,
-                hello_ns=hello_ns,
-                finished_ns=finished_ns,
-            )
+            if context:
+                stream = TlsSocket(stream, context)
+                hello_ns, finished_ns = await stream.handshake()
+                self._log.write(
+                    "connection",
+                    connection=number,
+                    peer_port=peer_port,
+                    accepted_ns=accepted_ns,
+                    hello_ns=hello_ns,
+                    finished_ns=finished_ns,
+                )
             http = h11.Connection(h11.SERVER)
             while await self._exchange(number, http, stream):
                 http.start_next_cycle()
@@ -66,50 +67,101 @@ class Vendor:
         finally:
             stream.close()
 
-    async def _exchange(self, number: int, http: h11.Connection, stream: TlsSocket) -> bool:
+    async def _exchange(self, number: int, http: h11.Connection, stream: TlsSocket | TimedSocket) -> bool:
         """Answers one request; whether another may follow on the connection."""
         request = await _read_request(http, stream)
         if request is None:
             return False
         head, body, received_ns = request
         headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
+        path = head.target.decode("latin-1")
+        dialect = dialects.of(headers.get("host", ""), path)
         asked = json.loads(body) if body else {}
-        call = asked.get("user") or headers.get("x-truth-id", "")
-        model = asked.get("model", "")
+        model, is_stream = dialect.asked(path, asked) if body else ("", False)
+        call = asked.get("user") or headers.get("x-truth-id") or knobs.name(model)
         knob = knobs.parse(model, call)
         self._attempts[call] += 1
+        request_id = f"req_{next(self._requests)}" if dialect.request_id else None
         record = {
             "connection": number,
-            "request_id": f"req_{next(self._requests)}",
+            "request_id": request_id,
             "call": call,
             "model": model,
             "attempt": self._attempts[call],
-            "stream": bool(asked.get("stream")),
+            "stream": is_stream,
             "received_ns": received_ns,
         }
-
         refused = record["attempt"] <= knob.failures
         record["status"] = knob.status if refused else 200
-        headers = [("x-request-id", record["request_id"])]
-        sent_ns: list[int] = []
+        answer = Answer(http, stream, knob, received_ns)
+        if request_id:
+            answer.headers.append((dialect.request_id, request_id))
+        if knob.gzip and "gzip" in headers.get("accept-encoding", ""):
+            answer.headers.append(("content-encoding", "gzip"))
         try:
             if refused:
                 if knob.retry_after:
-                    headers.append(("retry-after", str(knob.retry_after)))
-                await _send_whole(http, stream, knob.status, headers, completion.error(knob.status), sent_ns)
-            elif record["stream"]:
+                    answer.headers.append(("retry-after", str(knob.retry_after)))
+                await answer.send_whole(knob.status, dialect.error(knob.status))
+            elif is_stream:
                 record["output_tokens"] = knob.chunks
-                pieces = completion.stream(call, model, knob.chunks)
-                await _send_stream(http, stream, received_ns, knob, headers, pieces, sent_ns)
+                await answer.send_stream(dialect.stream_type, dialect.stream(call, model, knob.chunks))
             else:
-                await _sleep_until(received_ns, knob.ttft_s)
+                record["output_tokens"] = knob.chunks
+                await answer.wait(0)
                 if knob.cut == 0:
                     stream.reset()
-                record["output_tokens"] = knob.chunks
-                await _send_whole(http, stream, 200, headers, completion.whole(call, model, knob.chunks), sent_ns)
+                await answer.send_whole(200, dialect.whole(call, model, knob.chunks))
         finally:
-            self._log.write("exchange", **record, sent_ns=sent_ns)
+            self._log.write("exchange", **record, sent_ns=answer.sent_ns, content_ns=answer.content_ns)
         return http.our_state is h11.DONE and http.their_state is h11.DONE
+
+
+class Answer:
+    """One answer on its way out."""
+
+    def __init__(
+        self, http: h11.Connection, stream: TlsSocket | TimedSocket, knob: knobs.Knobs, received_ns: int
+    ) -> None:
+        self._http = http
+        self._stream = stream
+        self._knob = knob
+        self._received_ns = received_ns
+        self.headers = [("openai-processing-ms", "1")]
+        self.sent_ns: list[int] = []
+        # When the first output of the model was sent.
+        self.content_ns: int | None = None
+
+    async def wait(self, piece: int) -> None:
+        """Until the piece is due."""
+        delay_s = self._knob.ttft_s + piece * self._knob.gap_s
+        await asyncio.sleep(delay_s - (clock.now_ns() - self._received_ns) / 1e9)
+
+    async def send_whole(self, status: int, body: bytes) -> None:
+        if ("content-encoding", "gzip") in self.headers:
+            body = gzip.compress(body)
+        headers = [("content-type", "application/json"), ("content-length", str(len(body))), *self.headers]
+        data = self._http.send(h11.Response(status_code=status, headers=headers))
+        data += self._http.send(h11.Data(data=body)) + self._http.send(h11.EndOfMessage())
+        self.sent_ns.append(await self._stream.send(data))
+
+    async def send_stream(self, content_type: str, pieces: dialects.Pieces) -> None:
+        """The head goes out with the first piece, the end of the body with the last."""
+        headers = [("content-type", content_type), ("transfer-encoding", "chunked")]
+        headers += [header for header in self.headers if header[0] != "content-encoding"]
+        data = self._http.send(h11.Response(status_code=200, headers=headers))
+        pieces = list(pieces)
+        for i, (piece, has_output) in enumerate(pieces):
+            await self.wait(i)
+            if i == self._knob.cut:
+                self._stream.reset()
+            data += self._http.send(h11.Data(data=piece))
+            if i == len(pieces) - 1:
+                data += self._http.send(h11.EndOfMessage())
+            self.sent_ns.append(await self._stream.send(data))
+            if has_output and self.content_ns is None:
+                self.content_ns = self.sent_ns[-1]
+            data = b""
 
 
 async def _read_request(http: h11.Connection, stream: TlsSocket) -> tuple[h11.Request, bytes, int] | None:
@@ -127,43 +179,3 @@ async def _read_request(http: h11.Connection, stream: TlsSocket) -> tuple[h11.Re
             return head, body, received_ns
         else:
             return None
-
-
-async def _send_whole(
-    http: h11.Connection, stream: TlsSocket, status: int, headers: list, body: bytes, sent_ns: list[int]
-) -> None:
-    headers = [*_headers("application/json"), ("content-length", str(len(body))), *headers]
-    data = http.send(h11.Response(status_code=status, headers=headers))
-    data += http.send(h11.Data(data=body)) + http.send(h11.EndOfMessage())
-    sent_ns.append(await stream.send(data))
-
-
-async def _send_stream(
-    http: h11.Connection,
-    stream: TlsSocket,
-    received_ns: int,
-    knob: knobs.Knobs,
-    headers: list,
-    pieces: Iterator[bytes],
-    sent_ns: list[int],
-) -> None:
-    """The head goes out with the first piece, the end of the body with the last."""
-    headers = [*_headers("text/event-stream; charset=utf-8"), ("transfer-encoding", "chunked"), *headers]
-    data = http.send(h11.Response(status_code=200, headers=headers))
-    for i, piece in enumerate(pieces):
-        await _sleep_until(received_ns, knob.ttft_s + i * knob.gap_s)
-        if i == knob.cut:
-            stream.reset()
-        data += http.send(h11.Data(data=piece))
-        if i == knob.chunks:
-            data += http.send(h11.EndOfMessage())
-        sent_ns.append(await stream.send(data))
-        data = b""
-
-
-def _headers(content_type: str) -> list[tuple[str, str]]:
-    return [("content-type", content_type), ("openai-processing-ms", "1")]
-
-
-async def _sleep_until(since_ns: int, delay_s: float) -> None:
-    await asyncio.sleep(delay_s - (clock.now_ns() - since_ns) / 1e9)

@@ -39,6 +39,11 @@ pub fn safety(python: &Python, times: &str) -> Vec<OsString> {
     words(python.program("python"), ["safety.py", times].iter())
 }
 
+/// A run that makes a few calls with every client of a vendor.
+pub fn sdks(python: &Python) -> Vec<OsString> {
+    words(python.program("python"), ["sdks.py"].iter())
+}
+
 /// A run that burns so much CPU in two functions.
 pub fn functions(python: &Python, ms: u64) -> Vec<OsString> {
     let mut command = python.command("python");

@@ -6,6 +6,7 @@ mod functions;
 mod matrix;
 mod pace;
 mod safety;
+mod sdks;
 mod survival;
 mod truth;
 mod waits;

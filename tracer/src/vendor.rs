@@ -5,6 +5,8 @@ mod line;
 use std::collections::HashMap;
 use std::path::Path;
 
+use percent_encoding::percent_decode_str;
+
 use self::line::{Line, parse};
 pub use self::line::{TimeHeader, VendorFileError};
 
@@ -181,13 +183,15 @@ impl VendorTable {
 
 /// The model that a path names, as those of Gemini, Bedrock and Azure do; an Azure deployment stands for its model.
 pub fn model_of_path(path: &str) -> Option<String> {
-    let (_, rest) =
-        ["/models/", "/model/", "/deployments/"].iter().find_map(|folder| path.split_once(folder))?;
-    let model = rest.split('/').next()?.replace("%3A", ":");
-    // `gemini-2.0-flash:generateContent`, but `anthropic.claude-3-haiku-20240307-v1:0`.
-    let verb = |(_, verb): &(&str, &str)| verb.bytes().any(|byte| byte.is_ascii_alphabetic());
-    let model = model.rsplit_once(':').filter(verb).map_or(model.as_str(), |(model, _)| model).to_owned();
-    (!model.is_empty()).then_some(model)
+    let name = |folder| path.split_once(folder)?.1.split('/').next();
+    // Gemini's `/models/gemini-2.0-flash:generateContent`: without a verb it is no question to a model.
+    let name = name("/models/")
+        .and_then(|name| Some(name.rsplit_once(':')?.0))
+        .or_else(|| name("/model/"))
+        .or_else(|| name("/deployments/"))?;
+    let model = percent_decode_str(name).decode_utf8().ok()?;
+    let is_name = !model.is_empty() && model.bytes().all(|byte| byte.is_ascii_graphic());
+    is_name.then(|| model.into_owned())
 }
 
 /// Whether `text` fits the pattern, in which `*` stands for any characters.

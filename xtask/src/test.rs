@@ -79,6 +79,7 @@ fn live() -> Result<()> {
     let tracer = build()?;
     let venvs = venv::venvs("test", &python::common("test", &python::TEST_VERSIONS)?)?;
     let builds = venv::venvs("test", &python::builds("test")?)?;
+    let sdks = venv::venvs("test", &python::sdks("test")?)?;
     say("test", "live tests");
     run(cargo()
         .args(["test", "--package", "tests", "--features", "live", "--test", "live"])
@@ -87,5 +88,6 @@ fn live() -> Result<()> {
         .env("TRACER", tracer)
         .env("TRACER_TEST_VENVS", venvs)
         .env("TRACER_TEST_BUILDS", builds)
+        .env("TRACER_TEST_SDKS", sdks)
         .env("PYTHONDONTWRITEBYTECODE", "1"))
 }

@@ -29,7 +29,7 @@ pub fn venv(task: &str, python: &Interpreter) -> Result<PathBuf> {
     if fs::read_to_string(&stamp).is_ok_and(|found| found == made_from) {
         return Ok(folder);
     }
-    say(task, format!("installing Python packages for {name} (about 20 s)"));
+    say(task, format!("installing Python packages for {name} (up to a minute)"));
     run(in_root(python, &python.program).args(["-m", "venv", "--clear"]).arg(&folder))?;
     let mut pip = in_root(python, &folder.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&list);

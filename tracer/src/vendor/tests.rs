@@ -143,3 +143,25 @@ fn errors_name_the_line_and_what_was_needed() {
     let missing = VendorTable::with_file(Path::new("/nonexistent/vendors.tsv")).unwrap_err().to_string();
     assert!(missing.contains("/nonexistent/vendors.tsv") && missing.contains("readable"), "{missing}");
 }
+
+#[test]
+fn paths_name_models() {
+    for (path, model) in [
+        ("/v1beta/models/gemini-2.0-flash:generateContent", Some("gemini-2.0-flash")),
+        (
+            "/v1/projects/p/publishers/google/models/gemini-2.5-pro:streamGenerateContent",
+            Some("gemini-2.5-pro"),
+        ),
+        (
+            "/model/anthropic.claude-3-haiku-20240307-v1%3A0/converse-stream",
+            Some("anthropic.claude-3-haiku-20240307-v1:0"),
+        ),
+        ("/openai/deployments/my-gpt-4o/chat/completions", Some("my-gpt-4o")),
+        ("/v1/chat/completions", None),
+        ("/models/", None),
+        ("/models/%00/x", None),
+        ("/models/chat/completions", None),
+    ] {
+        assert_eq!(model_of_path(path).as_deref(), model, "{path}");
+    }
+}

@@ -55,6 +55,12 @@ pub fn common(task: &str, pyenv_versions: &[&str]) -> Result<Vec<Interpreter>> {
     Ok(pythons)
 }
 
+/// Those that the clients of vendors run on: the system's, an old one and the newest.
+pub fn sdks(task: &str) -> Result<Vec<Interpreter>> {
+    let with_sdks = |python| Interpreter { requirements: "requirements-sdks.txt", suffix: "-sdks", ..python };
+    Ok(common(task, &["3.9", "3.13"])?.into_iter().map(with_sdks).collect())
+}
+
 /// Builds that most hosts have none of; on other distributions than Debian and Ubuntu there are none. Needs root.
 pub fn builds(task: &str) -> Result<Vec<Interpreter>> {
     if !need::is_debian() {
