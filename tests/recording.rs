@@ -73,11 +73,15 @@ impl<'lab> Recording<'lab> {
 
 /// The report of a capture.
 pub fn report(lab: &Lab, capture: &Path) -> Report {
-    let mut command = Command::new(program());
-    command.arg("report").arg(capture).args(["--format", "json"]);
-    let finished = Running::start(&mut command, lab.dir(), "report").finish(LIMIT).expect_code(0);
-    serde_json::from_str(&finished.stdout)
+    serde_json::from_str(&render(lab, capture, &["--format", "json"]))
         .unwrap_or_else(|error| panic!("the report is not of schema 1: {error}"))
+}
+
+/// What `tracer report` prints of a capture.
+pub fn render(lab: &Lab, capture: &Path, options: &[&str]) -> String {
+    let mut command = Command::new(program());
+    command.arg("report").arg(capture).args(options);
+    Running::start(&mut command, lab.dir(), "report").finish(LIMIT).expect_code(0).stdout
 }
 
 /// The program under test.

@@ -39,6 +39,11 @@ pub fn safety(python: &Python, times: &str) -> Vec<OsString> {
     words(python.program("python"), ["safety.py", times].iter())
 }
 
+/// A run that has secrets, one of them among its arguments.
+pub fn secrets(python: &Python) -> Vec<OsString> {
+    words(python.program("python"), ["private.py", "--api-key", "SECRET-7f3a"].iter())
+}
+
 /// A run that makes a few calls with every client of a vendor.
 pub fn sdks(python: &Python) -> Vec<OsString> {
     words(python.program("python"), ["sdks.py"].iter())

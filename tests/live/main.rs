@@ -5,6 +5,7 @@ mod application;
 mod functions;
 mod matrix;
 mod pace;
+mod privacy;
 mod safety;
 mod sdks;
 mod survival;

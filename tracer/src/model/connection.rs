@@ -34,7 +34,7 @@ pub enum Use {
     /// A caller's requests come in.
     Inbound(Inbound),
     /// Calls go out.
-    Outbound(Outbound),
+    Outbound(Box<Outbound>),
     Dns,
 }
 
@@ -102,7 +102,7 @@ impl Connection {
 
     pub fn outbound(&mut self) -> Option<&mut Outbound> {
         if matches!(self.use_, Use::Unknown) {
-            self.use_ = Use::Outbound(Outbound::default());
+            self.use_ = Use::Outbound(Box::default());
         }
         match &mut self.use_ {
             Use::Outbound(outbound) => Some(outbound),
