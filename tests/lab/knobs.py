@@ -21,6 +21,10 @@ class Knobs:
     retry_after: int
     # The connection is cut by RST after so many chunks; -1 never.
     cut: int
+    # There is an error in the stream after so many chunks; -1 never.
+    error: int
+    # The stream has its last piece, with the mark of its end.
+    done: bool
     # An answer in one piece is compressed, where the client takes that.
     gzip: bool
 
@@ -36,6 +40,8 @@ def parse(model: str, call: str) -> Knobs:
         status=int(values.get("status", "429")),
         retry_after=int(values.get("retry_after", "0")),
         cut=int(values.get("cut", "-1")),
+        error=int(values.get("error", "-1")),
+        done=values.get("done", "1") == "1",
         gzip=values.get("gzip", "0") == "1",
     )
 

@@ -105,7 +105,8 @@ class Vendor:
                 await answer.send_whole(knob.status, dialect.error(knob.status))
             elif is_stream:
                 record["output_tokens"] = knob.chunks
-                await answer.send_stream(dialect.stream_type, dialect.stream(call, model, knob.chunks))
+                pieces = dialect.stream(call, model, knob.chunks)
+                await answer.send_stream(dialect.stream_type, pieces, dialect.error(500))
             else:
                 record["output_tokens"] = knob.chunks
                 await answer.wait(0)
@@ -145,12 +146,16 @@ class Answer:
         data += self._http.send(h11.Data(data=body)) + self._http.send(h11.EndOfMessage())
         self.sent_ns.append(await self._stream.send(data))
 
-    async def send_stream(self, content_type: str, pieces: dialects.Pieces) -> None:
+    async def send_stream(self, content_type: str, pieces: dialects.Pieces, error: bytes) -> None:
         """The head goes out with the first piece, the end of the body with the last."""
         headers = [("content-type", content_type), ("transfer-encoding", "chunked")]
         headers += [header for header in self.headers if header[0] != "content-encoding"]
         data = self._http.send(h11.Response(status_code=200, headers=headers))
         pieces = list(pieces)
+        if not self._knob.done:
+            pieces.pop()
+        if self._knob.error >= 0:
+            pieces[self._knob.error :] = [(b"data: " + error + b"\n\n", False)]
         for i, (piece, has_output) in enumerate(pieces):
             await self.wait(i)
             if i == self._knob.cut:

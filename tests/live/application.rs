@@ -44,6 +44,11 @@ pub fn secrets(python: &Python) -> Vec<OsString> {
     words(python.program("python"), ["private.py", "--api-key", "SECRET-7f3a"].iter())
 }
 
+/// A run of calls that go wrong.
+pub fn attempts(python: &Python) -> Vec<OsString> {
+    words(python.program("python"), ["attempts.py"].iter())
+}
+
 /// A run that makes a few calls with every client of a vendor.
 pub fn sdks(python: &Python) -> Vec<OsString> {
     words(python.program("python"), ["sdks.py"].iter())

@@ -2,6 +2,7 @@
 
 mod adversity;
 mod application;
+mod attempts;
 mod functions;
 mod matrix;
 mod pace;

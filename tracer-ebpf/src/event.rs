@@ -36,6 +36,7 @@ pub mod kind {
     pub const TLS_START: u32 = 26;
     pub const TLS_END: u32 = 27;
     pub const PLAIN: u32 = 28;
+    pub const RESET: u32 = 29;
     pub const CONTEXT_ENTER: u32 = 30;
     pub const CONTEXT_EXIT: u32 = 31;
     pub const CONTEXT_COPY: u32 = 32;
@@ -155,7 +156,7 @@ pub struct Connect {
     pub result: i64,
 }
 
-/// [`kind::CLOSE`]: only which connection.
+/// [`kind::CLOSE`]: only which connection. [`kind::RESET`]: the other side ended it, all at once; CLOSE comes next.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Of {

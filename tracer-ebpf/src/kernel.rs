@@ -21,6 +21,7 @@ pub const UDP: u16 = 17;
 pub const TCP_ESTABLISHED: u32 = 1;
 pub const TCP_SYN_SENT: u32 = 2;
 pub const TCP_CLOSE: u32 = 7;
+pub const TCP_CLOSE_WAIT: u32 = 8;
 pub const TCP_LISTEN: u32 = 10;
 
 /// File types in `inode.i_mode`, include/uapi/linux/stat.h.

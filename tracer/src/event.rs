@@ -166,6 +166,10 @@ pub enum Body {
         bytes: u64,
         marks: Vec<Mark>,
     },
+    /// The other side ended a connection, all at once; it is closed next.
+    Reset {
+        connection: ConnectionId,
+    },
 }
 
 /// Why a thread is off CPU, by the kernel's task state.
@@ -295,6 +299,8 @@ pub enum Mark {
     Told(Told),
     /// Output of a model: of this transfer, the first.
     Content,
+    /// Of the head of the open answer.
+    Limits(Limits),
 }
 
 /// What a request asks a model for.
@@ -313,6 +319,19 @@ pub struct Told {
     pub model: Option<String>,
     pub input_tokens: Option<u64>,
     pub output_tokens: Option<u64>,
+    /// The model was done.
+    pub is_ended: bool,
+    /// There is an error in it.
+    pub is_failed: bool,
+}
+
+/// What an answer says of the limits of the caller.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// When to try again.
+    pub retry_after_ns: Option<u64>,
+    pub requests_left: Option<u64>,
+    pub tokens_left: Option<u64>,
 }
 
 /// Metadata of an HTTP request head: all that is ever kept of it.

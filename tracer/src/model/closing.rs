@@ -1,8 +1,9 @@
 //! A request ends: whatever still works or waits for it claims its time up to here, and what goes on is background.
 
 use crate::{
+    event::ResponseHead,
     model::{Model, process::Process, thread::Frame},
-    request::{Request, RequestId, call::Span, open::Worker},
+    request::{Call, Request, RequestId, call::Span, open::Worker},
 };
 
 /// Between a call's end and the next attempt there is little but the sleep itself.
@@ -91,32 +92,39 @@ pub fn settle_calls(request: &mut Request) {
     mark_attempts(request);
 }
 
-/// Attempts of one logical call: the next to the same host, after an answer whose status asks for another try
-/// and a sleep that fills the time between. Where the status can't be seen, a sleep stays a sleep.
+/// Attempts of one logical call: the next to the same host for the same, where the client counts it as another try, or after
+/// an answer whose status asks for one, and a sleep that fills the time between. Where neither can be seen, a sleep stays a
+/// sleep.
 fn mark_attempts(request: &mut Request) {
     request.calls.sort_by_key(|call| call.send.start_ns);
     for index in 1..request.calls.len() {
         let (earlier, later) = request.calls.split_at(index);
         let next = &later[0];
-        let Some(last) = earlier.iter().rev().find(|call| call.host == next.host) else { continue };
-        let is_retry = next.asked.retries.is_some_and(|retries| retries > 0);
-        let may_retry = is_retry
-            || last.response.as_ref().is_some_and(|head| matches!(head.status, 408 | 409 | 429 | 500..=599));
-        let (from_ns, to_ns) = (last.end_ns(), next.start_ns());
-        if !may_retry || !last.to_llm {
+        let retries = next.asked.retries.unwrap_or(0);
+        let is_before = |call: &&Call| {
+            let is_same = call.host == next.host && call.asked.model == next.asked.model;
+            is_same
+                && call.to_llm
+                && call.end_ns() <= next.send.start_ns
+                && (retries == 0 || call.attempt == retries)
+        };
+        let Some(last) = earlier.iter().rev().find(is_before) else { continue };
+        let asks_for_more = |head: &ResponseHead| matches!(head.status, 408 | 409 | 429 | 500..=599);
+        if retries == 0 && !last.response.as_ref().is_some_and(asks_for_more) {
             continue;
         }
-        let Some(sleep) = request
+        let (from_ns, to_ns, attempt) = (last.end_ns(), next.start_ns(), last.attempt + 1);
+        let sleep = request
             .longest_sleep(from_ns.saturating_sub(BACKOFF_SLACK_NS), to_ns.saturating_add(BACKOFF_SLACK_NS))
-        else {
-            continue;
-        };
-        let close = sleep.start_ns.saturating_sub(from_ns) < BACKOFF_SLACK_NS
-            && to_ns.saturating_sub(sleep.end_ns) < BACKOFF_SLACK_NS;
-        if close {
-            let attempt = last.attempt + 1;
-            request.sleep_is_backoff(sleep.start_ns, sleep.end_ns);
+            .filter(|sleep| {
+                sleep.start_ns.saturating_sub(from_ns) < BACKOFF_SLACK_NS
+                    && to_ns.saturating_sub(sleep.end_ns) < BACKOFF_SLACK_NS
+            });
+        if retries > 0 || sleep.is_some() {
             request.calls[index].attempt = attempt;
+        }
+        if let Some(sleep) = sleep {
+            request.sleep_is_backoff(sleep.start_ns, sleep.end_ns);
         }
     }
 }

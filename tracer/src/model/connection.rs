@@ -61,6 +61,8 @@ pub struct Outbound {
     /// The protocol is none we know: sending after receiving is a new exchange.
     pub is_unparsed: bool,
     pub sni: Option<String>,
+    /// The other side has ended it.
+    pub is_ended: bool,
     /// Its TLS session, where the plaintext of that is seen.
     pub session: Option<u64>,
     pub announced: Option<Announced>,

@@ -117,6 +117,7 @@ impl Model {
                 };
                 self.transferred(*connection, *direction, &transfer)
             }
+            Body::Reset { connection } => self.connection_reset(*connection),
             Body::Close { connection } => self.connection_closed(ts_ns, *connection),
             Body::ContextEnter { context } => self.context_entered(ts_ns, tgid, tid, *context),
             Body::SleepEnded => self.sleep_ended(ts_ns, tid),

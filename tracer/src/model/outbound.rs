@@ -52,6 +52,7 @@ impl Model {
         let taken = connection.stream.read(transfer.bytes, transfer.exit_ns);
         let rtt_ns = connection.rtt_ns;
         let Some(outbound) = connection.outbound() else { return };
+        outbound.is_ended |= transfer.bytes == 0;
         let is_unparsed = outbound.is_unparsed;
         let call = outbound.call;
         if let Some((request, _)) = call.filter(|(request, _)| self.is_read_for(*request, transfer)) {

@@ -165,6 +165,7 @@ pub fn answer_told(call: &mut Call, marks: &[Mark], arrival_ns: u64) {
         match mark {
             Mark::ResponseHead { head, .. } => call.response = Some(head.clone()),
             Mark::Told(told) => call.told = told.clone(),
+            Mark::Limits(limits) => call.limits = Some(limits.clone()),
             Mark::Content => drop(call.first_content_ns.get_or_insert(arrival_ns)),
             Mark::ResponseEnd => call.answered = true,
             _ => {}

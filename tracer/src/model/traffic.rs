@@ -6,7 +6,10 @@ use crate::{
         Model,
         connection::{Connection, Inbound, Use},
     },
-    request::{Rank, call::Span},
+    request::{
+        Rank,
+        call::{HungUp, Span},
+    },
 };
 
 /// A transfer of bytes on a socket.
@@ -104,6 +107,12 @@ impl Model {
         }
     }
 
+    pub(super) fn connection_reset(&mut self, id: ConnectionId) {
+        if let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) {
+            outbound.is_ended = true;
+        }
+    }
+
     pub(super) fn connection_closed(&mut self, at_ns: u64, id: ConnectionId) {
         self.abandon_unused(at_ns, id);
         let Some(connection) = self.connections.remove(&id) else { return };
@@ -118,7 +127,8 @@ impl Model {
                 if let Some(call) =
                     self.requests.get_mut(request).and_then(|request| request.calls.get_mut(index))
                 {
-                    call.hang_up(at_ns);
+                    let by = if outbound.is_ended { HungUp::Peer } else { HungUp::Client };
+                    call.hang_up(at_ns, by);
                 }
             }
             Use::Unknown | Use::Dns => {}

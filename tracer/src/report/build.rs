@@ -6,9 +6,12 @@ use crate::{
         bucket::Bucket,
         delays, functions,
         route::Templates,
-        types::{self, Background, Buckets, Kind, Report, Segment, Step, UnknownBucket},
+        types::{self, Background, Buckets, End, Kind, RateLimit, Report, Segment, Step, UnknownBucket},
     },
-    request::{self, call::Span},
+    request::{
+        self,
+        call::{HungUp, Span},
+    },
     vendor::{VendorTable, model_of_path},
 };
 
@@ -267,10 +270,28 @@ fn build_call(
         connection_reused: call.connection_reused,
         vendor_request_id: response.and_then(|head| head.vendor_request_id.clone()),
         vendor_reported_ns: response.and_then(|head| head.vendor_reported_ns),
+        end: end(call),
+        rate_limit: call.limits.as_ref().map(|limits| RateLimit {
+            retry_after_ns: limits.retry_after_ns,
+            requests_left: limits.requests_left,
+            tokens_left: limits.tokens_left,
+        }),
         stack: Vec::new(),
         context: call.context,
         start_ns: start_ns.saturating_sub(request.start_ns),
         phases: phases(request, call),
+    }
+}
+
+/// Clients close a connection when the model is done, whether or not the message is.
+fn end(call: &request::Call) -> Option<End> {
+    match (call.told.is_failed, call.answered || call.told.is_ended, call.hung_up) {
+        (true, ..) => Some(End::Failed),
+        (_, true, _) => Some(End::Complete),
+        (_, _, Some(HungUp::Peer)) => Some(End::Cut),
+        // What was encrypted may have been whole.
+        (_, _, Some(HungUp::Client)) if call.request.is_some() => Some(End::GivenUp),
+        _ => None,
     }
 }
 

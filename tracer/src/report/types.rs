@@ -186,6 +186,10 @@ pub struct Call {
     pub connection_reused: bool,
     pub vendor_request_id: Option<String>,
     pub vendor_reported_ns: Option<u64>,
+    /// How the answer ended; `None` where that was not seen.
+    pub end: Option<End>,
+    /// What the answer said of the caller's limits.
+    pub rate_limit: Option<RateLimit>,
     pub stack: Vec<Frame>,
     /// Number of the context that made it, as in [`Step::context`].
     #[serde(skip)]
@@ -196,6 +200,27 @@ pub struct Call {
     /// Where its phases lie, named as for an LLM call; from the request's start.
     #[serde(skip)]
     pub phases: Vec<Segment>,
+}
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// As it should.
+    Complete,
+    /// With an error in it.
+    Failed,
+    /// The other side closed the connection before.
+    Cut,
+    /// The application closed it before.
+    GivenUp,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RateLimit {
+    pub retry_after_ns: Option<u64>,
+    pub requests_left: Option<u64>,
+    pub tokens_left: Option<u64>,
 }
 
 impl Call {

@@ -1,7 +1,7 @@
 //! One outbound exchange while it is being followed.
 
 use crate::{
-    event::{Asked, ConnectionId, RequestHead, ResponseHead, Told},
+    event::{Asked, ConnectionId, Limits, RequestHead, ResponseHead, Told},
     request::claim::{Claim, Rank},
 };
 
@@ -16,6 +16,13 @@ impl Span {
     pub fn length_ns(self) -> u64 {
         self.end_ns.saturating_sub(self.start_ns)
     }
+}
+
+/// Who ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HungUp {
+    Client,
+    Peer,
 }
 
 /// One outbound exchange on a connection: what was sent until the first byte of the answer, and the answer.
@@ -38,6 +45,7 @@ pub struct Call {
     /// What bodies tell, of a call to a model.
     pub asked: Asked,
     pub told: Told,
+    pub limits: Option<Limits>,
     /// Arrival of the first output of a model.
     pub first_content_ns: Option<u64>,
     pub connection_reused: bool,
@@ -59,6 +67,8 @@ pub struct Call {
     pub ticket_ns: Option<u64>,
     /// The answer is known to be whole.
     pub answered: bool,
+    /// Who ended its connection first, where that ended before the answer.
+    pub hung_up: Option<HungUp>,
     /// Bytes read of a record or head that is not whole, and when the first of them arrived.
     pub pending_in: u64,
     pub pending_since_ns: Option<u64>,
@@ -86,6 +96,7 @@ impl Call {
             response: None,
             asked: Asked::default(),
             told: Told::default(),
+            limits: None,
             first_content_ns: None,
             connection_reused: true,
             attempt: 1,
@@ -99,6 +110,7 @@ impl Call {
             last_read_ns: None,
             ticket_ns: None,
             answered: false,
+            hung_up: None,
             pending_in: 0,
             pending_since_ns: None,
             waits: Vec::new(),
@@ -169,7 +181,8 @@ impl Call {
     }
 
     /// Its connection is closed at `end_ns`: what looked like tickets was no answer, but the call was given up.
-    pub fn hang_up(&mut self, end_ns: u64) {
+    pub fn hang_up(&mut self, end_ns: u64, by: HungUp) {
+        self.hung_up = Some(by);
         self.ticket_ns = None;
         self.finish(end_ns);
     }
@@ -221,7 +234,7 @@ mod tests {
     fn a_call_that_is_given_up_has_no_answer() {
         let mut call = call();
         call.ticket_ns = Some(120);
-        call.hang_up(160);
+        call.hang_up(160, HungUp::Client);
         call.finish(1000);
         assert_eq!((call.first_byte_ns, call.end_ns()), (None, 160));
     }

@@ -5,7 +5,11 @@ use super::{
     paint::{CALL, Glyph, Paint, glyph},
     wrap,
 };
-use crate::report::{bucket::Bucket, stats, types::Call};
+use crate::report::{
+    bucket::Bucket,
+    stats,
+    types::{Call, End},
+};
 
 /// First content that comes as soon after the first byte is not told of its own.
 const CONTENT_NS: u64 = 1_000_000;
@@ -54,6 +58,16 @@ fn words(call: &Call) -> Vec<String> {
     if call.attempt > 1 {
         words.push(format!("attempt {}", call.attempt));
     }
+    words.extend(match call.end {
+        Some(End::Failed) if call.status.is_none_or(|status| status < 400) => {
+            Some("failed in its answer".to_owned())
+        }
+        Some(End::Cut) => Some("cut by the other side".to_owned()),
+        Some(End::GivenUp) => Some("given up".to_owned()),
+        _ => None,
+    });
+    let retry_after_ns = call.rate_limit.as_ref().and_then(|limit| limit.retry_after_ns);
+    words.extend(retry_after_ns.map(|ns| format!("to be made again after {}", format::duration(ns))));
     words.push(if call.connection_reused { "kept connection" } else { "new connection" }.to_owned());
     words.iter().map(|word| format::printable(word)).collect()
 }

@@ -8,6 +8,9 @@ const TEXT_BYTES: usize = 128;
 /// Levels of nesting that are followed; deeper ones hold nothing of interest.
 const DEPTH: usize = 32;
 
+/// In `[DONE]`.
+const END: &[u8] = b"DONE";
+
 /// The names of members that matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
@@ -21,6 +24,15 @@ pub enum Name {
     Output,
     /// An object that describes the answer as a whole.
     Envelope,
+    /// Why a model stopped.
+    Reason,
+    /// Whether it did.
+    Done,
+    /// What an event is.
+    Type,
+    Error,
+    /// OpenAI's mark of the end, which is no object.
+    End,
     Other,
 }
 
@@ -43,6 +55,10 @@ impl Name {
             b"content" | b"text" | b"delta" | b"reasoning_content" | b"reasoning" | b"thinking"
             | b"partial_json" | b"arguments" | b"response" => Name::Output,
             b"message" => Name::Envelope,
+            b"finish_reason" | b"finishReason" | b"stop_reason" | b"stopReason" => Name::Reason,
+            b"done" => Name::Done,
+            b"type" => Name::Type,
+            b"error" => Name::Error,
             _ => Name::Other,
         }
     }
@@ -167,7 +183,7 @@ impl Scanner {
                     level.is_name_next = level.is_object;
                 }
             }
-            b'0'..=b'9' | b'a'..=b'z' | b'-' => {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' => {
                 self.begin(Mode::Literal);
                 self.keep(byte);
             }
@@ -202,7 +218,12 @@ impl Scanner {
             return;
         }
         let mut objects = self.levels.iter().rev().filter(|level| level.is_object);
-        let Some(own) = objects.next() else { return };
+        let Some(own) = objects.next() else {
+            if self.token == END {
+                found(Place { name: Name::End, parent: Name::Other, depth: 0 }, value);
+            }
+            return;
+        };
         let parent = objects.next().map_or(Name::Other, |level| level.name);
         let depth = self.levels.iter().filter(|level| level.is_object).count();
         found(Place { name: own.name, parent, depth }, value);

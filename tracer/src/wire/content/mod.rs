@@ -66,6 +66,9 @@ impl Question {
     }
 }
 
+/// Of streams that end with an event of their own, without a reason: OpenAI's responses.
+const LAST_EVENTS: [&[u8]; 2] = [b"response.completed", b"response.incomplete"];
+
 /// Reads the body of an answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -139,6 +142,13 @@ impl Answer {
                 told.output_tokens = Some(tokens);
             }
             (Name::Output, Value::Text(text)) => *has_content |= !text.is_empty(),
+            (Name::End, _) | (Name::Reason, Value::Text(_)) => told.is_ended = true,
+            (Name::Done, Value::Bool(is_done)) if place.depth == 1 => told.is_ended |= is_done,
+            (Name::Type, Value::Text(kind)) if place.depth == 1 => {
+                told.is_ended |= LAST_EVENTS.contains(&kind)
+            }
+            (Name::Error, Value::Text(_)) if place.depth == 1 => told.is_failed = true,
+            _ if place.parent == Name::Error && place.depth == 2 => told.is_failed = true,
             _ => {}
         };
         match framing {

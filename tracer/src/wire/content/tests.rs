@@ -26,7 +26,13 @@ fn reader(format: Format, coding: &str) -> Answer {
 }
 
 fn counts(model: &str, input: u64, output: u64) -> Told {
-    Told { model: Some(model.to_owned()), input_tokens: Some(input), output_tokens: Some(output) }
+    Told {
+        model: Some(model.to_owned()),
+        input_tokens: Some(input),
+        output_tokens: Some(output),
+        is_ended: true,
+        is_failed: false,
+    }
 }
 
 #[test]
@@ -66,7 +72,7 @@ fn openai_responses() {
         "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"model\":\"gpt-4o\",\"output\":[],\"usage\":null}}\n\n",
         "event: response.content_part.added\ndata: {\"part\":{\"type\":\"output_text\",\"text\":\"\"}}\n\n",
         "event: response.output_text.delta\ndata: {\"delta\":\"Hi\"}\n\n",
-        "event: response.completed\ndata: {\"response\":{\"model\":\"gpt-4o\",\"usage\":{\"input_tokens\":5,\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens\":7}}}\n\n",
+        "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"model\":\"gpt-4o\",\"usage\":{\"input_tokens\":5,\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens\":7}}}\n\n",
     ];
     assert_eq!(told(Format::ServerSentEvents, &events), (counts("gpt-4o", 5, 7), vec![2]));
 }
@@ -86,7 +92,7 @@ fn anthropic() {
 fn gemini() {
     let events = [
         "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"Hi\"}],\"role\": \"model\"}}],\"usageMetadata\": {\"promptTokenCount\": 3},\"modelVersion\": \"gemini-2\"}\r\n\r\n",
-        "data: {\"usageMetadata\": {\"promptTokenCount\": 3,\"candidatesTokenCount\": 6}}\r\n\r\n",
+        "data: {\"usageMetadata\": {\"promptTokenCount\": 3,\"candidatesTokenCount\": 6},\"candidates\":[{\"finishReason\":\"STOP\"}]}\r\n\r\n",
     ];
     assert_eq!(told(Format::ServerSentEvents, &events), (counts("gemini-2", 3, 6), vec![0]));
 }
@@ -103,7 +109,9 @@ fn ollama() {
 #[test]
 fn what_is_behind_a_gap_still_counts() {
     let mut answer = reader(Format::Json, "");
-    answer.read(Piece::Copied(br#"{"model":"gpt-4o","choices":[{"message":{"content":"A long"#));
+    answer.read(Piece::Copied(
+        br#"{"model":"gpt-4o","choices":[{"finish_reason":"stop","message":{"content":"A long"#,
+    ));
     answer.read(Piece::Hidden(50_000));
     answer.read(Piece::Copied(br#"story."}}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#));
     assert_eq!(answer.told, counts("gpt-4o", 1, 2));
@@ -111,14 +119,22 @@ fn what_is_behind_a_gap_still_counts() {
     let mut answer = reader(Format::ServerSentEvents, "");
     answer.read(Piece::Copied(b"event: response.completed\ndata: {\"response\":{\"output\":[\"A long"));
     answer.read(Piece::Hidden(50_000));
-    answer.read(Piece::Copied(b"\"],\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}\n\ndata: {\"response\":{\"model\":\"m\"}}\n"));
+    answer.read(Piece::Copied(b"\"],\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}\n\ndata: {\"response\":{\"model\":\"m\"}}\n\ndata: [DONE]\n"));
     assert_eq!(answer.told, counts("m", 1, 2));
 }
 
 #[test]
-fn an_error_tells_nothing() {
+fn an_error_is_told() {
     let body = r#"{"error":{"message":"refused","type":"lab","code":null}}"#;
-    assert_eq!(told(Format::Json, &[body]), (Told::default(), vec![]));
+    let failed = Told { is_failed: true, ..Told::default() };
+    assert_eq!(told(Format::Json, &[body]), (failed.clone(), vec![]));
+    assert_eq!(told(Format::Json, &[r#"{"error":"model not found"}"#]), (failed.clone(), vec![]));
+    let event = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n";
+    assert_eq!(told(Format::ServerSentEvents, &[event]), (failed, vec![]));
+    assert_eq!(
+        told(Format::Json, &[r#"{"error":null,"incomplete_details":null}"#]),
+        (Told::default(), vec![])
+    );
 }
 
 #[test]
@@ -143,14 +159,15 @@ fn bedrock() {
             answer.read(Piece::Copied(message));
             answer.tell(&mut marks);
         }
-        let told = Told { model: None, input_tokens: Some(3), output_tokens: Some(4) };
+        let told = Told { input_tokens: Some(3), output_tokens: Some(4), ..Told::default() };
         assert_eq!(marks, [Mark::Content, Mark::Told(told)]);
     }
 }
 
 #[test]
 fn what_is_compressed_is_read_while_it_is_whole() {
-    let body = br#"{"model":"gpt-4o","usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
+    let body =
+        br#"{"model":"gpt-4o","finish_reason":"stop","usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     std::io::Write::write_all(&mut encoder, body).expect("it is memory");
     let compressed = encoder.finish().expect("it is memory");

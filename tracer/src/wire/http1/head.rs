@@ -5,7 +5,7 @@ use httparse::{EMPTY_HEADER, Error, Header, Request, Response, Status};
 use super::body::Body;
 use super::chunked::Chunked;
 use super::text::{bounded, host_and_port, target_path, traceparent};
-use crate::event::{Asked, RequestHead, ResponseHead};
+use crate::event::{Asked, Limits, RequestHead, ResponseHead};
 use crate::vendor::Vendor;
 use crate::wire::content::{Answer, Format, Question};
 
@@ -16,8 +16,9 @@ const HEADERS: usize = 256;
 const STREAM_TYPES: [&str; 3] =
     ["text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream"];
 
-/// Headers in which SDKs count the attempts of a call: OpenAI's, Anthropic's and those generated like them.
-const RETRY_COUNTS: [&str; 1] = ["x-stainless-retry-count"];
+/// What answers say of limits: OpenAI's and Anthropic's names, each for requests and tokens.
+const REQUESTS_LEFT: [&str; 2] = ["x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"];
+const TOKENS_LEFT: [&str; 2] = ["x-ratelimit-remaining-tokens", "anthropic-ratelimit-tokens-remaining"];
 
 /// A parsed request head.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub struct ParsedResponse {
     framing: Framing,
     /// Of the body, where it is read.
     format: Option<Format>,
+    pub limits: Option<Limits>,
     /// In lower case; empty for none.
     coding: String,
 }
@@ -93,7 +95,7 @@ pub fn request(bytes: &[u8]) -> Result<Option<(usize, ParsedRequest)>, Malformed
         None => None,
     };
     let headers = &*request.headers;
-    let retries = RETRY_COUNTS.iter().find_map(|name| value(headers, name)?.parse().ok());
+    let retries = retries(headers);
     let is_plain = value(headers, "content-encoding").is_none();
     let is_json = Format::of(&media_type(headers)) == Some(Format::Json);
     let is_question = body.is_some() && method == "POST" && is_plain && is_json;
@@ -122,7 +124,7 @@ pub fn response(bytes: &[u8], vendor: &Vendor) -> Result<Option<(usize, ParsedRe
     };
     let format = Format::of(&media_type);
     let coding = value(headers, "content-encoding").unwrap_or_default().to_ascii_lowercase();
-    Ok(Some((taken, ParsedResponse { head, framing, format, coding })))
+    Ok(Some((taken, ParsedResponse { head, framing, format, limits: limits(headers), coding })))
 }
 
 /// Of a head that runs on past the copied bytes: the lines that are whole, as a head of their own. `None` when
@@ -202,6 +204,30 @@ fn framing(headers: &[Header<'_>], version: Option<u8>) -> Result<Framing, Malfo
         (None, Some(_)) if chunked_codings > 0 => Err(Malformed),
         (None, Some(_)) => Ok(Framing::OtherCoding),
     }
+}
+
+/// How many attempts there were before: OpenAI's SDK and those generated like it say so, and AWS's, which counts from 1.
+fn retries(headers: &[Header<'_>]) -> Option<u32> {
+    let stainless = || value(headers, "x-stainless-retry-count")?.parse().ok();
+    let aws = || {
+        let fields = value(headers, "amz-sdk-request")?.split(';');
+        let attempt = fields.filter_map(|field| field.trim().strip_prefix("attempt=")).next()?;
+        attempt.parse::<u32>().ok()?.checked_sub(1)
+    };
+    stainless().or_else(aws)
+}
+
+/// `None` where there is nothing of them. A date to try again at is not read.
+fn limits(headers: &[Header<'_>]) -> Option<Limits> {
+    let number = |name| value(headers, name)?.parse::<f64>().ok().filter(|number| *number >= 0.0);
+    let retry_after_ms = number("retry-after-ms").or_else(|| Some(number("retry-after")? * 1e3));
+    let left = |names: [&str; 2]| names.into_iter().find_map(|name| value(headers, name)?.parse().ok());
+    let limits = Limits {
+        retry_after_ns: retry_after_ms.map(|ms| (ms * 1e6) as u64),
+        requests_left: left(REQUESTS_LEFT),
+        tokens_left: left(TOKENS_LEFT),
+    };
+    (limits != Limits::default()).then_some(limits)
 }
 
 /// In lower case, without parameters.

@@ -255,7 +255,9 @@ impl Http1 {
                 let body = parsed.body(is_head);
                 let chunked = parsed.is_chunked();
                 let answer = parsed.answer().filter(|_| self.request_direction == Direction::Sent);
+                let limits = parsed.limits.clone();
                 marks.push(Mark::ResponseHead { at, head: parsed.head });
+                marks.extend(limits.map(Mark::Limits));
                 if !whole && chunked && body.is_some() {
                     self.response = Reading::Body(Body::Chunked(Chunked::Lost), answer);
                 } else if !whole {

@@ -1,0 +1,55 @@
+//! Calls that go wrong: which attempts belong together, how each of them ended, and what was slept between them.
+
+use tests::{lab::Lab, python::Python, recording::Recording};
+use tracer::report::{
+    bucket::Bucket,
+    types::{Call, End},
+};
+
+use crate::application::{attempts, traced};
+
+/// Attempt, status and end of each call of a case.
+type Attempts = [(u32, Option<u16>, End)];
+
+#[test]
+fn attempts_that_fail() {
+    let cases: [(&str, &Attempts); 7] = [
+        ("limited", &[(1, Some(429), End::Failed), (2, Some(200), End::Complete)]),
+        (
+            "overloaded",
+            &[(1, Some(529), End::Failed), (2, Some(529), End::Failed), (3, Some(200), End::Complete)],
+        ),
+        ("slow", &[(1, None, End::GivenUp), (2, None, End::GivenUp)]),
+        ("given_up", &[(1, Some(200), End::GivenUp)]),
+        ("cut", &[(1, Some(200), End::Cut)]),
+        ("unended", &[(1, Some(200), End::Complete)]),
+        ("failed", &[(1, Some(200), End::Failed)]),
+    ];
+    for python in Python::all() {
+        let lab = Lab::start();
+        let recording = Recording::start(&lab, "attempts", traced(attempts(&python)));
+        let (_, report) = recording.finish();
+        let [request] = report.requests.as_slice() else { panic!("a run is one request: {report:?}") };
+        for (case, expected) in cases {
+            let is_of_case = |call: &&Call| {
+                call.model.as_ref().is_some_and(|model| model.contains(&format!("case={case},")))
+            };
+            let found: Vec<_> = request
+                .calls
+                .iter()
+                .filter(is_of_case)
+                .map(|call| (call.attempt, call.status, call.end.expect("its end was seen")))
+                .collect();
+            // Once by each client.
+            assert_eq!(found, [expected, expected].concat(), "{}: {case}", python.name);
+        }
+        let limited = request.calls.iter().filter_map(|call| call.rate_limit.as_ref()?.retry_after_ns);
+        assert_eq!(limited.collect::<Vec<_>>(), [1_000_000_000; 2]);
+
+        let slept_ns = lab.truth().request("attempts").waits["llm.backoff"];
+        let backoff_ns = request.buckets.get(Bucket::LlmBackoff).expect("it is known");
+        eprintln!("{}: llm.backoff {backoff_ns} ns, slept {slept_ns} ns", python.name);
+        assert!(backoff_ns.abs_diff(slept_ns) < slept_ns / 100, "{}", python.name);
+        assert!(report.findings.iter().any(|finding| finding.kind == "retry_backoff"), "{}", python.name);
+    }
+}
