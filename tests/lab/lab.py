@@ -3,7 +3,7 @@
     lab.py DIR COMMAND...   runs COMMAND inside and ends with its exit code
     lab.py DIR              says `ready` and stays until its standard input ends; others join by `nsenter --net --mount`
 
-DIR gets ca.pem, which clients must trust, and vendor.jsonl, the truth.
+DIR gets ca.pem, which clients must trust, server.pem for other servers, and vendor.jsonl, the truth.
 """
 
 import argparse
@@ -32,6 +32,7 @@ HOSTS = [
     "api.together.ai",
     "api-inference.together.ai",
     "api.together.xyz",
+    "api.x.ai",
     "bedrock-runtime.us-east-1.amazonaws.com",
     "generativelanguage.googleapis.com",
     "router.huggingface.co",
@@ -90,7 +91,9 @@ def certificates(directory: Path) -> ssl.SSLContext:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*HOSTS).configure_cert(context)
+    certificate = authority.issue_cert(*HOSTS)
+    certificate.configure_cert(context)
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(directory / "server.pem"))
     context.set_alpn_protocols(["http/1.1"])
     return context
 

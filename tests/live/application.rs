@@ -1,6 +1,9 @@
 //! The applications of `tests/apps`, as commands.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use tests::{lab::PORT, python::Python};
 
@@ -47,6 +50,11 @@ pub fn secrets(python: &Python) -> Vec<OsString> {
 /// A run of calls that go wrong.
 pub fn attempts(python: &Python) -> Vec<OsString> {
     words(python.program("python"), ["attempts.py"].iter())
+}
+
+/// A run of calls by clients with TLS of their own.
+pub fn sealed(python: &Python, certificate: &Path) -> Vec<OsString> {
+    vec![python.program("python").into(), "sealed.py".into(), certificate.into()]
 }
 
 /// A run that makes a few calls with every client of a vendor.

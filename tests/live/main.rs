@@ -9,6 +9,7 @@ mod pace;
 mod privacy;
 mod safety;
 mod sdks;
+mod sealed;
 mod survival;
 mod truth;
 mod waits;

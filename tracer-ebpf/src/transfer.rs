@@ -7,21 +7,67 @@ use tracer_ebpf::{
 };
 
 use crate::{
-    emit::{Ids, bounded, emit_scratch},
+    emit::{Ids, below, bounded, emit_scratch},
     kernel::UDP,
     maps::{SCRATCH, Scratch, Socket, flag},
     thread_state,
 };
 
-/// A piece of user memory.
+/// Where the bytes of a transfer are in user memory.
 #[derive(Clone, Copy)]
-pub struct Piece {
-    pub address: u64,
-    pub bytes: u64,
+pub struct Place {
+    /// Of the bytes, or of an array of `struct iovec`.
+    address: u64,
+    /// Entries of that array; 0 where it is none.
+    entries: u64,
 }
 
-impl Piece {
-    pub const NONE: Piece = Piece { address: 0, bytes: 0 };
+impl Place {
+    pub const NONE: Place = Place { address: 0, entries: 0 };
+
+    #[inline(always)]
+    pub fn buffer(address: u64) -> Place {
+        Place { address, entries: 0 }
+    }
+
+    /// Of a user-space `struct iovec` array (include/uapi/linux/uio.h).
+    #[inline(always)]
+    pub fn vector(address: u64, entries: u64) -> Place {
+        // An entry alone is a buffer.
+        match entry(address, 0) {
+            Some([base, _]) if entries == 1 => Place::buffer(base),
+            _ if entries == 0 => Place::NONE,
+            _ => Place { address, entries },
+        }
+    }
+
+    /// Of a user-space `struct user_msghdr` (include/linux/socket.h): `msg_iov` is at 16, `msg_iovlen` at 24.
+    #[inline(always)]
+    pub fn message(address: u64) -> Place {
+        // SAFETY: the helper checks the address and fails instead of faulting.
+        match unsafe { bpf_probe_read_user((address + 16) as *const [u64; 2]) } {
+            Ok([vector, entries]) => Place::vector(vector, entries),
+            Err(_) => Place::NONE,
+        }
+    }
+
+    /// The first four bytes; `None` where they can't be read.
+    #[inline(always)]
+    fn first(self) -> Option<[u8; 4]> {
+        if self.address == 0 {
+            return None;
+        }
+        let address = if self.entries == 0 { self.address } else { entry(self.address, 0)?[0] };
+        // SAFETY: the helper checks the address and fails instead of faulting.
+        unsafe { bpf_probe_read_user(address as *const [u8; 4]) }.ok()
+    }
+}
+
+/// Address and bytes of an entry of an iovec.
+#[inline(always)]
+fn entry(vector: u64, index: u64) -> Option<[u64; 2]> {
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    unsafe { bpf_probe_read_user((vector + index * 16) as *const [u64; 2]) }.ok()
 }
 
 /// What a syscall did.
@@ -34,21 +80,21 @@ pub struct Done {
     pub sent: bool,
 }
 
-/// Entries of an iovec that are looked at for the first one with bytes.
+/// Entries of an iovec whose bytes are copied.
 const VECTOR_ENTRIES: u64 = 4;
 
 /// Content type of a TLS handshake record, RFC 8446 section 5.1.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Emits a TRANSFER whose first bytes are in `piece`.
+/// Emits a TRANSFER whose bytes are at `place`.
 #[inline(always)]
-pub fn emit_transfer(socket: &mut Socket, done: Done, piece: Piece, ids: Ids) {
+pub fn emit_transfer(socket: &mut Socket, done: Done, place: Place, ids: Ids) {
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
     // SAFETY: the element is this CPU's own, and system call tracepoints don't nest.
     let scratch = unsafe { &mut *scratch };
     thread_state::tell_context_as_of(Some(done.enter_ns), ids);
     let moved = if done.result > 0 { done.result as u64 } else { 0 };
-    let copied = copy(scratch, socket, piece, moved, done.sent);
+    let copied = copy(scratch, socket, place, moved, done.sent);
     let body = event::Transfer {
         connection: socket.connection,
         enter_ns: done.enter_ns,
@@ -66,15 +112,13 @@ pub fn emit_transfer(socket: &mut Socket, done: Done, piece: Piece, ids: Ids) {
     emit_scratch(scratch, kind::TRANSFER, done.exit_ns, ids, size_of::<event::Transfer>() as u64, copied);
 }
 
-/// Copies from `piece` as much as its first bytes and the connection's state make useful.
+/// Copies as much as the first bytes and the connection's state make useful.
 #[inline(always)]
-fn copy(scratch: &mut Scratch, socket: &mut Socket, piece: Piece, moved: u64, sent: bool) -> u64 {
-    let available = if piece.bytes < moved { piece.bytes } else { moved };
-    if available == 0 || piece.address == 0 {
+fn copy(scratch: &mut Scratch, socket: &mut Socket, place: Place, moved: u64, sent: bool) -> u64 {
+    if moved == 0 {
         return 0;
     }
-    // SAFETY: the helper checks the address and fails instead of faulting.
-    let Ok(first) = (unsafe { bpf_probe_read_user(piece.address as *const [u8; 4]) }) else { return 0 };
+    let Some(first) = place.first() else { return 0 };
     if first[0] == TLS_HANDSHAKE {
         socket.flags |= flag::TLS;
     }
@@ -82,25 +126,55 @@ fn copy(scratch: &mut Scratch, socket: &mut Socket, piece: Piece, moved: u64, se
         socket.flags |= flag::HTTP;
     }
     let target = scratch.bytes.as_mut_ptr();
-    if socket.flags & flag::HTTP != 0 && piece.bytes >= moved {
-        let all = (HEAD_BYTES + TAIL_BYTES) as u64;
-        if moved <= all {
-            // SAFETY: `bounded` gives less than the size of `scratch.bytes`.
-            return unsafe { read_into(target, bounded(moved), piece.address) };
-        }
-        let tail = piece.address.wrapping_add(moved - TAIL_BYTES as u64);
-        // SAFETY: a head and a tail fit into `scratch.bytes`.
-        return unsafe {
-            match read_into(target, HEAD_BYTES as u64, piece.address) {
-                0 => 0,
-                head => head + read_into(target.add(HEAD_BYTES), TAIL_BYTES as u64, tail),
-            }
-        };
-    }
     let before = if sent { socket.sent } else { socket.received };
     let limit = limit(first, before, socket);
-    // SAFETY: as above.
-    unsafe { read_into(target, bounded(if available < limit { available } else { limit }), piece.address) }
+    if place.entries > 0 {
+        // SAFETY: `scratch.bytes` has room for two heads.
+        return unsafe { gather(target, place, if moved < limit { moved } else { limit }) };
+    }
+    if socket.flags & flag::HTTP == 0 {
+        // SAFETY: `bounded` gives less than the size of `scratch.bytes`.
+        return unsafe {
+            read_into(target, bounded(if moved < limit { moved } else { limit }), place.address)
+        };
+    }
+    if moved <= (HEAD_BYTES + TAIL_BYTES) as u64 {
+        // SAFETY: as above.
+        return unsafe { read_into(target, bounded(moved), place.address) };
+    }
+    let tail = place.address.wrapping_add(moved - TAIL_BYTES as u64);
+    // SAFETY: a head and a tail fit into `scratch.bytes`.
+    unsafe {
+        match read_into(target, HEAD_BYTES as u64, place.address) {
+            0 => 0,
+            head => head + read_into(target.add(HEAD_BYTES), TAIL_BYTES as u64, tail),
+        }
+    }
+}
+
+/// Copies up to `limit` bytes, less than a head, from the entries of an iovec, one behind the other.
+///
+/// # Safety
+///
+/// `target` has room for two heads.
+#[inline(always)]
+unsafe fn gather(target: *mut u8, place: Place, limit: u64) -> u64 {
+    let mut copied = 0;
+    for index in 0..VECTOR_ENTRIES {
+        if index >= place.entries || copied >= limit {
+            break;
+        }
+        let Some([base, bytes]) = entry(place.address, index) else { break };
+        let left = limit - copied;
+        let length = below::<HEAD_BYTES>(if bytes < left { bytes } else { left });
+        // SAFETY: both are less than a head.
+        let read = unsafe { read_into(target.add(below::<HEAD_BYTES>(copied) as usize), length, base) };
+        copied += read;
+        if read < bytes {
+            break;
+        }
+    }
+    copied
 }
 
 /// Copies user memory; gives how many bytes, which are none where it can't be read.
@@ -125,8 +199,10 @@ fn limit(first: [u8; 4], before: u64, socket: &Socket) -> u64 {
     let is_head = is_http(first)
         || first[0] == TLS_HANDSHAKE
         || socket.protocol == UDP
+        || socket.flags & flag::HTTP != 0
         || socket.flags & flag::TLS != 0 && before < BEGINNING_BYTES;
-    if is_head { HEAD_BYTES as u64 } else { FRAME_BYTES as u64 }
+    // Less than a head by one, as a mask bounds it.
+    if is_head { HEAD_BYTES as u64 - 1 } else { FRAME_BYTES as u64 }
 }
 
 #[inline(always)]
@@ -142,36 +218,6 @@ pub fn is_request(first: [u8; 4]) -> bool {
         &first,
         b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"PATC" | b"OPTI" | b"CONN" | b"TRAC" | b"PRI "
     )
-}
-
-/// The first entry with bytes of a user-space `struct iovec` array (include/uapi/linux/uio.h).
-#[inline(always)]
-pub fn first_of_vector(address: u64, count: u64) -> Piece {
-    for index in 0..VECTOR_ENTRIES {
-        if index >= count {
-            break;
-        }
-        // SAFETY: the helper checks the address and fails instead of faulting.
-        let Ok([base, bytes]) = (unsafe { bpf_probe_read_user((address + index * 16) as *const [u64; 2]) })
-        else {
-            break;
-        };
-        if bytes != 0 {
-            return Piece { address: base, bytes };
-        }
-    }
-    Piece::NONE
-}
-
-/// The first entry with bytes of a user-space `struct user_msghdr` (include/linux/socket.h): `msg_iov` is at
-/// 16, `msg_iovlen` at 24.
-#[inline(always)]
-pub fn first_of_message(address: u64) -> Piece {
-    // SAFETY: the helper checks the address and fails instead of faulting.
-    match unsafe { bpf_probe_read_user((address + 16) as *const [u64; 2]) } {
-        Ok([vector, count]) => first_of_vector(vector, count),
-        Err(_) => Piece::NONE,
-    }
 }
 
 /// Bytes between two entries of a user-space `struct mmsghdr` array: a `user_msghdr` of 56 bytes, then

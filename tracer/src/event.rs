@@ -301,6 +301,8 @@ pub enum Mark {
     Content,
     /// Of the head of the open answer.
     Limits(Limits),
+    /// Encrypted records from the server that are no answer: alerts, frames of control.
+    Control,
 }
 
 /// What a request asks a model for.

@@ -18,7 +18,7 @@ use crate::{
     kernel::{self, Opened, TCP, TCP_CLOSE, UDP},
     maps::{SOCKETS, THREADS, Thread},
     stack, thread_state,
-    transfer::{self, Done, MESSAGE_STRIDE, Piece, emit_transfer},
+    transfer::{self, Done, MESSAGE_STRIDE, Place, emit_transfer},
 };
 
 /// `EAGAIN`, include/uapi/asm-generic/errno-base.h.
@@ -289,15 +289,13 @@ fn finish_transfer(thread: &Thread, op: u8, result: i64, ids: Ids) {
         op::SEND_MESSAGES if result > 0 => (result as u64).min(MESSAGES),
         op::RECEIVE_MESSAGES | op::SEND_MESSAGES => 0,
         _ => {
-            let piece = match op {
-                op::RECEIVE | op::SEND => Piece { address: thread.buffer, bytes: u64::MAX },
-                op::RECEIVE_VECTOR | op::SEND_VECTOR => {
-                    transfer::first_of_vector(thread.buffer, u64::from(thread.count))
-                }
-                op::RECEIVE_MESSAGE | op::SEND_MESSAGE => transfer::first_of_message(thread.buffer),
-                _ => Piece::NONE,
+            let place = match op {
+                op::RECEIVE | op::SEND => Place::buffer(thread.buffer),
+                op::RECEIVE_VECTOR | op::SEND_VECTOR => Place::vector(thread.buffer, u64::from(thread.count)),
+                op::RECEIVE_MESSAGE | op::SEND_MESSAGE => Place::message(thread.buffer),
+                _ => Place::NONE,
             };
-            emit_transfer(socket, done, piece, ids);
+            emit_transfer(socket, done, place, ids);
             return;
         }
     };
@@ -307,7 +305,7 @@ fn finish_transfer(thread: &Thread, op: u8, result: i64, ids: Ids) {
         }
         let message = thread.buffer + index * MESSAGE_STRIDE;
         done.result = transfer::moved_of_message(message);
-        emit_transfer(socket, done, transfer::first_of_message(message), ids);
+        emit_transfer(socket, done, Place::message(message), ids);
     }
 }
 

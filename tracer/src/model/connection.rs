@@ -21,6 +21,7 @@ const MAX_ARRIVALS: usize = 4_096;
 pub struct Connection {
     pub tgid: u32,
     pub role: Role,
+    pub transport: Transport,
     pub remote: Option<(IpAddr, u16)>,
     pub stream: Stream,
     pub rtt_ns: Option<u64>,
@@ -99,7 +100,8 @@ impl Connection {
         if let Some(first_data_ns) = opened.first_data_ns {
             stream.arrived_before(first_data_ns);
         }
-        Connection { tgid, role: opened.role, remote: opened.remote, stream, rtt_ns: None, use_ }
+        let event::Connection { role, transport, remote, .. } = *opened;
+        Connection { tgid, role, transport, remote, stream, rtt_ns: None, use_ }
     }
 
     pub fn outbound(&mut self) -> Option<&mut Outbound> {

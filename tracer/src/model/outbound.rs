@@ -1,7 +1,7 @@
 //! Calls: what goes out on connections, and what comes back.
 
 use crate::{
-    event::{ConnectionId, Mark},
+    event::{ConnectionId, Mark, Transport},
     model::{
         Model,
         connection::{Connection, Outbound},
@@ -79,7 +79,7 @@ impl Model {
         }
         let Some(at) = answer_at.filter(|_| transfer.bytes > 0) else {
             answer_told(call, transfer.marks, first_arrival_ns);
-            if transfer.marks.iter().any(|mark| matches!(mark, Mark::Ticket { .. })) {
+            if transfer.marks.iter().any(|mark| matches!(mark, Mark::Ticket { .. } | Mark::Control)) {
                 return;
             }
             // Part of a record or a head: its bytes count when it is whole.
@@ -107,9 +107,13 @@ impl Model {
         self.requests.is_open(request) || in_background && transfer.bytes > 0
     }
 
-    /// A connection that ends before a request went out was a call all the same: one that failed to connect.
+    /// A connection that ends before a request went out was a call all the same: one that failed to connect. Sockets for
+    /// datagrams are connected to learn of addresses alone.
     pub(super) fn abandon_unused(&mut self, at_ns: u64, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id).filter(|of| of.transport == Transport::Tcp)
+        else {
+            return;
+        };
         let tgid = connection.tgid;
         let Some(Outbound { n_calls: 0, connect: Some(_), opened_by: Some((request, tid)), .. }) =
             connection.outbound().cloned()

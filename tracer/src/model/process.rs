@@ -19,6 +19,8 @@ pub struct Process {
     pub codes: HashMap<u64, FunctionId>,
     pub samples: Samples,
     pub sessions: Sessions,
+    /// Before a thread that runs Python waits in a futex, that is told.
+    pub tells_waits: bool,
     /// The request that is the run of this process; `None` once it, or a child of it, accepts.
     pub run: Option<RequestId>,
     /// The request that a parent process worked for when it started this one, and when that was.

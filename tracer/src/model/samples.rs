@@ -140,7 +140,10 @@ impl Model {
         let codes = self.processes.get(&tgid).map(|process| &process.codes);
         let innermost = frames.first().and_then(|address| codes?.get(address));
         let at_lock = innermost.is_some_and(|number| !waits_for_work(self.functions.get(*number)));
-        self.thread(tgid, tid).at_lock = at_lock;
+        let thread = self.thread(tgid, tid);
+        thread.at_lock = at_lock;
+        thread.runs_python = true;
+        self.process(tgid).tells_waits = true;
     }
 
     /// A thread is about to make a greenlet.

@@ -82,7 +82,10 @@ impl Model {
         let Some(request) = self.works_for(tgid, tid) else { return };
         // By now it may be done with what it worked for then.
         let has_ended = self.process(tgid).ended.last_request_of(waker_tid) == Some(request);
+        // Whom a timer woke waited for a time, with an eye on something, as gRPC does: that has claims of its own.
+        let is_timed = wake_ns > 0 && waker_tid == 0;
         let is_join = has_ended
+            || is_timed
             || self.threads.get(&waker_tid).is_some_and(|waker| {
                 self.works_for(waker.tgid, waker_tid) == Some(request)
                     || waker.owner_at(off.wake_ns) == Some(request)
@@ -237,7 +240,10 @@ impl Model {
     }
 
     fn claim_off(&mut self, request: RequestId, tgid: u32, tid: u32, off: &Off, is_join: bool) {
-        let rank = self.rank_of_wait(tgid, off, is_join);
+        let rank = self.rank_of_wait(tgid, off, is_join).filter(|rank| {
+            // A thread of a library waits for something to do.
+            *rank != Rank::Lock || !self.is_of_library(tgid, tid)
+        });
         let Some(request) = self.requests.get_mut(request) else { return };
         if let (true, Some(process)) = (off.is_gil, self.processes.get(&tgid))
             && let Some((function, holder)) = process.samples.most(off.out_ns, off.wake_ns, |of| of != tid)
@@ -249,6 +255,12 @@ impl Model {
             request.claim(off.out_ns, off.wake_ns, rank);
         }
         request.claim(off.wake_ns, off.in_ns, Rank::Runqueue);
+    }
+
+    /// Whether a thread runs no Python, as those of gRPC and of clients that are written in Rust.
+    fn is_of_library(&self, tgid: u32, tid: u32) -> bool {
+        let tells = self.processes.get(&tgid).is_some_and(|process| process.tells_waits);
+        tells && self.threads.get(&tid).is_some_and(|thread| !thread.runs_python)
     }
 
     /// What a thread's own sleep is claimed for. Waits for peers are claimed by their calls, which know what

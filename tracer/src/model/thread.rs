@@ -54,6 +54,8 @@ pub struct Thread {
     pub idle_since_ns: Option<u64>,
     /// What it makes next is a worker of a pool, for whom ever that then works.
     pub makes_worker: bool,
+    /// It has waited in a futex with Python code on its stack.
+    pub runs_python: bool,
     /// The futex that it waits in next is a lock.
     pub at_lock: bool,
     pub in_gc: bool,

@@ -185,6 +185,8 @@ impl Call {
         self.hung_up = Some(by);
         self.ticket_ns = None;
         self.finish(end_ns);
+        // Also where it lasted no time: it must not go on.
+        self.last_read_ns.get_or_insert(end_ns);
     }
 
     /// What the call claims of its request's time.
@@ -237,6 +239,14 @@ mod tests {
         call.hang_up(160, HungUp::Client);
         call.finish(1000);
         assert_eq!((call.first_byte_ns, call.end_ns()), (None, 160));
+    }
+
+    #[test]
+    fn a_call_that_ends_as_it_begins_waits_for_nothing() {
+        let mut call = call();
+        call.hang_up(110, HungUp::Client);
+        call.finish(1000);
+        assert_eq!((call.waits.len(), call.end_ns()), (0, 110));
     }
 
     #[test]

@@ -19,12 +19,14 @@ const CLIENT_HELLO: u8 = 1;
 pub struct ClientHello {
     bytes: Vec<u8>,
     done: bool,
+    /// It offers HTTP/2 and nothing else, as clients of gRPC do.
+    is_http2: bool,
 }
 
 impl ClientHello {
     /// One that is not waited for.
     pub fn missed() -> Self {
-        Self { bytes: Vec::new(), done: true }
+        Self { done: true, ..Self::default() }
     }
 
     /// Adds the body of a handshake record, `length` bytes of which `copied` were. Gives the mark when the message
@@ -47,23 +49,30 @@ impl ClientHello {
             return None;
         }
         self.done = true;
-        let (sni, alpn) = names(&std::mem::take(&mut self.bytes));
-        Some(Mark::ClientHello { sni, alpn })
+        let (sni, protocols) = names(&std::mem::take(&mut self.bytes));
+        self.is_http2 = protocols == ["h2"];
+        Some(Mark::ClientHello { sni, alpn: protocols.into_iter().next() })
+    }
+
+    pub fn is_http2(&self) -> bool {
+        self.is_http2
     }
 }
 
-/// Server name and first offered protocol, as far as they are there.
-fn names(message: &[u8]) -> (Option<String>, Option<String>) {
-    let [CLIENT_HELLO, _, _, _, body @ ..] = message else { return (None, None) };
-    let Ok((rest, hello)) = parse_tls_handshake_client_hello(body) else { return (None, None) };
+/// Server name and offered protocols, as far as they are there.
+fn names(message: &[u8]) -> (Option<String>, Vec<String>) {
+    let [CLIENT_HELLO, _, _, _, body @ ..] = message else { return Default::default() };
+    let Ok((rest, hello)) = parse_tls_handshake_client_hello(body) else { return Default::default() };
     // Cut off within the extensions, these stand behind their length: those that are whole can be read.
     let extensions = hello.ext.or(rest.get(2..)).unwrap_or_default();
-    let Ok((_, extensions)) = parse_tls_client_hello_extensions(extensions) else { return (None, None) };
-    let (mut sni, mut alpn) = (None, None);
+    let Ok((_, extensions)) = parse_tls_client_hello_extensions(extensions) else {
+        return Default::default();
+    };
+    let (mut sni, mut alpn) = (None, Vec::new());
     for extension in extensions {
         match extension {
             TlsExtension::SNI(names) => sni = names.first().and_then(|(_, name)| text(name)),
-            TlsExtension::ALPN(protocols) => alpn = protocols.first().and_then(|name| text(name)),
+            TlsExtension::ALPN(protocols) => alpn = protocols.iter().filter_map(|name| text(name)).collect(),
             _ => {}
         }
     }

@@ -21,6 +21,13 @@ const FINISHED_BYTES: u16 = 96;
 /// and clients close with one, long after the last data.
 const ALERT_BYTES: u16 = 19;
 
+/// Records of HTTP/2 that are as short hold frames of control alone: acknowledgements, pings, windows (RFC 9113, section 6:
+/// 9, 17 and 13 bytes, a few at once), ends of streams. A request to a model and its output are longer.
+const CONTROL_BYTES: u16 = 64 + 17;
+
+/// The first record of an HTTP/2 client: its preface and settings.
+const PREFACE_BYTES: u16 = 160;
+
 /// Both directions of a TLS connection.
 #[derive(Debug)]
 pub struct Tls {
@@ -31,6 +38,8 @@ pub struct Tls {
     hello: ClientHello,
     /// The client announced its new keys.
     client_changed_cipher: bool,
+    /// The client has sent application data.
+    client_began: bool,
     stage: Stage,
     tickets: Tickets,
 }
@@ -65,6 +74,7 @@ enum Content {
 struct Said {
     ticket: bool,
     data: bool,
+    control: bool,
 }
 
 impl Tls {
@@ -76,6 +86,7 @@ impl Tls {
             from_server: Side::default(),
             hello: if hello_missed { ClientHello::missed() } else { ClientHello::default() },
             client_changed_cipher: false,
+            client_began: false,
             stage: Stage::Handshake,
             tickets: Tickets::default(),
         }
@@ -96,7 +107,12 @@ impl Tls {
         let mut said = Said::default();
         loop {
             let side = if is_client { &mut self.from_client } else { &mut self.from_server };
-            let Some(piece) = side.records.next(cursor) else { return };
+            let Some(piece) = side.records.next(cursor) else {
+                if said.control && !said.data && !said.ticket {
+                    marks.push(Mark::Control);
+                }
+                return;
+            };
             let (at, content) = match piece {
                 Piece::Record { at, kind, length } => {
                     let content = if is_client {
@@ -125,6 +141,7 @@ impl Tls {
                 }
             };
             match content {
+                Content::Protocol if !is_client && self.stage != Stage::Handshake => said.control = true,
                 Content::Ticket if !said.ticket => {
                     said.ticket = true;
                     marks.push(Mark::Ticket { at });
@@ -146,7 +163,12 @@ impl Tls {
             }
             // Version 1.3 hides its Finished as application data.
             (Stage::Handshake, APPLICATION_DATA) => self.finish_handshake(Stage::Tls13, marks),
-            (_, APPLICATION_DATA) if !self.is_alert(length) => return Content::Data,
+            (_, APPLICATION_DATA) if !self.is_alert(length) => {
+                let is_preface = !self.client_began && length < PREFACE_BYTES;
+                self.client_began = true;
+                let is_control = self.hello.is_http2() && (is_preface || length < CONTROL_BYTES);
+                return if is_control { Content::Protocol } else { Content::Data };
+            }
             _ => {}
         }
         Content::Protocol
@@ -157,6 +179,7 @@ impl Tls {
             (Stage::Handshake, _) => Content::Protocol,
             (_, APPLICATION_DATA) if self.is_alert(length) => Content::Protocol,
             (Stage::Tls13, APPLICATION_DATA) if self.tickets.take(length) => Content::Ticket,
+            (_, APPLICATION_DATA) if self.hello.is_http2() && length < CONTROL_BYTES => Content::Protocol,
             (_, APPLICATION_DATA) => Content::Data,
             _ => Content::Protocol,
         }
