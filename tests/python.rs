@@ -64,6 +64,11 @@ impl Python {
         found.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
+    /// Whether OpenSSL is built into it without the names of its functions.
+    pub fn has_sealed_tls(&self) -> bool {
+        self.name.ends_with("-musl")
+    }
+
     /// 11 for `python-3.11.2`.
     pub fn minor(&self) -> u32 {
         let minor = self.name.split('.').nth(1).and_then(|minor| minor.parse().ok());

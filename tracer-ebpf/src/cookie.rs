@@ -39,10 +39,10 @@ pub mod role {
     pub const GREENLET_END: u8 = 16;
     /// `Future.set_result` of asyncio: the operand holds the context of who waits for it, or 0.
     pub const FUTURE_SET: u8 = 17;
-    /// OpenSSL's `ssl_read_internal(ssl, buffer, size, count)` is entered, or returns.
+    /// `SSL_read_ex(ssl, buffer, size, count)` or `SSL_read(ssl, buffer, size)` is called: the operand says where the
+    /// count goes, or there is none.
     pub const TLS_READ: u8 = 18;
-    /// OpenSSL's `ssl_write_internal` is entered, or returns. Up to 3.1 its arguments are as those of reading, from 3.2
-    /// on the fourth is flags and the count is the fifth.
+    /// The same of `SSL_write_ex` and `SSL_write`.
     pub const TLS_WRITE: u8 = 19;
     /// `SSL_set_connect_state`: the operand holds the session, which is a client's.
     pub const TLS_CLIENT: u8 = 20;
@@ -50,6 +50,10 @@ pub mod role {
     pub const TLS_HANDSHAKE: u8 = 21;
     /// `SSL_free`: the operand holds the session, or 0.
     pub const TLS_FREE: u8 = 22;
+    /// What TLS_READ told of has returned: the operand holds the result, or there is none, at its return.
+    pub const TLS_READ_DONE: u8 = 23;
+    /// The same of TLS_WRITE.
+    pub const TLS_WRITE_DONE: u8 = 24;
 }
 
 /// Where the argument of a point is. Registers have their x86-64 instruction encoding, from rax 0 to r15 15.

@@ -145,7 +145,7 @@ pub struct TlsCall {
     /// Address of the session; 0 when the call is over.
     pub session: u64,
     pub buffer: u64,
-    /// Where it puts how many bytes it transferred.
+    /// Where it puts how many bytes it transferred; 0 where it returns that.
     pub count_place: u64,
 }
 

@@ -49,7 +49,11 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
     }
     match role {
         role::TLS_READ | role::TLS_WRITE => {
-            tls::called(role, regs, ids);
+            tls::called(role, regs, value(regs, operand), ids);
+            return 0;
+        }
+        role::TLS_READ_DONE | role::TLS_WRITE_DONE => {
+            tls::returned(role, value(regs, operand) as i32, ids);
             return 0;
         }
         role::TLS_CLIENT => {
@@ -101,7 +105,7 @@ pub fn python_return(ctx: RetProbeContext) -> u32 {
         return 0;
     }
     let (role, _) = cookie::unpack(cookie_of(&ctx));
-    if matches!(role, role::TLS_READ | role::TLS_WRITE) {
+    if matches!(role, role::TLS_READ_DONE | role::TLS_WRITE_DONE) {
         tls::returned(role, ctx.ret(), ids);
         return 0;
     }

@@ -19,9 +19,6 @@ use crate::{
     transfer::{is_request, read_into},
 };
 
-/// No address of user space is as low: an argument below is none.
-const LOWEST_ADDRESS: u64 = 4_096;
-
 /// Room for copied bytes. What is chosen is as long as one of these, and a mask proves the bound to the verifier.
 const FEW_BYTES: usize = 512;
 const MANY_BYTES: usize = 4_096;
@@ -55,9 +52,9 @@ pub fn ends(address: u64, ids: Ids) {
     }
 }
 
-/// OpenSSL is called to read or to write: remembers what it was given.
+/// OpenSSL is called to read or to write: remembers what it was given. `count_place` is 0 where it returns its count.
 #[inline(always)]
-pub fn called(role: u8, regs: &pt_regs, ids: Ids) {
+pub fn called(role: u8, regs: &pt_regs, count_place: u64, ids: Ids) {
     let key = key(regs.rdi, ids);
     let flags = TLS_SESSIONS.get_ptr_mut(key);
     // SAFETY: the kernel keeps an element's memory while a program runs; one thread at a time uses a session.
@@ -70,7 +67,6 @@ pub fn called(role: u8, regs: &pt_regs, ids: Ids) {
         }
         let _ = TLS_SESSIONS.insert(key, known | session::HTTP, BPF_ANY as u64);
     }
-    let count_place = if role == role::TLS_WRITE && regs.rcx < LOWEST_ADDRESS { regs.r8 } else { regs.rcx };
     let call = TlsCall { enter_ns: now_ns(), session: regs.rdi, buffer: regs.rsi, count_place };
     let _ = TLS_CALLS.insert(ids.tid, call, BPF_ANY as u64);
 }
@@ -86,8 +82,9 @@ pub fn returned(role: u8, result: i32, ids: Ids) {
     if call.session == 0 || result <= 0 {
         return;
     }
-    let Some(bytes) = word(call.count_place, 0).filter(|bytes| *bytes != 0) else { return };
-    let sent = u32::from(role == role::TLS_WRITE);
+    let bytes = if call.count_place == 0 { Some(result as u64) } else { word(call.count_place, 0) };
+    let Some(bytes) = bytes.filter(|bytes| *bytes != 0) else { return };
+    let sent = u32::from(role == role::TLS_WRITE_DONE);
     if bytes < FEW_BYTES as u64 {
         emit_plain::<FEW_BYTES>(call, bytes, sent, ids);
     } else {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::evidence;
+use super::{evidence, keep_alive_expired::reopened};
 use crate::report::{
     stats,
     types::{Call, Finding, Report},
@@ -16,7 +16,8 @@ const LEAST_SHARE: f64 = 0.5;
 /// Calls of one process to one host.
 type Peers<'a> = BTreeMap<(&'a str, Option<u16>), Vec<(u32, &'a str, &'a Call)>>;
 
-/// A process needs as many connections to a host as it has calls at once. Those beyond are paid again; the
+/// A process needs as many connections to a host as it has calls at once. Those beyond are paid again, but for those that
+/// were closed in a pause, which is a finding of its own; the
 /// cost is that many times the mean of name lookup, connect and TLS of the host's new connections.
 pub fn check(report: &Report) -> Vec<Finding> {
     let mut peers = Peers::new();
@@ -36,7 +37,13 @@ fn of_host(host: &str, calls: &[(u32, &str, &Call)]) -> Option<Finding> {
         by_process.entry(*pid).or_default().push(call);
     }
     let needed: usize = by_process.values().map(|calls| most_at_once(calls)).sum();
-    let new: Vec<_> = calls.iter().filter(|(_, _, call)| setup_ns(call) > 0).collect();
+    let reopened: BTreeMap<u32, BTreeMap<u64, u64>> =
+        by_process.iter().map(|(pid, calls)| (*pid, reopened(calls.iter().copied()))).collect();
+    let is_reopened = |pid: u32, call: &Call| {
+        reopened.get(&pid).is_some_and(|reopened| reopened.contains_key(&call.start_unix_ns))
+    };
+    let new: Vec<_> =
+        calls.iter().filter(|(pid, _, call)| setup_ns(call) > 0 && !is_reopened(*pid, call)).collect();
     let again = new.len().saturating_sub(needed);
     if again == 0 || stats::ratio(again as u64, calls.len() as u64) < LEAST_SHARE {
         return None;
@@ -63,14 +70,15 @@ fn of_host(host: &str, calls: &[(u32, &str, &Call)]) -> Option<Finding> {
 }
 
 /// Name lookup, connect and TLS handshake; 0 on a kept connection.
-fn setup_ns(call: &Call) -> u64 {
+pub fn setup_ns(call: &Call) -> u64 {
     if call.connection_reused {
         return 0;
     }
     stats::sum([call.dns_ns, call.connect_ns, call.tls_ns].into_iter().flatten())
 }
 
-fn most_at_once(calls: &[&Call]) -> usize {
+/// The most calls that were under way at one time.
+pub fn most_at_once(calls: &[&Call]) -> usize {
     let mut changes: Vec<(u64, i32)> = calls
         .iter()
         .flat_map(|call| [(call.start_unix_ns, 1), (call.start_unix_ns.saturating_add(call.wall_ns), -1)])

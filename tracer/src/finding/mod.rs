@@ -5,12 +5,16 @@ mod connection_not_reused;
 mod cpu_bound;
 mod gil_contention;
 mod import_in_request;
+mod keep_alive_expired;
 mod loop_blocked;
 mod loop_saturated;
 pub mod loop_wait;
+mod pool_exhausted;
+mod rate_limited;
 mod retry_backoff;
 mod serial_calls;
 mod slow_dns;
+mod stream_read_late;
 mod vendor_dominates;
 
 #[cfg(test)]
@@ -28,7 +32,7 @@ use crate::report::{
 /// Looks for one bottleneck.
 type Check = fn(&Report) -> Vec<Finding>;
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 14] = [
     loop_blocked::check,
     loop_saturated::check,
     cpu_bound::check,
@@ -37,6 +41,10 @@ const CHECKS: [Check; 10] = [
     vendor_dominates::check,
     gil_contention::check,
     retry_backoff::check,
+    rate_limited::check,
+    pool_exhausted::check,
+    keep_alive_expired::check,
+    stream_read_late::check,
     slow_dns::check,
     import_in_request::check,
 ];

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::evidence;
+use super::{evidence, rate_limited::is_limited};
 use crate::report::{
     bucket::Bucket,
-    types::{Call, Finding, Report, Request},
+    stats,
+    types::{Call, Finding, Report, Request, Segment},
 };
 
 /// Retries of one host.
@@ -21,44 +22,46 @@ struct Retries<'a> {
     statuses: BTreeSet<String>,
 }
 
-/// The cost is the failed attempts, inclusive, and the `llm.backoff` of the requests that made them.
+/// The cost is the failed attempts, inclusive, and what was slept before the next ones. Where the vendor had too many
+/// calls, that is a finding of its own.
 pub fn check(report: &Report) -> Vec<Finding> {
     let mut hosts = BTreeMap::<&str, Retries>::new();
     for request in &report.requests {
-        for retry in request.calls.iter().filter(|call| call.attempt > 1) {
+        for failed in request.calls.iter().filter(|call| !is_limited(call)) {
+            let Some(retry) = retry_of(request, failed) else { continue };
             let entry = hosts.entry(retry.host.as_deref().unwrap_or("?")).or_default();
             entry.retries += 1;
-            if entry.requests.insert(&request.id) {
-                let backoff_ns = request.buckets.get(Bucket::LlmBackoff).unwrap_or_default();
-                entry.backoff_ns = entry.backoff_ns.saturating_add(backoff_ns);
-            }
-            if let Some(failed) = attempt_before(request, retry) {
-                entry.failed_ns = entry.failed_ns.saturating_add(failed.wall_ns);
-                entry.statuses.insert(failed.status.map_or("none".to_owned(), |status| status.to_string()));
-            }
+            entry.requests.insert(&request.id);
+            entry.failed_ns = entry.failed_ns.saturating_add(failed.wall_ns);
+            entry.backoff_ns = entry.backoff_ns.saturating_add(backoff_ns(request, failed, retry));
+            entry.statuses.insert(failed.status.map_or("none".to_owned(), |status| status.to_string()));
         }
     }
     hosts.into_iter().map(|(host, retries)| finding(host, &retries)).collect()
 }
 
-/// The last call to the same host that was one attempt earlier.
-fn attempt_before<'a>(request: &'a Request, retry: &Call) -> Option<&'a Call> {
+/// The next call to the same host for the same that is one attempt later.
+pub fn retry_of<'a>(request: &'a Request, failed: &Call) -> Option<&'a Call> {
     request
         .calls
         .iter()
-        .filter(|call| call.host == retry.host && Some(call.attempt) == retry.attempt.checked_sub(1))
-        .filter(|call| call.start_ns <= retry.start_ns)
-        .max_by_key(|call| call.start_ns)
+        .filter(|call| call.host == failed.host && call.model == failed.model)
+        .filter(|call| Some(call.attempt) == failed.attempt.checked_add(1))
+        .filter(|call| call.start_ns >= failed.start_ns)
+        .min_by_key(|call| call.start_ns)
+}
+
+/// The `llm.backoff` between an attempt and the next.
+pub fn backoff_ns(request: &Request, failed: &Call, retry: &Call) -> u64 {
+    let between = |segment: &&Segment| {
+        segment.bucket == Bucket::LlmBackoff
+            && segment.start_ns >= failed.start_ns
+            && segment.end_ns <= retry.start_ns.saturating_add(retry.wall_ns)
+    };
+    stats::sum(request.timeline.iter().filter(between).map(|segment| segment.end_ns - segment.start_ns))
 }
 
 fn finding(host: &str, retries: &Retries) -> Finding {
-    let advice = if retries.statuses.contains("429") {
-        "The vendor limits the rate: spread the load, raise the quota, or send fewer calls at once; then check \
-         max_retries and the client's back-off."
-    } else {
-        "See why the attempts failed (status, timeout of the client), and set max_retries and timeout to what a \
-         caller will wait for."
-    };
     Finding {
         kind: "retry_backoff".to_owned(),
         title: format!("calls to {host} are made again after they failed"),
@@ -71,7 +74,9 @@ fn finding(host: &str, retries: &Retries) -> Finding {
             ("failed_ns", json!(retries.failed_ns)),
             ("backoff_ns", json!(retries.backoff_ns)),
         ]),
-        advice: advice.to_owned(),
+        advice: "See why the attempts failed (status, timeout of the client), and set max_retries and timeout to what a \
+                 caller will wait for."
+            .to_owned(),
     }
 }
 
@@ -86,7 +91,7 @@ mod tests {
         let first = call("api.openai.com", &request, 0, 30);
         let second = call("api.openai.com", &request, 80, 40);
         request.calls =
-            vec![Call { status: Some(429), ..first }, Call { status: Some(200), attempt: 2, ..second }];
+            vec![Call { status: Some(503), ..first }, Call { status: Some(200), attempt: 2, ..second }];
         request
     }
 
@@ -95,7 +100,7 @@ mod tests {
         let findings = check(&report([chat()]));
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].cost_ns, 80 * MS);
-        assert!(findings[0].advice.contains("rate"));
+        assert_eq!(findings[0].evidence["statuses"], json!(["503"]));
     }
 
     #[test]
@@ -103,5 +108,8 @@ mod tests {
         let mut twice = chat();
         twice.calls[1].attempt = 1;
         assert!(check(&report([twice])).is_empty());
+        let mut limited = chat();
+        limited.calls[0].status = Some(429);
+        assert!(check(&report([limited])).is_empty());
     }
 }

@@ -7,7 +7,7 @@ use crate::report::{
     bucket::Bucket,
     group::{self, Group, Side},
     stats,
-    types::{Finding, Report},
+    types::{Call, Finding, Report},
 };
 
 /// Beyond this share there is nothing to win in the route's own code. Time in which others hold it up is not
@@ -54,9 +54,21 @@ fn of_route(group: &Group) -> Option<Finding> {
             ("vendor_share", json!(share)),
             ("first_byte_share", json!(stats::ratio(first_byte_ns, wall_ns))),
             ("stream_share", json!(stats::ratio(stream_ns, wall_ns))),
+            ("first_content_p50_ns", json!(median(group, |call| call.first_content_ns))),
+            ("output_tokens_p50", json!(median(group, |call| call.output_tokens))),
+            (
+                "tokens_per_second_p50",
+                json!(median(group, |call| call.tokens_per_second().map(|speed| speed as u64))),
+            ),
         ]),
         advice: advice.to_owned(),
     })
+}
+
+/// Of the route's calls that have it.
+fn median(group: &Group, value: impl Fn(&Call) -> Option<u64>) -> Option<u64> {
+    let calls = group.requests.iter().flat_map(|request| &request.calls);
+    stats::percentile(&calls.filter_map(value).collect::<Vec<_>>(), 50.0)
 }
 
 #[cfg(test)]

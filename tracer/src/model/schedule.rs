@@ -75,6 +75,7 @@ impl Model {
         }
         thread.remember(off);
         let waker = self.threads.get(&waker_tid).filter(|waker| waker.tgid == tgid);
+        let is_of_process = waker.is_some();
         let may_hand_work = waker.is_none_or(|waker| !waker.is_handed_work());
         if self.threads.get(&tid).is_some_and(|thread| thread.is_spare(&off)) && may_hand_work {
             return self.spare_woken(at_ns, tid, off.wake_ns, waker_tid);
@@ -82,8 +83,9 @@ impl Model {
         let Some(request) = self.works_for(tgid, tid) else { return };
         // By now it may be done with what it worked for then.
         let has_ended = self.process(tgid).ended.last_request_of(waker_tid) == Some(request);
-        // Whom a timer woke waited for a time, with an eye on something, as gRPC does: that has claims of its own.
-        let is_timed = wake_ns > 0 && waker_tid == 0;
+        // Whom no thread of its process woke, a timer did: it waited for a time, with an eye on something, as gRPC does,
+        // and that has claims of its own. The task that the timer's interrupt hit is anybody.
+        let is_timed = wake_ns > 0 && !is_of_process;
         let is_join = has_ended
             || is_timed
             || self.threads.get(&waker_tid).is_some_and(|waker| {

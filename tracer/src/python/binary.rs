@@ -60,9 +60,10 @@ pub enum Role {
     /// A thread turns to the greenlet in the operand's register; the displacement leads from the point to the virtual
     /// table of main greenlets.
     GreenletSwitched,
-    /// OpenSSL is called to give plaintext that it received.
+    /// OpenSSL is called to give plaintext that it received. The operand is where the count goes; none where that is
+    /// returned.
     TlsRead,
-    /// It has.
+    /// It has: the operand is what it returned. Without one it is a return probe.
     TlsReadDone,
     /// OpenSSL is called to take plaintext to send.
     TlsWrite,
@@ -110,8 +111,9 @@ impl PythonPoint {
     /// Whether the point wants a return probe. None of these functions runs Python code by itself.
     pub fn returns(&self) -> bool {
         match self.role {
-            Role::ContextCopied | Role::ContextMade => self.operand.is_none(),
-            Role::TlsReadDone | Role::TlsWriteDone => true,
+            Role::ContextCopied | Role::ContextMade | Role::TlsReadDone | Role::TlsWriteDone => {
+                self.operand.is_none()
+            }
             _ => false,
         }
     }

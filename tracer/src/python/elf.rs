@@ -8,7 +8,7 @@ use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, SectionHe
 use object::read::elf::{NoteIterator, SectionTable};
 use object::{LittleEndian, ReadRef, elf};
 
-use super::relocation::relocated_words;
+use super::relocation::{import_slots, relocated_words};
 use super::x86::{Code, decode};
 
 pub(super) type Header = elf::FileHeader64<LittleEndian>;
@@ -163,6 +163,54 @@ impl<'data, R: ReadRef<'data>> Elf<'data, R> {
         let slot =
             (jumps && instruction.is_ip_rel_memory_operand()).then(|| instruction.ip_rel_memory_address())?;
         self.pointer(slot).filter(|&function| function != vaddr && self.is_code(function))
+    }
+
+    /// The instructions that call or jump to a function, by the name that the file defines or imports it by, which a file
+    /// that is stripped may have lost. Looks for their bytes, so it needs no functions' beginnings; by chance other bytes are
+    /// as such a call in one of 4 billion places.
+    pub fn calls_of(&self, name: &str) -> Vec<u64> {
+        let own = self.symbol(name).or_else(|| self.local_symbol(name));
+        let mut targets: Vec<u64> = own.map(|function| function.vaddr).into_iter().collect();
+        for slot in import_slots(&self.sections, self.data, name) {
+            for jump in self.branches(&[0xff, 0x25], |target| target == slot) {
+                // An entry of the linkage table begins with what its jump has in front of it: endbr64, bnd.
+                targets.extend([0, 1, 4, 5].into_iter().filter_map(|before| jump.checked_sub(before)));
+            }
+        }
+        let is_target = |target| targets.contains(&target);
+        let mut calls = self.branches(&[0xe8], is_target);
+        calls.extend(self.branches(&[0xe9], is_target));
+        calls
+    }
+
+    /// A symbol that the file has for itself, where it is not stripped.
+    fn local_symbol(&self, name: &str) -> Option<Symbol> {
+        let table = self.sections.symbols(LittleEndian, self.data, elf::SHT_SYMTAB).ok()?;
+        let strings = strings(self.sections.section(table.string_section()).ok()?, self.data)?;
+        let is_wanted = |symbol: &&elf::Sym64<LittleEndian>| {
+            !symbol.is_undefined(LittleEndian)
+                && string_at(strings, u64::from(symbol.st_name(LittleEndian))) == Some(name.as_bytes())
+        };
+        let symbol = table.iter().find(is_wanted)?;
+        Some(Symbol { vaddr: symbol.st_value(LittleEndian), size: symbol.st_size(LittleEndian) })
+    }
+
+    /// Where code has this opcode, and behind it a distance in four bytes to an address that is wanted.
+    fn branches(&self, opcode: &[u8], is_wanted: impl Fn(u64) -> bool) -> Vec<u64> {
+        let code = self.loads().filter(|load| load.p_flags(LittleEndian).contains(elf::PF_X));
+        let mut found = Vec::new();
+        for load in code {
+            let Ok(bytes) = load.data(LittleEndian, self.data) else { continue };
+            let start = load.p_vaddr(LittleEndian);
+            let length = opcode.len() + 4;
+            found.extend(bytes.windows(length).enumerate().filter_map(|(at, window)| {
+                let distance = i32::from_le_bytes(window.strip_prefix(opcode)?.try_into().ok()?);
+                let vaddr = start.wrapping_add(at as u64);
+                let next = vaddr.wrapping_add(length as u64);
+                is_wanted(next.wrapping_add_signed(i64::from(distance))).then_some(vaddr)
+            }));
+        }
+        found
     }
 
     /// The NUL-terminated string at `vaddr`, without its NUL; `None` where there is none of sane length.

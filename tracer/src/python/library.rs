@@ -17,13 +17,15 @@ pub enum Library {
     GreenletQueue,
     /// greenlet, which switches stacks.
     Greenlet,
-    /// OpenSSL, which takes and gives the plaintext of TLS.
+    /// `_ssl`, which hands plaintext to OpenSSL and takes it.
+    Ssl,
+    /// OpenSSL itself.
     Openssl,
 }
 
 impl Library {
-    const MODULES: [Library; 4] =
-        [Library::Queue, Library::Asyncio, Library::GreenletQueue, Library::Greenlet];
+    const MODULES: [Library; 5] =
+        [Library::Queue, Library::Asyncio, Library::Ssl, Library::GreenletQueue, Library::Greenlet];
 
     /// What is at a path; `None` where it is none of these.
     pub fn of(path: &str) -> Option<Library> {
@@ -43,6 +45,7 @@ impl Library {
             Library::Asyncio => "_asyncio",
             Library::GreenletQueue => "_gevent_cqueue",
             Library::Greenlet => "_greenlet",
+            Library::Ssl => "_ssl",
             Library::Openssl => "libssl",
         }
     }
@@ -77,6 +80,7 @@ impl Library {
             Library::Queue => queue::points(file).map_err(|error| error.to_string()),
             Library::GreenletQueue => queue::greenlet_points(file).map_err(|error| error.to_string()),
             Library::Greenlet => greenlet::points(file).map_err(|error| error.to_string()),
+            Library::Ssl => openssl::module_points(file).map_err(|error| error.to_string()),
             Library::Openssl => openssl::points(file).map_err(|error| error.to_string()),
         }
     }

@@ -1,16 +1,18 @@
-//! Where OpenSSL (1.1.1 and newer) is probed: where it takes and gives plaintext, and where its sessions begin and end.
+//! Where plaintext goes into OpenSSL (1.1.1 and newer) and comes out, and where its sessions begin and end.
 //!
-//! `SSL_read` and `SSL_read_ex` both go through `ssl_read_internal(ssl, buffer, size, count)`, those that write through
-//! `ssl_write_internal` (ssl/ssl_lib.c). What is exported begins with `sub $8,%rsp`, which the kernel single-steps: measured,
-//! 17 us a hit. What is inside begins with `push`: 1 us for entry and return together. A library in which it is not found is
-//! not probed.
+//! CPython's `_ssl` calls it: at the instruction that does the arguments are in their registers, and soon behind it the
+//! result still is. Both are instructions that the kernel emulates, 0.65 us each, and neither is a return probe, which is a
+//! danger to programs that switch stacks.
 //!
-//! The return probe is harmless: Python code runs under these functions in a handshake alone, and they return in the order in
-//! which they were called unless that code switches greenlets within.
+//! Where `_ssl` calls it in another way, the library itself is probed. What that exports begins with `sub $8,%rsp` or
+//! `endbr64`, which the kernel single-steps: measured, 17 us a hit. But `SSL_read` and `SSL_read_ex` both go through
+//! `ssl_read_internal(ssl, buffer, size, count)`, those that write through `ssl_write_internal` (ssl/ssl_lib.c), which in
+//! many builds begins with `push`: 1 us for a probe of its entry and one of its return. Python code runs under these in a
+//! handshake alone, and they return in the order in which they were called unless that switches greenlets within.
 
 use std::fs::File;
 
-use iced_x86::{FlowControl, Register as DecoderRegister};
+use iced_x86::{FlowControl, Instruction, Register as DecoderRegister};
 use object::{ReadCache, ReadRef};
 
 use super::binary::{PythonPoint, Role};
@@ -25,18 +27,76 @@ const DEPTH: usize = 3;
 /// A wrapper hands its arguments on within a few instructions.
 const WRAPPER_INSTRUCTIONS: usize = 16;
 
-/// Why a file can't be probed as OpenSSL.
+/// Bytes of a call.
+const CALL_BYTES: u64 = 5;
+
+/// Why a file can't be probed.
 #[derive(Debug, thiserror::Error)]
 pub enum NoOpenssl {
     #[error(transparent)]
     Elf(#[from] ElfError),
     #[error("it does not export {0}, as OpenSSL 1.1.1 and newer do")]
     Symbol(&'static str),
+    #[error("it does not call {0} in a way that can be probed at little cost")]
+    Call(&'static str),
     #[error("{0} does not hand on its arguments to a function that can be probed at little cost")]
     Code(&'static str),
 }
 
-/// The points of a library of OpenSSL, or of a program that exports its functions.
+/// Functions of a session's life, whose first argument it is: hit a few times a connection.
+const SESSIONS: [(&str, Role); 3] = [
+    ("SSL_set_connect_state", Role::TlsClient),
+    ("SSL_do_handshake", Role::TlsHandshake),
+    ("SSL_free", Role::TlsFreed),
+];
+
+/// Functions that transfer: the one that puts its count at its fourth argument (from CPython 3.10 on), and the one that
+/// returns it.
+const TRANSFERS: [(&str, &str, Role, Role); 2] = [
+    ("SSL_read_ex", "SSL_read", Role::TlsRead, Role::TlsReadDone),
+    ("SSL_write_ex", "SSL_write", Role::TlsWrite, Role::TlsWriteDone),
+];
+
+/// The points of a library of `_ssl`, or of an interpreter that it is built into.
+pub fn module_points(file: &File) -> Result<Vec<PythonPoint>, NoOpenssl> {
+    let cache = ReadCache::new(file);
+    find_calls(&Elf::parse(&cache)?)
+}
+
+fn find_calls<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Vec<PythonPoint>, NoOpenssl> {
+    let mut found = Vec::new();
+    let is_call = |vaddr: &u64| decode(elf, *vaddr).is_some_and(|decoded| decoded.emulated);
+    for (with_count, other, role, done) in TRANSFERS {
+        let before = found.len();
+        for (name, count) in [(with_count, Some(Operand::pointer(Register::Rcx))), (other, None)] {
+            for vaddr in elf.calls_of(name).into_iter().filter(is_call) {
+                // What it returned is in rax, behind it.
+                let Some((behind, result)) =
+                    argument(elf, vaddr.wrapping_add(CALL_BYTES), DecoderRegister::RAX)
+                else {
+                    continue;
+                };
+                found.extend(PythonPoint::at(elf, vaddr, role, count, false));
+                found.extend(PythonPoint::at(elf, behind, done, Some(Operand::pointer(result)), false));
+            }
+        }
+        if found.len() == before {
+            return Err(NoOpenssl::Call(with_count));
+        }
+    }
+    for (name, role) in SESSIONS {
+        let calls = elf.calls_of(name).into_iter().filter(is_call);
+        let session = Some(Operand::pointer(Register::Rdi));
+        let before = found.len();
+        found.extend(calls.filter_map(|vaddr| PythonPoint::at(elf, vaddr, role, session, false)));
+        if found.len() == before {
+            return Err(NoOpenssl::Call(name));
+        }
+    }
+    Ok(found)
+}
+
+/// The points of a library of OpenSSL.
 pub fn points(file: &File) -> Result<Vec<PythonPoint>, NoOpenssl> {
     let cache = ReadCache::new(file);
     find(&Elf::parse(&cache)?)
@@ -45,20 +105,14 @@ pub fn points(file: &File) -> Result<Vec<PythonPoint>, NoOpenssl> {
 fn find<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Vec<PythonPoint>, NoOpenssl> {
     let exported = |name| elf.symbol(name).map(|function| function.vaddr).ok_or(NoOpenssl::Symbol(name));
     let mut found = Vec::new();
-    for (outer, other, roles) in [
-        ("SSL_read_ex", "SSL_read", [Role::TlsRead, Role::TlsReadDone]),
-        ("SSL_write_ex", "SSL_write", [Role::TlsWrite, Role::TlsWriteDone]),
-    ] {
-        let inner = inner(elf, exported(outer)?, exported(other)?).ok_or(NoOpenssl::Code(outer))?;
-        found.extend(roles.into_iter().filter_map(|role| PythonPoint::at(elf, inner, role, None, false)));
+    for (outer, other, role, done) in TRANSFERS {
+        let (inner, count) = inner(elf, exported(outer)?, exported(other)?).ok_or(NoOpenssl::Code(outer))?;
+        let count = Register::from_decoder(count).map(Operand::pointer);
+        found.extend(PythonPoint::at(elf, inner, role, count, false));
+        found.extend(PythonPoint::at(elf, inner, done, None, false));
     }
-    for (name, role) in [
-        ("SSL_set_connect_state", Role::TlsClient),
-        ("SSL_do_handshake", Role::TlsHandshake),
-        ("SSL_free", Role::TlsFreed),
-    ] {
+    for (name, role) in SESSIONS {
         let function = exported(name)?;
-        // These are hit once or twice a connection.
         let emulated = argument(elf, function, DecoderRegister::RDI);
         let (vaddr, register) = emulated.unwrap_or((function, Register::Rdi));
         let operand = Some(Operand::pointer(register));
@@ -68,66 +122,74 @@ fn find<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Result<Vec<PythonPoint
 }
 
 /// Where the function that both of these go through can be probed at its entry and its return, with its arguments still in
-/// their registers.
-fn inner(code: &impl Code, outer: u64, other: u64) -> Option<u64> {
+/// their registers, and the register that says where its count goes.
+fn inner(code: &impl Code, outer: u64, other: u64) -> Option<(u64, DecoderRegister)> {
     let others = flow::targets(code, other);
-    let mut function = outer;
+    let (mut function, mut count) = (outer, DecoderRegister::RCX);
     for _ in 0..DEPTH {
-        function = handed_on(code, function)?;
+        (function, count) = handed_on(code, function, count)?;
         if others.contains(&function) {
-            return return_point(code, function).filter(|point| keeps_arguments(code, function, *point));
+            let point = return_point(code, function)?;
+            return Some((point, kept(code, function, point, count)?));
         }
     }
     None
 }
 
-/// The function that another one calls first, while its first three arguments are where they came in.
-fn handed_on(code: &impl Code, function: u64) -> Option<u64> {
+/// The function that another one calls first while its first three arguments are where they came in, and the register of
+/// the count there.
+fn handed_on(code: &impl Code, function: u64, count: DecoderRegister) -> Option<(u64, DecoderRegister)> {
     let mut next = function;
-    let mut holders = Arguments::new();
+    let mut arguments = Arguments::new(count);
     for _ in 0..WRAPPER_INSTRUCTIONS {
         let instruction = decode(code, next)?.instruction;
         match instruction.flow_control() {
             FlowControl::Call | FlowControl::UnconditionalBranch => {
-                return holders.are_in_place().then(|| instruction.near_branch_target());
+                return Some((instruction.near_branch_target(), arguments.count()?));
             }
             FlowControl::Next => {}
             _ => return None,
         }
-        holders.follow(&instruction);
+        arguments.follow(&instruction);
         next = instruction.next_ip();
     }
     None
 }
 
-fn keeps_arguments(code: &impl Code, function: u64, point: u64) -> bool {
+/// The register of the count at a point, if the arguments are in place there.
+fn kept(code: &impl Code, function: u64, point: u64, count: DecoderRegister) -> Option<DecoderRegister> {
     let mut next = function;
-    let mut holders = Arguments::new();
+    let mut arguments = Arguments::new(count);
     while next != point {
-        let Some(decoded) = decode(code, next) else { return false };
-        holders.follow(&decoded.instruction);
-        next = decoded.instruction.next_ip();
+        let instruction = decode(code, next)?.instruction;
+        arguments.follow(&instruction);
+        next = instruction.next_ip();
     }
-    holders.are_in_place()
+    arguments.count()
 }
 
-/// The first three arguments of a function, and the registers that hold each.
-struct Arguments([(DecoderRegister, Vec<DecoderRegister>); 3]);
+/// The registers that hold each of the first three arguments of a function, and those that hold its count.
+struct Arguments {
+    fixed: [(DecoderRegister, Vec<DecoderRegister>); 3],
+    count: Vec<DecoderRegister>,
+}
 
 impl Arguments {
-    fn new() -> Arguments {
-        Arguments(
-            [DecoderRegister::RDI, DecoderRegister::RSI, DecoderRegister::RDX]
-                .map(|register| (register, vec![register])),
-        )
+    fn new(count: DecoderRegister) -> Arguments {
+        let fixed = [DecoderRegister::RDI, DecoderRegister::RSI, DecoderRegister::RDX]
+            .map(|register| (register, vec![register]));
+        Arguments { fixed, count: vec![count] }
     }
 
-    fn follow(&mut self, instruction: &iced_x86::Instruction) {
-        self.0.iter_mut().for_each(|(_, holders)| follow_copies(instruction, holders));
+    fn follow(&mut self, instruction: &Instruction) {
+        self.fixed.iter_mut().for_each(|(_, holders)| follow_copies(instruction, holders));
+        follow_copies(instruction, &mut self.count);
     }
 
-    fn are_in_place(&self) -> bool {
-        self.0.iter().all(|(register, holders)| holders.contains(register))
+    /// The register of the count; `None` where the others are not in place.
+    fn count(&self) -> Option<DecoderRegister> {
+        let in_place = self.fixed.iter().all(|(register, holders)| holders.contains(register));
+        self.count.first().copied().filter(|_| in_place)
     }
 }
 
@@ -150,10 +212,14 @@ mod tests {
     #[test]
     fn the_common_function_is_probed() {
         let bytes = code(0x17, 0x07);
-        assert_eq!(inner(&Bytes(0, &bytes), 0, 0x10), Some(0x20));
+        assert_eq!(inner(&Bytes(0, &bytes), 0, 0x10), Some((0x20, DecoderRegister::RCX)));
         // By way of the other wrapper.
         let bytes = code(0x07, 0x07);
-        assert_eq!(inner(&Bytes(0, &bytes), 0, 0x10), Some(0x20));
+        assert_eq!(inner(&Bytes(0, &bytes), 0, 0x10), Some((0x20, DecoderRegister::RCX)));
+        // mov %rcx,%r8; xor %ecx,%ecx; jmp: the count is another argument by then.
+        let mut bytes = code(0x17, 0x07);
+        bytes[..10].copy_from_slice(&[0x49, 0x89, 0xc8, 0x31, 0xc9, 0xe9, 0x16, 0, 0, 0]);
+        assert_eq!(inner(&Bytes(0, &bytes), 0, 0x10), Some((0x20, DecoderRegister::R8)));
     }
 
     #[test]
@@ -167,5 +233,6 @@ mod tests {
     #[test]
     fn another_library_is_none() {
         assert!(matches!(points(&libc()), Err(NoOpenssl::Symbol("SSL_read_ex"))));
+        assert!(matches!(module_points(&libc()), Err(NoOpenssl::Call("SSL_read_ex"))));
     }
 }

@@ -36,3 +36,30 @@ pub fn relocated_words<'data, R: ReadRef<'data>>(
     relocated.sort_unstable();
     relocated
 }
+
+/// Where the dynamic linker writes the address of a function that another file defines, by its name.
+pub fn import_slots<'data, R: ReadRef<'data>>(
+    sections: &SectionTable<'data, Header, R>,
+    data: R,
+    name: &str,
+) -> Vec<u64> {
+    let mut slots = Vec::new();
+    for section in sections.iter() {
+        let Ok(Some((relocations, link))) = section.rela(LittleEndian, data) else { continue };
+        let Ok(symbols) = sections.symbol_table_by_index(LittleEndian, data, link) else { continue };
+        let imports = relocations.iter().filter(|relocation| {
+            let kind = relocation.r_type(LittleEndian, false);
+            let symbol = relocation.symbol(LittleEndian, false);
+            let symbol = symbol.and_then(|index| symbols.symbol(index).ok());
+            matches!(kind, elf::R_X86_64_GLOB_DAT | elf::R_X86_64_JUMP_SLOT)
+                && symbol.is_some_and(|symbol| {
+                    symbol.is_undefined(LittleEndian)
+                        && symbols
+                            .symbol_name(LittleEndian, symbol)
+                            .is_ok_and(|found| found == name.as_bytes())
+                })
+        });
+        slots.extend(imports.map(|relocation| relocation.r_offset(LittleEndian)));
+    }
+    slots
+}

@@ -37,6 +37,8 @@ pub struct Follower {
     attachments: Attachments,
     /// Processes that have loaded libraries which were not looked at.
     mapped: HashSet<u32>,
+    /// Processes whose `_ssl` could not be attached: OpenSSL itself is.
+    without_ssl: HashSet<u32>,
     /// Processes that will map Python, and until when they are looked at.
     expected: HashMap<u32, Instant>,
     losses: BTreeMap<&'static str, u64>,
@@ -52,6 +54,7 @@ impl Follower {
             wanted: HashSet::new(),
             attachments: Attachments::default(),
             mapped: HashSet::new(),
+            without_ssl: HashSet::new(),
             expected: HashMap::new(),
             losses: BTreeMap::new(),
             losses_since_ns: monotonic_ns(),
@@ -116,6 +119,7 @@ impl Follower {
     fn program_ended(&mut self, tgid: u32) {
         self.probes.forget_layout(tgid);
         self.attachments.ended(tgid);
+        self.without_ssl.remove(&tgid);
     }
 
     /// A process takes so many steps that following them slows it down: they are left alone from now on.
@@ -199,10 +203,11 @@ impl Follower {
                 facts.unknown.push(Unknown { bucket: (*bucket).to_owned(), reason });
             }
         }
+        if self.attach_module(&process, Library::Ssl, &interpreter).is_err() {
+            self.without_ssl.insert(tgid);
+        }
         self.tell(tgid, monotonic_ns(), Body::Process(facts));
-        // OpenSSL may be inside of the interpreter. A file that has none is looked at once.
-        let interpreters = process.binaries.into_iter().map(|binary| (Library::Openssl, Ok(binary.file)));
-        self.attach_libraries(tgid, interpreters.chain(process.libraries));
+        self.attach_libraries(tgid, process.libraries);
     }
 
     /// Tells where a process keeps its threads and code. Whether the probes can read there which context a thread is in.
@@ -232,7 +237,9 @@ impl Follower {
     /// attached shows by what the process does.
     fn attach_libraries(&mut self, tgid: u32, loaded: impl IntoIterator<Item = LoadedLibrary>) {
         for (library, file) in loaded {
-            if let Ok(file) = file {
+            // Both would tell everything twice.
+            let is_needed = library != Library::Openssl || self.without_ssl.contains(&tgid);
+            if let Some(file) = file.ok().filter(|_| is_needed) {
                 let _ = self.attachments.add_library(&self.probes, tgid, library, &file);
             }
         }

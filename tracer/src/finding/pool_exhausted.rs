@@ -1,0 +1,126 @@
+//! Calls that wait until one of a few connections is free.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::{connection_not_reused::most_at_once, evidence};
+use crate::report::{
+    bucket::Bucket,
+    types::{Call, Finding, Report, Request},
+};
+
+/// Between having a connection and sending on it a client does little.
+const SENDING_NS: u64 = 20_000_000;
+
+/// A wait below this is how tasks hand over.
+const LEAST_WAIT_NS: u64 = 2_000_000;
+
+/// Waits for one host.
+#[derive(Default)]
+struct Waits<'a> {
+    requests: BTreeSet<&'a str>,
+    calls: u64,
+    wait_ns: u64,
+    longest_ns: u64,
+}
+
+/// A call waited for a connection where its request was in `wait.lock` until just before it, while other calls of the
+/// process were under way to the same host. A limit of the application's own looks the same. The cost is these waits.
+pub fn check(report: &Report) -> Vec<Finding> {
+    let mut hosts = BTreeMap::<&str, Waits>::new();
+    let mut calls = BTreeMap::<(u32, &str), Vec<&Call>>::new();
+    for (request, call, host) in named_calls(report) {
+        calls.entry((request.pid, host)).or_default().push(call);
+    }
+    for (request, call, host) in named_calls(report) {
+        let Some(wait_ns) = wait_before(request, call) else { continue };
+        let start_ns = call.start_unix_ns;
+        let is_under_way = |other: &&&Call| {
+            let end_ns = other.start_unix_ns.saturating_add(other.wall_ns);
+            other.start_unix_ns < start_ns && end_ns.saturating_add(SENDING_NS) > start_ns
+        };
+        if calls
+            .get(&(request.pid, host))
+            .is_some_and(|others| others.iter().any(|other| is_under_way(&other)))
+        {
+            let waits = hosts.entry(host).or_default();
+            waits.requests.insert(&request.id);
+            waits.calls += 1;
+            waits.wait_ns = waits.wait_ns.saturating_add(wait_ns);
+            waits.longest_ns = waits.longest_ns.max(wait_ns);
+        }
+    }
+    let at_once = |host: &str| {
+        let of_host = calls.iter().filter(|((_, of), _)| *of == host);
+        of_host.map(|(_, calls)| most_at_once(calls)).max().unwrap_or_default()
+    };
+    hosts.into_iter().map(|(host, waits)| finding(host, &waits, at_once(host))).collect()
+}
+
+fn named_calls(report: &Report) -> impl Iterator<Item = (&Request, &Call, &str)> {
+    report.requests.iter().flat_map(|request| {
+        request.calls.iter().filter_map(move |call| Some((request, call, call.host.as_deref()?)))
+    })
+}
+
+/// How long the request was in `wait.lock` just before a call.
+fn wait_before(request: &Request, call: &Call) -> Option<u64> {
+    let before = request.timeline.iter().filter(|segment| {
+        segment.bucket == Bucket::WaitLock
+            && segment.end_ns <= call.start_ns
+            && call.start_ns - segment.end_ns < SENDING_NS
+    });
+    before.map(|segment| segment.end_ns - segment.start_ns).max().filter(|wait_ns| *wait_ns >= LEAST_WAIT_NS)
+}
+
+fn finding(host: &str, waits: &Waits, at_once: usize) -> Finding {
+    Finding {
+        kind: "pool_exhausted".to_owned(),
+        title: format!("calls to {host} wait for a connection, or for their turn"),
+        requests: waits.requests.len() as u64,
+        cost_ns: waits.wait_ns,
+        evidence: evidence([
+            ("host", json!(host)),
+            ("calls", json!(waits.calls)),
+            ("longest_wait_ns", json!(waits.longest_ns)),
+            ("calls_at_once", json!(at_once)),
+        ]),
+        advice: "Let the pool have as many connections as calls at once (httpx: `Limits(max_connections=...)`, aiohttp: \
+                 `TCPConnector(limit=...)`, urllib3: `maxsize`), or raise the limit of your own; if the vendor sets it, \
+                 start fewer."
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::cases::{MS, call, report, request};
+
+    fn first() -> Request {
+        let mut first = request("/chat", 0, &[(Bucket::LlmFirstByte, 100)]);
+        first.calls.push(call("api.openai.com", &first, 0, 100));
+        first
+    }
+
+    fn second(wait: Bucket, at_ms: u64) -> Request {
+        let mut second = request("/chat", at_ms, &[(wait, 80), (Bucket::LlmFirstByte, 100)]);
+        second.calls.push(call("api.openai.com", &second, 80, 100));
+        second
+    }
+
+    #[test]
+    fn a_call_behind_another_waits_for_its_connection() {
+        let findings = check(&report([first(), second(Bucket::WaitLock, 20)]));
+        assert_eq!(findings.len(), 1);
+        assert_eq!((findings[0].cost_ns, findings[0].requests), (80 * MS, 1));
+        assert_eq!(findings[0].evidence["calls_at_once"], 1);
+    }
+
+    #[test]
+    fn other_waits_and_idle_hosts_are_not() {
+        assert!(check(&report([first(), second(Bucket::WaitLoop, 20)])).is_empty());
+        assert!(check(&report([first(), second(Bucket::WaitLock, 500)])).is_empty());
+    }
+}
