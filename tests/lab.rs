@@ -31,12 +31,18 @@ pub struct Lab {
 impl Lab {
     /// Panics, with what is missing, where it can't be started.
     pub fn start() -> Lab {
+        Lab::start_with(&[])
+    }
+
+    /// The same with options of `lab.py`.
+    pub fn start_with(options: &[&str]) -> Lab {
         // SAFETY: geteuid has no preconditions and can't fail.
         let is_root = unsafe { libc::geteuid() == 0 };
         assert!(is_root, "the live tests need root: run `sudo -E env PATH=\"$PATH\" cargo xtask test live`");
         let dir = tempfile::tempdir().expect("make a directory");
         let mut process = Command::new(Python::system().program("python"))
             .arg(folder("lab").join("lab.py"))
+            .args(options)
             .arg(dir.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -57,6 +57,11 @@ pub fn sealed(python: &Python, certificate: &Path) -> Vec<OsString> {
     vec![python.program("python").into(), "sealed.py".into(), certificate.into()]
 }
 
+/// FastAPI with a route for each trouble.
+pub fn troubles(python: &Python) -> Vec<OsString> {
+    uvicorn(python, "troubles:app", "asyncio")
+}
+
 /// A run that makes a few calls with every client of a vendor.
 pub fn sdks(python: &Python) -> Vec<OsString> {
     words(python.program("python"), ["sdks.py"].iter())

@@ -11,5 +11,6 @@ mod safety;
 mod sdks;
 mod sealed;
 mod survival;
+mod troubles;
 mod truth;
 mod waits;

@@ -65,6 +65,32 @@ fn a_script_without_a_server() {
     }
 }
 
+/// Nothing was seen of their handshakes, so whose session is on which is told by lengths.
+#[test]
+fn connections_that_were_open_before() {
+    for python in Python::all() {
+        let lab = Lab::start();
+        let command = chat(&python);
+        let server = lab.start_command(lab.command(&command[0]).args(&command[1..]), "server");
+        let load =
+            ["--requests", "60", "--concurrency", "12", "/chat/{id}?model=ttft=100-300,gap=10-30,n=10"];
+        lab.drive(&[&["--prefix", "before"][..], &load].concat());
+        lab.forget();
+        let mut recording = Recording::start(&lab, "record", ["--pid", &server.pid().to_string()]);
+        recording.wait_ready();
+        let before = lab.truth();
+        lab.drive(&load);
+        let report = recording.interrupt();
+        let mut truth = lab.truth();
+        truth.exchanges.drain(..before.exchanges.len());
+        truth.connections.drain(..before.connections.len());
+        let reused =
+            report.requests.iter().flat_map(|request| &request.calls).filter(|call| call.connection_reused);
+        assert!(reused.count() >= 12, "connections from before were used");
+        Comparison::new(format!("connections from before, {}", python.name), &report, &truth).check();
+    }
+}
+
 #[test]
 fn an_answer_that_waits_for_a_busy_loop_is_the_loops_time() {
     for python in Python::all() {

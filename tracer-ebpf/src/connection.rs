@@ -22,7 +22,8 @@ pub fn find_or_register(sock: &Sock, enter_ns: u64, ids: Ids) -> Option<&'static
     }
     let socket = register(sock, role::UNKNOWN, ids)?;
     thread_state::tell_context_as_of(Some(enter_ns), ids);
-    announce(sock.address, socket, 0);
+    // What it is found by counts from its start.
+    announce(sock.address, socket, enter_ns, 0);
     Some(socket)
 }
 
@@ -53,7 +54,7 @@ pub fn register(sock: &Sock, role: u32, ids: Ids) -> Option<&'static mut Socket>
 
 /// Emits CONNECTION, once, with the addresses that the socket has now.
 #[inline(always)]
-pub fn announce(address: u64, socket: &mut Socket, first_data_ns: u64) {
+pub fn announce(address: u64, socket: &mut Socket, ts_ns: u64, first_data_ns: u64) {
     if socket.flags & flag::ANNOUNCED != 0 {
         return;
     }
@@ -79,7 +80,7 @@ pub fn announce(address: u64, socket: &mut Socket, first_data_ns: u64) {
         role: socket.role,
         copied_seq,
     };
-    emit(kind::CONNECTION, now_ns(), Ids { tgid: socket.tgid, tid: socket.tid }, body);
+    emit(kind::CONNECTION, ts_ns, Ids { tgid: socket.tgid, tid: socket.tid }, body);
 }
 
 /// Forgets a socket, and tells so if it was known. `ids` of the event are those that used it first.

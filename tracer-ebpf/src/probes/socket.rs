@@ -41,7 +41,7 @@ pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
         && new == TCP_ESTABLISHED
         && let Some(socket) = connection::find(address)
     {
-        connection::announce(address, socket, 0);
+        connection::announce(address, socket, now_ns(), 0);
         emit(kind::ESTABLISHED, now_ns(), ids_of(socket), arrival(address, socket, 0));
     }
     0

@@ -315,7 +315,7 @@ fn finish_connect(thread: &Thread, result: i64, ids: Ids) {
     if socket.connection != thread.connection {
         return;
     }
-    connection::announce(thread.sock, socket, 0);
+    connection::announce(thread.sock, socket, now_ns(), 0);
     let body = event::Connect { connection: thread.connection, enter_ns: thread.enter_ns, result };
     emit(kind::CONNECT, now_ns(), ids, body);
     // Datagram sockets have no state to tell their failure by, and stay.
@@ -330,7 +330,7 @@ fn finish_accept(descriptor: u64, ids: Ids) {
     thread_state::tell_context(ids);
     let first_data_ns = connection::take_first_data_ns(sock.address);
     if let Some(socket) = connection::register(&sock, role::ACCEPTED, ids) {
-        connection::announce(sock.address, socket, first_data_ns);
+        connection::announce(sock.address, socket, now_ns(), first_data_ns);
     }
 }
 

@@ -134,6 +134,7 @@ impl Model {
             let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return };
             match (mark, &mut outbound.announced) {
                 (Mark::RequestHead { head, .. }, announced) => {
+                    outbound.is_http = true;
                     *announced = Some(Announced { head: head.clone(), asked: Asked::default() });
                 }
                 (Mark::Asked(asked), Some(announced)) => announced.asked = asked.clone(),

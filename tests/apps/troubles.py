@@ -1,0 +1,90 @@
+"""A route for each trouble that a finding tells of, and one that has none. Run: uvicorn troubles:app"""
+
+import asyncio
+
+import httpx2 as httpx
+from fastapi import FastAPI
+from openai import AsyncOpenAI, OpenAI
+
+import truth
+import work
+
+app = FastAPI()
+app.add_middleware(truth.Middleware)
+client = AsyncOpenAI()
+blocking_client = OpenAI()
+small_pool = AsyncOpenAI(http_client=httpx.AsyncClient(limits=httpx.Limits(max_connections=2), timeout=60))
+truth.settle()
+
+MODEL = "ttft=80-120,gap=10,n=5"
+
+
+@app.get("/none/{identity}")
+async def none(identity: str) -> str:
+    """One client for all, and nothing else to do."""
+    return await work.ask_async(client, truth.current(), MODEL)
+
+
+@app.get("/client_for_each/{identity}")
+async def client_for_each(identity: str) -> str:
+    async with AsyncOpenAI() as own:
+        return await work.ask_async(own, truth.current(), MODEL)
+
+
+@app.get("/small_pool/{identity}")
+async def wait_for_connection(identity: str) -> str:
+    return await work.ask_async(small_pool, truth.current(), MODEL)
+
+
+@app.get("/synchronous/{identity}")
+async def synchronous(identity: str) -> str:
+    return work.ask(blocking_client, truth.current(), MODEL)
+
+
+@app.get("/in_thread/{identity}")
+async def in_thread(identity: str) -> str:
+    return await asyncio.to_thread(work.ask, blocking_client, truth.current(), MODEL)
+
+
+@app.get("/in_turn/{identity}")
+async def in_turn(identity: str) -> list[str]:
+    request = truth.current()
+    return [await work.ask_async(client, request, MODEL) for _ in range(3)]
+
+
+@app.get("/at_once/{identity}")
+async def at_once(identity: str) -> list[str]:
+    request = truth.current()
+    return await asyncio.gather(*(work.ask_async(client, request, MODEL) for _ in range(3)))
+
+
+@app.get("/limited/{identity}")
+async def limited(identity: str) -> str:
+    return await work.ask_async(client, truth.current(), f"{MODEL},fail=1,status=429,retry_after=1")
+
+
+@app.get("/failing/{identity}")
+async def failing(identity: str) -> str:
+    return await work.ask_async(client, truth.current(), f"{MODEL},fail=1,status=503")
+
+
+@app.get("/read_late/{identity}")
+async def read_late(identity: str) -> str:
+    """Works on each word for longer than the vendor takes to send the next."""
+    async for _ in work.stream(client, truth.current(), "ttft=80-120,gap=10,n=20"):
+        work.burn(25)
+    return "done"
+
+
+@app.get("/pause/{identity}")
+async def pause(identity: str) -> str:
+    """Longer than the client keeps a connection that nobody uses."""
+    request = truth.current()
+    await work.ask_async(client, request, MODEL)
+    await asyncio.sleep(6)
+    return await work.ask_async(client, request, MODEL)
+
+
+@app.get("/compute/{identity}")
+async def compute(identity: str) -> str:
+    return work.burn(50)

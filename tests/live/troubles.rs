@@ -1,0 +1,68 @@
+//! Each finding on an application that provokes it, and none of them on one that does not.
+
+use std::collections::BTreeSet;
+
+use tests::{lab::Lab, python::Python, recording::Recording};
+
+use crate::application::troubles;
+
+/// Routes, requests at a time, and what must be found; what is found besides must be one of [`BESIDES`] or follow from it.
+const TROUBLES: [(&str, &str, &[&str]); 12] = [
+    ("none", "4", &[]),
+    // The synchronous client closes the connection of a stream whose end it has not read (openai 3.57).
+    ("in_thread", "4", &["connection_not_reused"]),
+    ("at_once", "2", &[]),
+    ("client_for_each", "2", &["connection_not_reused"]),
+    ("small_pool", "8", &["pool_exhausted"]),
+    ("synchronous", "4", &["loop_blocked", "connection_not_reused"]),
+    ("in_turn", "2", &["serial_calls"]),
+    ("limited", "2", &["rate_limited"]),
+    ("failing", "2", &["retry_backoff"]),
+    ("read_late", "1", &["stream_read_late", "cpu_bound"]),
+    ("pause", "1", &["keep_alive_expired"]),
+    ("compute", "2", &["cpu_bound"]),
+];
+
+/// What is true of any of them: most wait for the vendor, two requests at a time hold each other up, and a library that is
+/// used first is imported then.
+const BESIDES: [&str; 4] = ["vendor_dominates", "loop_saturated", "import_in_request", "gil_contention"];
+
+#[test]
+fn each_trouble_is_found_where_it_is() {
+    for (route, at_once, expected) in TROUBLES {
+        let found = findings(&[], route, at_once);
+        for kind in expected {
+            assert!(found.contains(*kind), "/{route} has {kind}: {found:?}");
+        }
+        let foreign = found.iter().find(|kind| {
+            let is_of_synchronous = expected.contains(&"loop_blocked") || expected.contains(&"cpu_bound");
+            let follows = *kind == "loop_blocked" && is_of_synchronous
+                || *kind == "serial_calls" && ["limited", "failing", "pause"].contains(&route)
+                || *kind == "connection_not_reused" && ["limited", "failing"].contains(&route);
+            !expected.contains(&kind.as_str()) && !BESIDES.contains(&kind.as_str()) && !follows
+        });
+        assert_eq!(foreign, None, "/{route} has none: {found:?}");
+    }
+}
+
+#[test]
+fn slow_lookups_are_found() {
+    assert!(findings(&["--dns-delay-ms", "60"], "client_for_each", "2").contains("slow_dns"));
+    assert!(!findings(&[], "client_for_each", "2").contains("slow_dns"));
+}
+
+/// The kinds of findings on a load of a route, after the server's first requests.
+fn findings(lab_options: &[&str], route: &str, at_once: &str) -> BTreeSet<String> {
+    let lab = Lab::start_with(lab_options);
+    let warm = ["--requests", "2", "--prefix", "warm", "/none/{id}"];
+    let load = ["--requests", "8", "--concurrency", at_once, &format!("/{route}/{{id}}")].map(str::to_owned);
+    let command = troubles(&Python::system());
+    let server = lab.start_command(lab.command(&command[0]).args(&command[1..]), "server");
+    lab.drive(&warm);
+    let mut recording = Recording::start(&lab, "record", ["--pid", &server.pid().to_string()]);
+    recording.wait_ready();
+    lab.drive(&load.iter().map(String::as_str).collect::<Vec<_>>());
+    let report = recording.interrupt();
+    eprintln!("/{route}: {:?}", report.findings.iter().map(|found| &found.title).collect::<Vec<_>>());
+    report.findings.into_iter().map(|finding| finding.kind).collect()
+}
