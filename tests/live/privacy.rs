@@ -8,10 +8,36 @@ use tests::{
     recording::{Recording, render},
 };
 
-use crate::application::{secrets, traced};
+use crate::application::{script, secrets, traced};
 
 /// In everything that `private.py` keeps to itself.
 const SECRET: &str = "SECRET-7f3a";
+
+#[test]
+fn less_is_looked_at_where_that_is_wanted() {
+    for read in ["heads", "lengths"] {
+        let lab = Lab::start();
+        let options =
+            ["--read".into(), read.into()].into_iter().chain(traced(script(&Python::system(), "0")));
+        let (_, report) = Recording::start(&lab, "record", options).finish();
+        let calls = &report.requests[0].calls;
+        assert_eq!(calls.len(), 2, "{read}");
+        let is_head = read == "heads";
+        for call in calls {
+            assert_eq!(
+                (call.vendor.as_deref(), call.first_byte_ns.is_some()),
+                (Some("openai"), true),
+                "{read}"
+            );
+            assert_eq!((call.status, call.vendor_request_id.is_some()), (is_head.then_some(200), is_head));
+            assert_eq!(
+                (&call.model, call.output_tokens, call.first_content_ns),
+                (&None, None, None),
+                "{read}"
+            );
+        }
+    }
+}
 
 #[test]
 fn nothing_private_is_written() {

@@ -1,13 +1,17 @@
 //! Reading kernel structures at the offsets that user space resolved.
 
 use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
-use tracer_ebpf::settings::KernelOffsets;
+use tracer_ebpf::settings::{KernelOffsets, reading};
 
 use crate::maps::{TRACED, WATCH};
 
 /// Set by user space before load, constant from then on.
 #[unsafe(no_mangle)]
 static OFFSETS: KernelOffsets = KernelOffsets::ZERO;
+
+/// One of [`tracer_ebpf::settings::reading`], as [`OFFSETS`] is.
+#[unsafe(no_mangle)]
+static READING: u32 = 0;
 
 /// Address families, include/linux/socket.h.
 pub const AF_INET: u16 = 2;
@@ -35,6 +39,13 @@ pub fn offsets() -> KernelOffsets {
     // SAFETY: a static of that type. Volatile, because the compiler may not take the initial value for the
     // final one.
     unsafe { core::ptr::read_volatile(&raw const OFFSETS) }
+}
+
+/// Whether bodies of calls are copied.
+#[inline(always)]
+pub fn reads_bodies() -> bool {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const READING) >= reading::BODIES }
 }
 
 /// Reads a field. `None` where the address is none of the kernel's.

@@ -130,3 +130,13 @@ pub mod watch {
     /// [`crate::event::kind::EXEC`] of every process.
     pub const EXEC: u32 = 1;
 }
+
+/// How much is copied of the plaintext of calls; each holds what the one before does.
+pub mod reading {
+    /// Nothing within TLS. What passes sockets in plain is copied as far as it may be a head, as of any connection.
+    pub const LENGTHS: u32 = 0;
+    /// Heads of HTTP, and of anything else what may be its framing.
+    pub const HEADS: u32 = 1;
+    /// Of bodies, too, beginnings and ends.
+    pub const BODIES: u32 = 2;
+}

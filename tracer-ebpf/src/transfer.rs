@@ -8,7 +8,7 @@ use tracer_ebpf::{
 
 use crate::{
     emit::{Ids, below, bounded, emit_scratch},
-    kernel::UDP,
+    kernel::{self, UDP},
     maps::{SCRATCH, Scratch, Socket, flag},
     thread_state,
 };
@@ -122,7 +122,7 @@ fn copy(scratch: &mut Scratch, socket: &mut Socket, place: Place, moved: u64, se
     if first[0] == TLS_HANDSHAKE {
         socket.flags |= flag::TLS;
     }
-    if sent && socket.role == role::CONNECTED && is_request(first) {
+    if sent && socket.role == role::CONNECTED && is_request(first) && kernel::reads_bodies() {
         socket.flags |= flag::HTTP;
     }
     let target = scratch.bytes.as_mut_ptr();
@@ -206,7 +206,7 @@ fn limit(first: [u8; 4], before: u64, socket: &Socket) -> u64 {
 }
 
 #[inline(always)]
-fn is_http(first: [u8; 4]) -> bool {
+pub fn is_http(first: [u8; 4]) -> bool {
     is_request(first) || &first == b"HTTP"
 }
 

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tracer_ebpf::limits;
+use tracer_ebpf::{limits, settings::reading};
 
 use crate::report::{filter::Filter, text};
 
@@ -49,6 +49,10 @@ pub struct RecordOptions {
     #[arg(long, value_name = "FILE")]
     pub vendors: Option<PathBuf>,
 
+    /// What to look at of calls; nothing of it but names and numbers is kept
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    pub read: Read,
+
     /// Bytes of the ring buffer between kernel and tracer: a power of two
     #[arg(long, value_name = "BYTES", hide = true, default_value_t = limits::RING_BYTES, value_parser = ring_bytes)]
     pub ring_bytes: u32,
@@ -56,6 +60,29 @@ pub struct RecordOptions {
     /// Command to start and trace, with its arguments
     #[arg(last = true, value_name = "CMD", conflicts_with = "pids")]
     pub command: Vec<OsString>,
+}
+
+/// How much of the plaintext of calls is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Read {
+    /// Heads, and beginnings and ends of bodies: the model, tokens, the first output
+    #[default]
+    Bodies,
+    /// Heads: path, status, what the vendor calls the request
+    Heads,
+    /// Nothing within TLS: lengths and times alone
+    Lengths,
+}
+
+impl Read {
+    /// One of [`tracer_ebpf::settings::reading`].
+    pub fn level(self) -> u32 {
+        match self {
+            Read::Bodies => reading::BODIES,
+            Read::Heads => reading::HEADS,
+            Read::Lengths => reading::LENGTHS,
+        }
+    }
 }
 
 /// Print the report of a capture

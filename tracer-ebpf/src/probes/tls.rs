@@ -8,15 +8,16 @@ use aya_ebpf::{
 use tracer_ebpf::{
     cookie::role,
     event::{self, Header, kind},
-    limits::{HEAD_BYTES, TAIL_BYTES},
+    limits::{FRAME_BYTES, HEAD_BYTES, TAIL_BYTES},
 };
 
 use crate::{
     connection::now_ns,
     emit::{Ids, below, count_drop, emit, header, wake_flags},
+    kernel::reads_bodies,
     maps::{EVENTS, TLS_CALLS, TLS_SESSIONS, TlsCall, TlsSession, session},
     stack::word,
-    transfer::{is_request, read_into},
+    transfer::{is_http, is_request, read_into},
 };
 
 /// Room for copied bytes. What is chosen is as long as one of these, and a mask proves the bound to the verifier.
@@ -85,16 +86,29 @@ pub fn returned(role: u8, result: i32, ids: Ids) {
     let bytes = if call.count_place == 0 { Some(result as u64) } else { word(call.count_place, 0) };
     let Some(bytes) = bytes.filter(|bytes| *bytes != 0) else { return };
     let sent = u32::from(role == role::TLS_WRITE_DONE);
-    if bytes < FEW_BYTES as u64 {
-        emit_plain::<FEW_BYTES>(call, bytes, sent, ids);
+    let wanted = wanted(call.buffer, bytes);
+    if wanted < FEW_BYTES as u64 {
+        emit_plain::<FEW_BYTES>(call, bytes, wanted, sent, ids);
     } else {
-        emit_plain::<MANY_BYTES>(call, bytes, sent, ids);
+        emit_plain::<MANY_BYTES>(call, bytes, wanted, sent, ids);
     }
+}
+
+/// How many bytes are copied at most: without bodies, of what begins as a head of HTTP a head, else what may be framing.
+#[inline(always)]
+fn wanted(buffer: u64, bytes: u64) -> u64 {
+    if reads_bodies() {
+        return bytes;
+    }
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    let first = unsafe { bpf_probe_read_user(buffer as *const [u8; 4]) };
+    let most = if first.is_ok_and(is_http) { HEAD_BYTES } else { FRAME_BYTES } as u64;
+    if bytes < most { bytes } else { most }
 }
 
 /// PLAIN, written straight into the ring: a scratch of this CPU's could be taken by whoever preempts the program.
 #[inline(always)]
-fn emit_plain<const ROOM: usize>(call: TlsCall, bytes: u64, sent: u32, ids: Ids) {
+fn emit_plain<const ROOM: usize>(call: TlsCall, bytes: u64, wanted: u64, sent: u32, ids: Ids) {
     #[repr(C)]
     struct Event<const ROOM: usize> {
         header: Header,
@@ -109,8 +123,8 @@ fn emit_plain<const ROOM: usize>(call: TlsCall, bytes: u64, sent: u32, ids: Ids)
     // only the larger room can be reached with as much as a head and a tail.
     unsafe {
         let target = (&raw mut (*place).bytes).cast::<u8>();
-        let copied = if bytes <= all {
-            let length = below::<ROOM>(bytes);
+        let copied = if wanted <= all {
+            let length = below::<ROOM>(wanted);
             read_into(target, length, call.buffer)
         } else if ROOM == MANY_BYTES {
             let tail = call.buffer.wrapping_add(bytes - TAIL_BYTES as u64);

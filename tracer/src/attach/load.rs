@@ -17,7 +17,7 @@ use aya::{
 };
 use tracer_ebpf::{
     event::kind,
-    limits::{RING_BYTES, SAMPLES_PER_SECOND},
+    limits::SAMPLES_PER_SECOND,
     settings::{KernelOffsets, PythonLayout, traced, watch},
 };
 
@@ -109,13 +109,9 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Loads and attaches all kernel probes, with a ring buffer of [`RING_BYTES`]. Nothing is traced yet.
-    pub fn load() -> Result<(Probes, Reader), LoadError> {
-        Probes::load_with_ring(RING_BYTES)
-    }
-
-    /// As [`Probes::load`], with a ring of another size: a power of two and a multiple of the page size.
-    pub fn load_with_ring(ring_bytes: u32) -> Result<(Probes, Reader), LoadError> {
+    /// Loads and attaches all kernel probes, with a ring buffer of so many bytes, a power of two and a multiple of the page
+    /// size. `reading` is one of [`tracer_ebpf::settings::reading`]. Nothing is traced yet.
+    pub fn load(ring_bytes: u32, reading: u32) -> Result<(Probes, Reader), LoadError> {
         if OBJECT.is_empty() {
             return Err(LoadError::NotBuilt);
         }
@@ -123,6 +119,7 @@ impl Probes {
         raise_memlock();
         let mut ebpf = EbpfLoader::new()
             .override_global("OFFSETS", bytes_of(&offsets), true)
+            .override_global("READING", &reading, true)
             .map_max_entries("EVENTS", ring_bytes)
             .load(OBJECT)
             .map_err(load_error)?;

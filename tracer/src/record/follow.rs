@@ -35,6 +35,7 @@ pub struct Follower {
     /// Process ids that were asked for, while they live.
     wanted: HashSet<u32>,
     attachments: Attachments,
+    reads_tls: bool,
     /// Processes that have loaded libraries which were not looked at.
     mapped: HashSet<u32>,
     /// Processes whose `_ssl` could not be attached: OpenSSL itself is.
@@ -46,8 +47,10 @@ pub struct Follower {
 }
 
 impl Follower {
-    pub fn new(probes: Probes, input: InputSender) -> Follower {
+    /// With `reads_tls` the plaintext of TLS sessions is told.
+    pub fn new(probes: Probes, input: InputSender, reads_tls: bool) -> Follower {
         Follower {
+            reads_tls,
             probes,
             input,
             is_host: false,
@@ -203,7 +206,7 @@ impl Follower {
                 facts.unknown.push(Unknown { bucket: (*bucket).to_owned(), reason });
             }
         }
-        if self.attach_module(&process, Library::Ssl, &interpreter).is_err() {
+        if self.reads_tls && self.attach_module(&process, Library::Ssl, &interpreter).is_err() {
             self.without_ssl.insert(tgid);
         }
         self.tell(tgid, monotonic_ns(), Body::Process(facts));
@@ -237,8 +240,12 @@ impl Follower {
     /// attached shows by what the process does.
     fn attach_libraries(&mut self, tgid: u32, loaded: impl IntoIterator<Item = LoadedLibrary>) {
         for (library, file) in loaded {
-            // Both would tell everything twice.
-            let is_needed = library != Library::Openssl || self.without_ssl.contains(&tgid);
+            let is_needed = match library {
+                Library::Ssl => self.reads_tls,
+                // Both would tell everything twice.
+                Library::Openssl => self.without_ssl.contains(&tgid),
+                _ => true,
+            };
             if let Some(file) = file.ok().filter(|_| is_needed) {
                 let _ = self.attachments.add_library(&self.probes, tgid, library, &file);
             }

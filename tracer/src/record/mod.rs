@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::{
     attach::load::Probes,
-    cli::RecordOptions,
+    cli::{Read, RecordOptions},
     hint::Hint as _,
     output,
     record::{
@@ -60,13 +60,13 @@ pub fn run(options: &RecordOptions) -> anyhow::Result<ExitCode> {
             File::create(path).with_context(|| format!("can't write the capture to {}", path.display()))
         })
         .transpose()?;
-    let (probes, reader) = Probes::load_with_ring(options.ring_bytes).hint(
+    let (probes, reader) = Probes::load(options.ring_bytes, options.read.level()).hint(
         "sudo tracer record ...; `tracer check` says what is missing, and `tracer report` needs no root",
     )?;
     let origin = pipeline::origin();
     let capture = file.map(|file| BufWriter::with_capacity(1 << 20, file));
-    let pipeline = Pipeline::start(reader, origin.clone(), capture, vendors)?;
-    let follower = Follower::new(probes, pipeline.input());
+    let pipeline = Pipeline::start(reader, origin.clone(), capture, vendors, options.read == Read::Bodies)?;
+    let follower = Follower::new(probes, pipeline.input(), options.read != Read::Lengths);
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let recorded = runtime.block_on(follow(options, follower, pipeline))?;

@@ -86,6 +86,7 @@ impl Pipeline {
         origin: Origin,
         capture: Option<BufWriter<File>>,
         vendors: Arc<VendorTable>,
+        reads_bodies: bool,
     ) -> io::Result<Pipeline> {
         let (input, inputs) = mpsc::channel();
         let (tell, seen) = unbounded_channel();
@@ -102,7 +103,7 @@ impl Pipeline {
             sleep_ends: SleepEnds::default(),
             codes: Codes::default(),
             pace: Pace::default(),
-            wire: Wire::new(vendors.clone()),
+            wire: if reads_bodies { Wire::new(vendors.clone()) } else { Wire::of_heads(vendors.clone()) },
             capture,
             capture_error,
             replay: Replay::new(vendors),

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use lru::LruCache;
 use tracer_ebpf::limits;
 
-use crate::event::{Connection, ConnectionId, Direction, Mark, Role, Transport};
+use crate::event::{Asked, Connection, ConnectionId, Direction, Mark, Role, Transport};
 use crate::vendor::VendorTable;
 use crate::wire::http1::Http1;
 use crate::wire::sniff::{Sniffed, sniff};
@@ -34,12 +34,20 @@ pub struct Wire {
     connections: LruCache<ConnectionId, connection::State>,
     /// What TLS sessions carry, by process and address.
     sessions: LruCache<(u32, u64), Http1>,
+    /// Whether what bodies tell is kept.
+    reads_bodies: bool,
 }
 
 impl Wire {
     /// `vendors` names the few response headers that are kept.
     pub fn new(vendors: Arc<VendorTable>) -> Self {
-        Self { vendors, connections: limited(limits::SOCKETS), sessions: limited(limits::TLS_SESSIONS) }
+        let (connections, sessions) = (limited(limits::SOCKETS), limited(limits::TLS_SESSIONS));
+        Self { vendors, connections, sessions, reads_bodies: true }
+    }
+
+    /// The same, which keeps nothing of what bodies tell.
+    pub fn of_heads(vendors: Arc<VendorTable>) -> Self {
+        Self { reads_bodies: false, ..Self::new(vendors) }
     }
 
     /// A socket was seen first: what it is decides which protocols to expect.
@@ -70,6 +78,18 @@ impl Wire {
                 .get_or_insert_mut(id, || connection::State::new(Role::Unknown, Transport::Tcp, None, None));
             state.reduce(direction, cursor::Cursor::new(length, copied), &self.vendors, &mut marks);
         }
+        self.kept(marks)
+    }
+
+    fn kept(&self, mut marks: Vec<Mark>) -> Vec<Mark> {
+        if !self.reads_bodies {
+            marks.retain(|mark| !matches!(mark, Mark::Told(_) | Mark::Content));
+            for mark in &mut marks {
+                if let Mark::Asked(asked) = mark {
+                    *asked = Asked { retries: asked.retries, ..Asked::default() };
+                }
+            }
+        }
         marks
     }
 
@@ -93,7 +113,7 @@ impl Wire {
             self.sessions.pop(&(tgid, session));
             marks.push(Mark::Unparsed);
         }
-        marks
+        self.kept(marks)
     }
 
     /// Forgets a TLS session: its address is used again.

@@ -62,3 +62,20 @@ fn the_least_recently_used_connection_is_dropped_at_the_limit() {
     wire.closed(ConnectionId(9));
     assert_eq!(wire.connections(), limits::SOCKETS as usize - 1);
 }
+
+#[test]
+fn without_bodies_heads_are_what_is_kept() {
+    let question =
+        b"POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 32\r\n\
+        x-stainless-retry-count: 1\r\n\r\n{\"model\":\"gpt-4o\",\"stream\":true}";
+    let asked = |mut wire: Wire| {
+        let marks = wire.reduce_plain((1, 7), Sent, question.len() as u64, question);
+        let asked =
+            marks.into_iter().find_map(|mark| if let Mark::Asked(asked) = mark { Some(asked) } else { None });
+        asked.expect("it asks a model")
+    };
+    let retries = Some(1);
+    assert_eq!(asked(wire()), Asked { model: Some("gpt-4o".to_owned()), stream: Some(true), retries });
+    let heads = Wire::of_heads(Arc::new(VendorTable::builtin()));
+    assert_eq!(asked(heads), Asked { retries, ..Asked::default() });
+}
