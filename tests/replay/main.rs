@@ -116,7 +116,6 @@ fn captures_hold_no_plaintext() {
         "\"content\"",
         "data: {",
         "?model=",
-        "ttft=",
         "plaintext",
         "chatcmpl",
         "0/0-",
