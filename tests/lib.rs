@@ -1,5 +1,7 @@
 //! What the test binaries share.
 
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod binary;
 pub mod compare;
 pub mod golden;

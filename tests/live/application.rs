@@ -62,9 +62,9 @@ pub fn troubles(python: &Python) -> Vec<OsString> {
     uvicorn(python, "troubles:app", "asyncio")
 }
 
-/// A run that makes a few calls with every client of a vendor.
-pub fn sdks(python: &Python) -> Vec<OsString> {
-    words(python.program("python"), ["sdks.py"].iter())
+/// A run that makes a few calls with each of these clients of vendors, or with all.
+pub fn sdks(python: &Python, clients: &[&str]) -> Vec<OsString> {
+    words(python.program("python"), ["sdks.py"].iter().chain(clients))
 }
 
 /// A run that burns so much CPU in two functions.

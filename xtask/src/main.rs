@@ -1,8 +1,9 @@
-//! The project's tasks: `cargo xtask build`, `demo`, `test`, `golden`, `capture`, `bench`. Results go to stdout, progress to stderr.
+//! The project's tasks: `cargo xtask build`, `demo`, `test`, `golden`, `capture`, `fuzz`, `bench`. Results go to stdout, progress to stderr.
 
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod need;
 mod python;
 mod test;
@@ -36,6 +37,13 @@ enum Task {
     Golden,
     /// Record the captures of the replay tests anew, all or the named ones, and hold them against the truth; as root
     Capture { names: Vec<String> },
+    /// Feed bytes that nobody meant to every decoder, or to the named one: wire, plain, decode, capture
+    Fuzz {
+        target: Option<String>,
+        /// How long for each
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Measure how exact reports are and what tracing costs; as root
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -48,6 +56,7 @@ fn main() -> ExitCode {
         Task::Test { parts } => test::test(&parts),
         Task::Golden => test::golden(),
         Task::Capture { names } => test::capture(&names),
+        Task::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds),
         Task::Bench(bench) => bench::bench(&bench),
     };
     match result {

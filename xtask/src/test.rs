@@ -5,6 +5,7 @@ use clap::ValueEnum;
 
 use crate::{
     build::{build, lint_probes},
+    fuzz::fuzz,
     need, python, venv,
     workspace::{cargo, run, say},
 };
@@ -17,9 +18,14 @@ pub enum Part {
     Lint,
     /// Tests that need no root: unit tests, replay of captures, the command line
     Unit,
+    /// Every decoder on bytes that nobody meant, for a short time
+    Fuzz,
     /// Real applications under real probes; as root
     Live,
 }
+
+/// For each target, in all tests.
+const FUZZ_SECONDS: u32 = 20;
 
 /// Runs the given parts, or all. Stops at the first that fails.
 pub fn test(parts: &[Part]) -> Result<()> {
@@ -30,7 +36,8 @@ pub fn test(parts: &[Part]) -> Result<()> {
     }
     if wanted(Part::Lint) {
         say("test", "lint");
-        let everything = ["clippy", "--workspace", "--all-targets", "--features", "tests/live", "--quiet"];
+        let everything =
+            ["clippy", "--workspace", "--all-targets", "--features", "tests/live,tests/fuzz", "--quiet"];
         run(cargo().args(everything).args(["--", "-D", "warnings"]))?;
         say("test", "lint of the probes");
         lint_probes()?;
@@ -38,6 +45,9 @@ pub fn test(parts: &[Part]) -> Result<()> {
     if wanted(Part::Unit) {
         say("test", "unit, replay and command line tests");
         run(cargo().args(["test", "--workspace", "--quiet"]))?;
+    }
+    if wanted(Part::Fuzz) {
+        fuzz(None, FUZZ_SECONDS)?;
     }
     if wanted(Part::Live) {
         if !need::is_root() {

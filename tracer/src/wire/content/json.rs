@@ -83,8 +83,9 @@ pub struct Place {
 }
 
 /// Reads one text after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Scanner {
+    landmarks: Landmarks,
     levels: Vec<Level>,
     /// Levels that are open and not followed.
     n_too_deep: u32,
@@ -113,10 +114,22 @@ enum Mode {
     Literal,
 }
 
-/// What counts of tokens are found by where the beginning of the text was missed.
-const USAGE: [&[u8]; 3] = [b"\"usage\":", b"\"usageMetadata\":", b"\"tokens\":"];
+/// Members by which a place is found again behind a missing part, as they stand in the text.
+pub type Landmarks = &'static [(&'static [u8], Name)];
 
 impl Scanner {
+    /// `landmarks` are members of the text as a whole.
+    pub fn new(landmarks: Landmarks) -> Scanner {
+        Scanner {
+            landmarks,
+            levels: Vec::new(),
+            n_too_deep: 0,
+            mode: Mode::Between,
+            token: Vec::new(),
+            is_lost: false,
+        }
+    }
+
     /// Another text begins.
     pub fn reset(&mut self) {
         self.levels.clear();
@@ -133,12 +146,14 @@ impl Scanner {
 
     pub fn push(&mut self, mut bytes: &[u8], mut found: impl FnMut(Place, Value<'_>)) {
         if self.is_lost {
-            let Some(at) = USAGE.iter().find_map(|name| Some(find(bytes, name)? + name.len())) else {
-                return;
-            };
+            let found = self
+                .landmarks
+                .iter()
+                .filter_map(|(text, name)| Some((find(bytes, text)? + text.len(), *name)));
+            let Some((at, name)) = found.min_by_key(|(at, _)| *at) else { return };
             bytes = &bytes[at..];
             self.reset();
-            self.levels.push(Level { is_object: true, name: Name::Usage, is_name_next: false });
+            self.levels.push(Level { is_object: true, name, is_name_next: false });
         }
         for &byte in bytes {
             self.next(byte, &mut found);
@@ -250,9 +265,11 @@ mod tests {
 
     use super::*;
 
+    const LANDMARKS: Landmarks = &[(b"\"usage\":", Name::Usage)];
+
     /// What is found of interest, as text.
     fn scan(pieces: &[&[u8]]) -> Vec<String> {
-        let mut scanner = Scanner::default();
+        let mut scanner = Scanner::new(LANDMARKS);
         let mut all = Vec::new();
         for piece in pieces {
             scanner.push(piece, |place, value| {
@@ -303,7 +320,7 @@ mod tests {
 
     #[test]
     fn tokens_are_found_behind_a_gap() {
-        let mut scanner = Scanner::default();
+        let mut scanner = Scanner::new(LANDMARKS);
         let mut tokens = Vec::new();
         let mut found = |place: Place, value: Value<'_>| {
             if let (Name::InputTokens | Name::OutputTokens, Value::Number(number)) = (place.name, value) {

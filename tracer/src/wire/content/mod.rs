@@ -7,7 +7,7 @@ mod sse;
 
 use self::coding::Decoder;
 use self::event_stream::Messages;
-use self::json::{Name, Place, Scanner, Value};
+use self::json::{Landmarks, Name, Place, Scanner, Value};
 use self::sse::Lines;
 use super::cursor::Piece;
 use crate::event::{Asked, Mark, Told};
@@ -33,8 +33,15 @@ impl Format {
     }
 }
 
+/// What a question says of itself, also behind a long prompt.
+const OF_QUESTION: Landmarks = &[(b"\"model\":", Name::Model), (b"\"stream\":", Name::Stream)];
+
+/// Where an answer counts tokens, also behind a long output.
+const OF_ANSWER: Landmarks =
+    &[(b"\"usage\":", Name::Usage), (b"\"usageMetadata\":", Name::Usage), (b"\"tokens\":", Name::Usage)];
+
 /// Reads the body of a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Question {
     scanner: Scanner,
     asked: Asked,
@@ -44,7 +51,7 @@ pub struct Question {
 impl Question {
     /// With what the head says already.
     pub fn new(asked: Asked) -> Question {
-        Question { asked, ..Question::default() }
+        Question { scanner: Scanner::new(OF_QUESTION), asked, said: Asked::default() }
     }
 
     pub fn read(&mut self, piece: Piece<'_>) {
@@ -105,7 +112,7 @@ impl Answer {
         Some(Answer {
             decoder,
             framing,
-            scanner: Scanner::default(),
+            scanner: Scanner::new(OF_ANSWER),
             told: Told::default(),
             said: Told::default(),
             has_content: false,

@@ -1,7 +1,7 @@
 use super::*;
 
 fn asked(body: &str) -> Asked {
-    let mut question = Question::default();
+    let mut question = Question::new(Asked::default());
     question.read(Piece::Copied(body.as_bytes()));
     question.asked
 }
@@ -180,4 +180,14 @@ fn what_is_compressed_is_read_while_it_is_whole() {
         assert_eq!(answer.told, expected);
     }
     assert!(Answer::new(Format::Json, "zstd").is_none());
+}
+
+#[test]
+fn a_question_names_its_model_behind_a_long_prompt() {
+    let mut question = Question::new(Asked { retries: Some(0), ..Asked::default() });
+    question.read(Piece::Copied(br#"{"messages":[{"content":"A long"#));
+    question.read(Piece::Hidden(50_000));
+    question.read(Piece::Copied(br#"\"model\":\"no\" story."}],"model":"gpt-4o","stream":true}"#));
+    let expected = Asked { model: Some("gpt-4o".to_owned()), stream: Some(true), retries: Some(0) };
+    assert_eq!(question.asked, expected);
 }

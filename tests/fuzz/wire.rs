@@ -1,0 +1,37 @@
+//! Bytes of sockets: the ClientHello, TLS records, DNS, HTTP/1 and the contents of bodies.
+
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use libfuzzer_sys::fuzz_target;
+use tests::fuzz::{Transfers, check};
+use tracer::{
+    event::{Connection, ConnectionId, Role, Transport},
+    vendor::VendorTable,
+    wire::Wire,
+};
+
+static VENDORS: LazyLock<Arc<VendorTable>> = LazyLock::new(|| Arc::new(VendorTable::builtin()));
+
+fuzz_target!(|data: &[u8]| {
+    let [kind, data @ ..] = data else { return };
+    let role = [Role::Unknown, Role::Connected, Role::Accepted][usize::from(kind % 3)];
+    let transport = if kind & 0x10 == 0 { Transport::Tcp } else { Transport::Udp };
+    let port = if kind & 0x20 == 0 { 443 } else { 53 };
+    let id = ConnectionId(1);
+    let mut wire = Wire::new(VENDORS.clone());
+    wire.opened(&Connection {
+        id,
+        role,
+        transport,
+        local: None,
+        remote: Some(([127, 0, 0, 1].into(), port)),
+        first_data_ns: None,
+        copied_seq: 0,
+    });
+    for (direction, length, copied) in Transfers::new(data) {
+        check(&wire.reduce(id, direction, length, copied), copied);
+    }
+    wire.closed(id);
+});
