@@ -9,7 +9,7 @@ use tracer_ebpf::event::{self, kind, role};
 use crate::{
     emit::{Ids, emit},
     kernel::{self, AF_INET, Sock, TCP, offsets, read},
-    maps::{EARLY, SOCKETS, Socket, flag},
+    maps::{EARLY, LongTransfers, SOCKETS, Socket, flag},
     thread_state,
 };
 
@@ -47,6 +47,8 @@ pub fn register(sock: &Sock, role: u32, ids: Ids) -> Option<&'static mut Socket>
         role,
         protocol: kernel::followed_protocol(sock.address)?,
         flags: 0,
+        long: LongTransfers::NONE,
+        reserved: 0,
     };
     SOCKETS.insert(&sock.address, &socket, BPF_ANY as u64).ok()?;
     find(sock.address)

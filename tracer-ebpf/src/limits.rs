@@ -42,6 +42,11 @@ pub const HEAD_BYTES: usize = 2_048;
 /// its tokens stands there.
 pub const TAIL_BYTES: usize = 1_024;
 
+/// Transfers of a client of HTTP in one direction that are longer than a head and a tail and copied as far as these; of
+/// those behind, up to the next in the other direction, no more is copied than of any other: an answer of a model is
+/// shorter, and a download would fill the ring.
+pub const LONG_TRANSFERS: u32 = 64;
+
 /// TLS sessions of traced processes; the least recently used is evicted, and is one that began unseen.
 pub const TLS_SESSIONS: u32 = 16_384;
 

@@ -58,9 +58,10 @@ pub static STACK: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static LOCK: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
-/// TLS sessions of clients. What they hold is [`session`] flags.
+/// TLS sessions of clients.
 #[map]
-pub static TLS_SESSIONS: LruHashMap<TlsSession, u32> = LruHashMap::with_max_entries(limits::TLS_SESSIONS, 0);
+pub static TLS_SESSIONS: LruHashMap<TlsKey, TlsSession> =
+    LruHashMap::with_max_entries(limits::TLS_SESSIONS, 0);
 
 /// What a thread has called OpenSSL for, by tid.
 #[map]
@@ -116,15 +117,52 @@ pub struct ThreadState {
     pub context_version: u64,
 }
 
-/// A TLS session of a process.
+/// Which TLS session of a process.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct TlsSession {
+pub struct TlsKey {
     /// Address of OpenSSL's `SSL`.
     pub address: u64,
     pub tgid: u32,
     /// 0: keys are compared with their padding.
     pub reserved: u32,
+}
+
+/// A TLS session.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TlsSession {
+    /// Of [`session`].
+    pub flags: u32,
+    pub long: LongTransfers,
+}
+
+/// Counts long transfers in one direction.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct LongTransfers {
+    sent: u16,
+    count: u16,
+}
+
+impl LongTransfers {
+    pub const NONE: LongTransfers = LongTransfers { sent: 0, count: 0 };
+
+    /// Whether so many bytes are copied as a head and a tail.
+    #[inline(always)]
+    pub fn takes(&mut self, bytes: u64, sent: bool) -> bool {
+        if self.sent != u16::from(sent) {
+            *self = LongTransfers { sent: u16::from(sent), count: 0 };
+        }
+        if bytes <= (limits::HEAD_BYTES + limits::TAIL_BYTES) as u64 {
+            return true;
+        }
+        if u32::from(self.count) >= limits::LONG_TRANSFERS {
+            return false;
+        }
+        self.count += 1;
+        true
+    }
 }
 
 /// Flags of a [`TlsSession`].
@@ -163,6 +201,9 @@ pub struct Socket {
     pub protocol: u16,
     /// Of [`flag`].
     pub flags: u16,
+    /// Of a client of HTTP.
+    pub long: LongTransfers,
+    pub reserved: u32,
 }
 
 /// Flags of a [`Socket`].

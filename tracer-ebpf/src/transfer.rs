@@ -132,13 +132,15 @@ fn copy(scratch: &mut Scratch, socket: &mut Socket, place: Place, moved: u64, se
         // SAFETY: `scratch.bytes` has room for two heads.
         return unsafe { gather(target, place, if moved < limit { moved } else { limit }) };
     }
-    if socket.flags & flag::HTTP == 0 {
+    let is_long = moved > (HEAD_BYTES + TAIL_BYTES) as u64;
+    if socket.flags & flag::HTTP == 0 || !socket.long.takes(moved, sent) {
+        let limit = if socket.flags & flag::HTTP == 0 { limit } else { FRAME_BYTES as u64 };
         // SAFETY: `bounded` gives less than the size of `scratch.bytes`.
         return unsafe {
             read_into(target, bounded(if moved < limit { moved } else { limit }), place.address)
         };
     }
-    if moved <= (HEAD_BYTES + TAIL_BYTES) as u64 {
+    if !is_long {
         // SAFETY: as above.
         return unsafe { read_into(target, bounded(moved), place.address) };
     }

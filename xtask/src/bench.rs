@@ -23,6 +23,12 @@ pub enum Bench {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// What a streamed call costs the application under tracers that are put into it, and under this one; as root
+    Tracers {
+        /// What to measure; `-- --help` lists the choices
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
 }
 
 pub fn bench(bench: &Bench) -> Result<()> {
@@ -32,10 +38,12 @@ pub fn bench(bench: &Bench) -> Result<()> {
     let (example, arguments) = match bench {
         Bench::Truth { arguments } => ("bench-truth", arguments),
         Bench::Cost { arguments } => ("bench-cost", arguments),
+        Bench::Tracers { arguments } => ("bench-tracers", arguments),
     };
     let tracer = build()?;
     let venvs = venv::venvs("bench", &python::common("bench", &python::BENCH_VERSIONS)?)?;
     let builds = venv::venvs("bench", &python::builds("bench")?)?;
+    let sdks = venv::venvs("bench", &python::sdks("bench")?)?;
     say("bench", "measuring; the whole takes minutes (cost) or hours (truth)");
     run(cargo()
         .args(["run", "--quiet", "--package", "tests", "--features", "live", "--example", example, "--"])
@@ -43,5 +51,6 @@ pub fn bench(bench: &Bench) -> Result<()> {
         .env("TRACER", tracer)
         .env("TRACER_TEST_VENVS", venvs)
         .env("TRACER_TEST_BUILDS", builds)
+        .env("TRACER_TEST_SDKS", sdks)
         .env("PYTHONDONTWRITEBYTECODE", "1"))
 }

@@ -15,7 +15,7 @@ use crate::{
     connection::now_ns,
     emit::{Ids, below, count_drop, emit, header, wake_flags},
     kernel::reads_bodies,
-    maps::{EVENTS, TLS_CALLS, TLS_SESSIONS, TlsCall, TlsSession, session},
+    maps::{EVENTS, LongTransfers, TLS_CALLS, TLS_SESSIONS, TlsCall, TlsKey, TlsSession, session},
     stack::word,
     transfer::{is_http, is_request, read_into},
 };
@@ -30,17 +30,16 @@ const _: () = assert!(HEAD_BYTES + TAIL_BYTES < MANY_BYTES);
 #[inline(always)]
 pub fn is_client(address: u64, ids: Ids) {
     // What was at the address ended unseen.
-    let _ = TLS_SESSIONS.insert(key(address, ids), session::CLIENT, BPF_ANY as u64);
+    let session = TlsSession { flags: session::CLIENT, long: LongTransfers::NONE };
+    let _ = TLS_SESSIONS.insert(key(address, ids), session, BPF_ANY as u64);
 }
 
 /// A client's session begins with its first handshake; those that follow go on with it.
 #[inline(always)]
 pub fn shakes_hands(address: u64, ids: Ids) {
-    let Some(flags) = TLS_SESSIONS.get_ptr_mut(key(address, ids)) else { return };
-    // SAFETY: the kernel keeps an element's memory while a program runs; one thread at a time uses a session.
-    let flags = unsafe { &mut *flags };
-    if *flags & (session::CLIENT | session::STARTED) == session::CLIENT {
-        *flags |= session::STARTED;
+    let Some(session) = find(address, ids) else { return };
+    if session.flags & (session::CLIENT | session::STARTED) == session::CLIENT {
+        session.flags |= session::STARTED;
         emit(kind::TLS_START, now_ns(), ids, event::TlsSession { session: address });
     }
 }
@@ -56,23 +55,26 @@ pub fn ends(address: u64, ids: Ids) {
 /// OpenSSL is called to read or to write: remembers what it was given. `count_place` is 0 where it returns its count.
 #[inline(always)]
 pub fn called(role: u8, regs: &pt_regs, count_place: u64, ids: Ids) {
-    let key = key(regs.rdi, ids);
-    let flags = TLS_SESSIONS.get_ptr_mut(key);
-    // SAFETY: the kernel keeps an element's memory while a program runs; one thread at a time uses a session.
-    let known = flags.map_or(0, |flags| unsafe { *flags });
-    if known & session::HTTP == 0 {
+    let known = find(regs.rdi, ids);
+    if known.as_ref().is_none_or(|session| session.flags & session::HTTP == 0) {
         // SAFETY: the helper checks the address and fails instead of faulting.
         let first = unsafe { bpf_probe_read_user(regs.rsi as *const [u8; 4]) };
         if role != role::TLS_WRITE || !first.is_ok_and(is_request) {
             return;
         }
-        let _ = TLS_SESSIONS.insert(key, known | session::HTTP, BPF_ANY as u64);
+        match known {
+            Some(session) => session.flags |= session::HTTP,
+            None => {
+                let session = TlsSession { flags: session::HTTP, long: LongTransfers::NONE };
+                let _ = TLS_SESSIONS.insert(key(regs.rdi, ids), session, BPF_ANY as u64);
+            }
+        }
     }
     let call = TlsCall { enter_ns: now_ns(), session: regs.rdi, buffer: regs.rsi, count_place };
     let _ = TLS_CALLS.insert(ids.tid, call, BPF_ANY as u64);
 }
 
-/// OpenSSL returns: PLAIN, if it transferred something.
+/// OpenSSL has returned: PLAIN, if it transferred something.
 #[inline(always)]
 pub fn returned(role: u8, result: i32, ids: Ids) {
     let Some(entry) = TLS_CALLS.get_ptr_mut(ids.tid) else { return };
@@ -85,25 +87,30 @@ pub fn returned(role: u8, result: i32, ids: Ids) {
     }
     let bytes = if call.count_place == 0 { Some(result as u64) } else { word(call.count_place, 0) };
     let Some(bytes) = bytes.filter(|bytes| *bytes != 0) else { return };
-    let sent = u32::from(role == role::TLS_WRITE_DONE);
-    let wanted = wanted(call.buffer, bytes);
+    let sent = role == role::TLS_WRITE_DONE;
+    let takes = find(call.session, ids).is_some_and(|session| session.long.takes(bytes, sent));
+    let wanted = if takes && reads_bodies() { bytes } else { wanted_of_framing(call.buffer, bytes) };
     if wanted < FEW_BYTES as u64 {
-        emit_plain::<FEW_BYTES>(call, bytes, wanted, sent, ids);
+        emit_plain::<FEW_BYTES>(call, bytes, wanted, u32::from(sent), ids);
     } else {
-        emit_plain::<MANY_BYTES>(call, bytes, wanted, sent, ids);
+        emit_plain::<MANY_BYTES>(call, bytes, wanted, u32::from(sent), ids);
     }
 }
 
-/// How many bytes are copied at most: without bodies, of what begins as a head of HTTP a head, else what may be framing.
+/// How many bytes are copied without bodies: of what begins as a head of HTTP a head, else what may be framing.
 #[inline(always)]
-fn wanted(buffer: u64, bytes: u64) -> u64 {
-    if reads_bodies() {
-        return bytes;
-    }
+fn wanted_of_framing(buffer: u64, bytes: u64) -> u64 {
     // SAFETY: the helper checks the address and fails instead of faulting.
     let first = unsafe { bpf_probe_read_user(buffer as *const [u8; 4]) };
     let most = if first.is_ok_and(is_http) { HEAD_BYTES } else { FRAME_BYTES } as u64;
     if bytes < most { bytes } else { most }
+}
+
+/// A known session.
+#[inline(always)]
+fn find(address: u64, ids: Ids) -> Option<&'static mut TlsSession> {
+    // SAFETY: the kernel keeps an element's memory while a program runs; one thread at a time uses a session.
+    TLS_SESSIONS.get_ptr_mut(key(address, ids)).map(|session| unsafe { &mut *session })
 }
 
 /// PLAIN, written straight into the ring: a scratch of this CPU's could be taken by whoever preempts the program.
@@ -146,6 +153,6 @@ fn emit_plain<const ROOM: usize>(call: TlsCall, bytes: u64, wanted: u64, sent: u
 }
 
 #[inline(always)]
-fn key(address: u64, ids: Ids) -> TlsSession {
-    TlsSession { address, tgid: ids.tgid, reserved: 0 }
+fn key(address: u64, ids: Ids) -> TlsKey {
+    TlsKey { address, tgid: ids.tgid, reserved: 0 }
 }

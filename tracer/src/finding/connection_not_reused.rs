@@ -17,8 +17,8 @@ const LEAST_SHARE: f64 = 0.5;
 type Peers<'a> = BTreeMap<(&'a str, Option<u16>), Vec<(u32, &'a str, &'a Call)>>;
 
 /// A process needs as many connections to a host as it has calls at once. Those beyond are paid again, but for those that
-/// were closed in a pause, which is a finding of its own; the
-/// cost is that many times the mean of name lookup, connect and TLS of the host's new connections.
+/// were closed in a pause, which is a finding of its own; the cost is that many times the mean of name lookup, connect and
+/// TLS of the host's new connections.
 pub fn check(report: &Report) -> Vec<Finding> {
     let mut peers = Peers::new();
     for request in &report.requests {

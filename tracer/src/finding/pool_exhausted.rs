@@ -28,22 +28,15 @@ struct Waits<'a> {
 /// A call waited for a connection where its request was in `wait.lock` until just before it, while other calls of the
 /// process were under way to the same host. A limit of the application's own looks the same. The cost is these waits.
 pub fn check(report: &Report) -> Vec<Finding> {
-    let mut hosts = BTreeMap::<&str, Waits>::new();
-    let mut calls = BTreeMap::<(u32, &str), Vec<&Call>>::new();
+    let mut calls = BTreeMap::<(&str, u32), Vec<&Call>>::new();
     for (request, call, host) in named_calls(report) {
-        calls.entry((request.pid, host)).or_default().push(call);
+        calls.entry((host, request.pid)).or_default().push(call);
     }
+    let busy: BTreeMap<_, _> = calls.iter().map(|(peer, calls)| (*peer, Busy::new(calls))).collect();
+    let mut hosts = BTreeMap::<&str, Waits>::new();
     for (request, call, host) in named_calls(report) {
-        let Some(wait_ns) = wait_before(request, call) else { continue };
-        let start_ns = call.start_unix_ns;
-        let is_under_way = |other: &&&Call| {
-            let end_ns = other.start_unix_ns.saturating_add(other.wall_ns);
-            other.start_unix_ns < start_ns && end_ns.saturating_add(SENDING_NS) > start_ns
-        };
-        if calls
-            .get(&(request.pid, host))
-            .is_some_and(|others| others.iter().any(|other| is_under_way(&other)))
-        {
+        let is_busy = busy.get(&(host, request.pid)).is_some_and(|busy| busy.before(call.start_unix_ns));
+        if let Some(wait_ns) = wait_before(request, call).filter(|_| is_busy) {
             let waits = hosts.entry(host).or_default();
             waits.requests.insert(&request.id);
             waits.calls += 1;
@@ -52,10 +45,36 @@ pub fn check(report: &Report) -> Vec<Finding> {
         }
     }
     let at_once = |host: &str| {
-        let of_host = calls.iter().filter(|((_, of), _)| *of == host);
+        let of_host = calls.iter().filter(|((of, _), _)| *of == host);
         of_host.map(|(_, calls)| most_at_once(calls)).max().unwrap_or_default()
     };
     hosts.into_iter().map(|(host, waits)| finding(host, &waits, at_once(host))).collect()
+}
+
+/// When calls were under way: their starts in order, each with the latest end of those up to it.
+struct Busy(Vec<(u64, u64)>);
+
+impl Busy {
+    fn new(calls: &[&Call]) -> Busy {
+        let mut spans: Vec<(u64, u64)> = calls
+            .iter()
+            .map(|call| (call.start_unix_ns, call.start_unix_ns.saturating_add(call.wall_ns)))
+            .collect();
+        spans.sort_unstable();
+        let mut latest_ns = 0;
+        for (_, end_ns) in &mut spans {
+            latest_ns = latest_ns.max(*end_ns);
+            *end_ns = latest_ns;
+        }
+        Busy(spans)
+    }
+
+    /// Whether one that began before was under way until just before.
+    fn before(&self, at_ns: u64) -> bool {
+        let n_before = self.0.partition_point(|(start_ns, _)| *start_ns < at_ns);
+        let latest = n_before.checked_sub(1).and_then(|last| self.0.get(last));
+        latest.is_some_and(|(_, end_ns)| end_ns.saturating_add(SENDING_NS) > at_ns)
+    }
 }
 
 fn named_calls(report: &Report) -> impl Iterator<Item = (&Request, &Call, &str)> {

@@ -171,6 +171,7 @@ pub struct Call {
     pub send_ns: Option<u64>,
     /// From the request's last byte out to the first response byte's arrival in the kernel.
     pub first_byte_ns: Option<u64>,
+    /// The same to the arrival of the first output of the model, of a stream.
     pub first_content_ns: Option<u64>,
     /// From the first to the last arrival of response bytes.
     pub stream_ns: Option<u64>,
