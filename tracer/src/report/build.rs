@@ -261,6 +261,8 @@ fn build_call(
             .map(|at_ns| at_ns.saturating_sub(call.send.end_ns)),
         stream_ns: call.first_byte_ns.zip(call.last_byte_ns).map(|(first, last)| last.saturating_sub(first)),
         read_delay_ns: call.first_byte_ns.map(|_| call.read_delay_ns),
+        longest_gap_ns: call.first_byte_ns.map(|_| call.longest_gap_ns),
+        longest_read_gap_ns: call.first_byte_ns.map(|_| call.longest_read_gap_ns),
         rtt_ns: call.rtt_ns,
         chunks: call.chunks,
         bytes_in: call.bytes_in,

@@ -177,6 +177,10 @@ pub struct Call {
     pub stream_ns: Option<u64>,
     /// Sum of the delays between arrivals and the reads that took them.
     pub read_delay_ns: Option<u64>,
+    /// The longest time between two arrivals of response bytes, and between two reads of them: a slow vendor shows in both,
+    /// a slow reader in the second alone.
+    pub longest_gap_ns: Option<u64>,
+    pub longest_read_gap_ns: Option<u64>,
     pub rtt_ns: Option<u64>,
     /// Arrivals of response bytes.
     pub chunks: u32,

@@ -75,6 +75,9 @@ pub struct Call {
     /// Waits for bytes of the answer.
     pub waits: Vec<Span>,
     pub read_delay_ns: u64,
+    /// The longest between two arrivals of its answer, and between two reads.
+    pub longest_gap_ns: u64,
+    pub longest_read_gap_ns: u64,
     pub rtt_ns: Option<u64>,
     pub chunks: u32,
     pub bytes_in: u64,
@@ -115,6 +118,8 @@ impl Call {
             pending_since_ns: None,
             waits: Vec::new(),
             read_delay_ns: 0,
+            longest_gap_ns: 0,
+            longest_read_gap_ns: 0,
             rtt_ns: None,
             chunks: 0,
             bytes_in: 0,
@@ -155,6 +160,10 @@ impl Call {
         let waiting_since_ns = self.last_read_ns.unwrap_or(self.send.end_ns);
         if arrival_ns > waiting_since_ns {
             self.waits.push(Span { start_ns: waiting_since_ns, end_ns: arrival_ns });
+        }
+        if let (Some(last_byte_ns), Some(last_read_ns)) = (self.last_byte_ns, self.last_read_ns) {
+            self.longest_gap_ns = self.longest_gap_ns.max(arrival_ns.saturating_sub(last_byte_ns));
+            self.longest_read_gap_ns = self.longest_read_gap_ns.max(read_ns.saturating_sub(last_read_ns));
         }
         self.first_byte_ns.get_or_insert(arrival_ns);
         self.last_byte_ns = Some(last_arrival_ns);
@@ -223,6 +232,7 @@ mod tests {
         assert!(claims.contains(&Claim { start_ns: 110, end_ns: 200, rank: Rank::FirstByte }));
         assert!(claims.contains(&Claim { start_ns: 500, end_ns: 600, rank: Rank::Stream }));
         assert_eq!(call.read_delay_ns, 310);
+        assert_eq!((call.longest_gap_ns, call.longest_read_gap_ns), (400, 110));
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::report::{
 /// First content that comes as soon after the first byte is not told of its own.
 const CONTENT_NS: u64 = 1_000_000;
 
+/// A shorter round trip is not told of.
+const ROUND_TRIP_NS: u64 = 1_000_000;
+
 /// Columns before the words of a call, where its number stands.
 const INDENT: usize = 5;
 
@@ -106,6 +109,12 @@ fn phases(call: &Call, paint: Paint) -> Vec<(String, usize)> {
     let content_ns =
         call.first_content_ns.filter(|ns| ns.abs_diff(call.first_byte_ns.unwrap_or(0)) > CONTENT_NS);
     items.extend(content_ns.map(|ns| plain(format!("first content {}", format::duration(ns)))));
+    let rtt = call.rtt_ns.zip(call.first_byte_ns).filter(|(rtt_ns, _)| *rtt_ns >= ROUND_TRIP_NS);
+    items.extend(rtt.map(|(rtt_ns, first_byte_ns)| {
+        let vendor_ns = first_byte_ns.saturating_sub(rtt_ns);
+        let (rtt, vendor) = (format::duration(rtt_ns), format::duration(vendor_ns));
+        plain(format!("round trip {rtt}, vendor {vendor}"))
+    }));
     items.extend(
         call.vendor_reported_ns.map(|ns| plain(format!("{} by its own account", format::duration(ns)))),
     );
