@@ -59,7 +59,7 @@ def logfire():
 
 
 def langfuse():
-    os.environ |= {"LANGFUSE_PUBLIC_KEY": "pk-lab", "LANGFUSE_SECRET_KEY": "sk-lab", "LANGFUSE_HOST": "http://localhost:11434"}
+    os.environ |= {"LANGFUSE_PUBLIC_KEY": "pk-lab", "LANGFUSE_SECRET_KEY": "sk-lab", "LANGFUSE_HOST": "http://127.0.0.1:9"}
     from langfuse.openai import OpenAI
 
     return OpenAI()

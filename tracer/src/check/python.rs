@@ -7,7 +7,7 @@ use crate::{
         binary::{self, Binary, Role, Subject},
         discover,
         library::Library,
-        process::{self, PythonProcess},
+        process::{self, LoadedLibrary, PythonProcess},
     },
     report::bucket::Bucket,
 };
@@ -40,9 +40,7 @@ fn check(process: &PythonProcess) -> ProcessCheck {
             check.probes =
                 PROBES.iter().map(|(name, roles, subject)| probe(&binary, name, roles, *subject)).collect();
             check.probes.push(context_ends(process, &binary));
-            let pools = process
-                .library(Library::Queue, &binary)
-                .and_then(|file| Library::Queue.points(&file, binary.object_head).map(|_| ()));
+            let pools = module(process, &binary, Library::Queue);
             check.unknown = process.facts(&binary).unknown;
             if let Err(reason) = &pools {
                 let (bucket, reason) = (Bucket::WaitExecutor.name().to_owned(), reason.clone());
@@ -50,6 +48,7 @@ fn check(process: &PythonProcess) -> ProcessCheck {
             }
             let (available, reason) = (pools.is_ok(), pools.err());
             check.probes.push(ProbeCheck { name: "thread pools".to_owned(), available, reason });
+            check.probes.push(plaintext(process, &binary));
         }
         Err(error) => {
             let reason = Some(error.to_string());
@@ -57,6 +56,23 @@ fn check(process: &PythonProcess) -> ProcessCheck {
         }
     }
     check
+}
+
+/// Whether a module of the standard library can be probed, or why not.
+fn module(process: &PythonProcess, binary: &Binary, module: Library) -> Result<(), String> {
+    let file = process.library(module, binary)?;
+    module.points(&file, binary.object_head).map(|_| ())
+}
+
+/// What calls over TLS tell: model, status, tokens.
+fn plaintext(process: &PythonProcess, binary: &Binary) -> ProbeCheck {
+    let of_openssl = |(library, file): &LoadedLibrary| {
+        *library == Library::Openssl
+            && file.as_ref().is_ok_and(|file| Library::Openssl.points(file, binary.object_head).is_ok())
+    };
+    let reason = module(process, binary, Library::Ssl).err();
+    let available = reason.is_none() || process.libraries.iter().any(of_openssl);
+    ProbeCheck { name: "plaintext of TLS".to_owned(), available, reason: reason.filter(|_| !available) }
 }
 
 /// Read in the process, or told by a point.
