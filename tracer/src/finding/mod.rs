@@ -66,6 +66,15 @@ pub fn find(report: &Report) -> Vec<Finding> {
         blockers.iter().find(same).is_some_and(|blocker| blocker.cost_ns > finding.cost_ns)
     };
     findings.retain(|finding| finding.kind != "vendor_dominates" || !is_lesser(finding));
+    // Who reads late because others hold the loop is told of with them.
+    let held_up_ns = |route: &str| {
+        stats::sum(blockers.iter().filter_map(|f| f.evidence.get("held_up_ns")?.get(route)?.as_u64()))
+    };
+    let is_held_up = |finding: &Finding| {
+        let route = finding.evidence.get("route").and_then(Value::as_str);
+        route.is_some_and(|route| held_up_ns(route) >= finding.cost_ns)
+    };
+    findings.retain(|finding| finding.kind != "stream_read_late" || !is_held_up(finding));
     let wall_ns = stats::sum(report.requests.iter().map(|request| request.wall_ns));
     findings.retain(|finding| {
         finding.cost_ns >= LEAST_COST_NS && stats::ratio(finding.cost_ns, wall_ns) >= LEAST_SHARE
