@@ -13,8 +13,11 @@ use crate::report::{
 /// Between having a connection and sending on it a client does little.
 const SENDING_NS: u64 = 20_000_000;
 
-/// A wait below this is how tasks hand over.
-const LEAST_WAIT_NS: u64 = 2_000_000;
+/// A call that ends and the one that gets its connection are as near to each other.
+const HANDING_NS: u64 = 5_000_000;
+
+/// A shorter wait is for a lock of the client's own.
+const LEAST_WAIT_NS: u64 = 10_000_000;
 
 /// Waits for one host.
 #[derive(Default)]
@@ -25,18 +28,18 @@ struct Waits<'a> {
     longest_ns: u64,
 }
 
-/// A call waited for a connection where its request was in `wait.lock` until just before it, while other calls of the
-/// process were under way to the same host. A limit of the application's own looks the same. The cost is these waits.
+/// A call waited for a connection where its request was in `wait.lock` until just before it, and until another call of the
+/// process to the same host ended. A limit of the application's own looks the same. The cost is these waits.
 pub fn check(report: &Report) -> Vec<Finding> {
     let mut calls = BTreeMap::<(&str, u32), Vec<&Call>>::new();
     for (request, call, host) in named_calls(report) {
         calls.entry((host, request.pid)).or_default().push(call);
     }
-    let busy: BTreeMap<_, _> = calls.iter().map(|(peer, calls)| (*peer, Busy::new(calls))).collect();
+    let ends: BTreeMap<_, _> = calls.iter().map(|(peer, calls)| (*peer, Ends::new(calls))).collect();
     let mut hosts = BTreeMap::<&str, Waits>::new();
     for (request, call, host) in named_calls(report) {
-        let is_busy = busy.get(&(host, request.pid)).is_some_and(|busy| busy.before(call.start_unix_ns));
-        if let Some(wait_ns) = wait_before(request, call).filter(|_| is_busy) {
+        let Some((wait_ns, until_ns)) = wait_before(request, call) else { continue };
+        if ends.get(&(host, request.pid)).is_some_and(|ends| ends.about(until_ns)) {
             let waits = hosts.entry(host).or_default();
             waits.requests.insert(&request.id);
             waits.calls += 1;
@@ -51,29 +54,21 @@ pub fn check(report: &Report) -> Vec<Finding> {
     hosts.into_iter().map(|(host, waits)| finding(host, &waits, at_once(host))).collect()
 }
 
-/// When calls were under way: their starts in order, each with the latest end of those up to it.
-struct Busy(Vec<(u64, u64)>);
+/// When calls ended, in order: each left its connection to another.
+struct Ends(Vec<u64>);
 
-impl Busy {
-    fn new(calls: &[&Call]) -> Busy {
-        let mut spans: Vec<(u64, u64)> = calls
-            .iter()
-            .map(|call| (call.start_unix_ns, call.start_unix_ns.saturating_add(call.wall_ns)))
-            .collect();
-        spans.sort_unstable();
-        let mut latest_ns = 0;
-        for (_, end_ns) in &mut spans {
-            latest_ns = latest_ns.max(*end_ns);
-            *end_ns = latest_ns;
-        }
-        Busy(spans)
+impl Ends {
+    fn new(calls: &[&Call]) -> Ends {
+        let mut ends: Vec<u64> =
+            calls.iter().map(|call| call.start_unix_ns.saturating_add(call.wall_ns)).collect();
+        ends.sort_unstable();
+        Ends(ends)
     }
 
-    /// Whether one that began before was under way until just before.
-    fn before(&self, at_ns: u64) -> bool {
-        let n_before = self.0.partition_point(|(start_ns, _)| *start_ns < at_ns);
-        let latest = n_before.checked_sub(1).and_then(|last| self.0.get(last));
-        latest.is_some_and(|(_, end_ns)| end_ns.saturating_add(SENDING_NS) > at_ns)
+    /// Whether one ended about then.
+    fn about(&self, at_ns: u64) -> bool {
+        let from = self.0.partition_point(|end_ns| *end_ns < at_ns.saturating_sub(HANDING_NS));
+        self.0.get(from).is_some_and(|end_ns| *end_ns <= at_ns.saturating_add(HANDING_NS))
     }
 }
 
@@ -83,14 +78,16 @@ fn named_calls(report: &Report) -> impl Iterator<Item = (&Request, &Call, &str)>
     })
 }
 
-/// How long the request was in `wait.lock` just before a call.
-fn wait_before(request: &Request, call: &Call) -> Option<u64> {
+/// How long the request was in `wait.lock` just before a call, and until when (Unix).
+fn wait_before(request: &Request, call: &Call) -> Option<(u64, u64)> {
     let before = request.timeline.iter().filter(|segment| {
         segment.bucket == Bucket::WaitLock
             && segment.end_ns <= call.start_ns
             && call.start_ns - segment.end_ns < SENDING_NS
     });
-    before.map(|segment| segment.end_ns - segment.start_ns).max().filter(|wait_ns| *wait_ns >= LEAST_WAIT_NS)
+    let longest = before.max_by_key(|segment| segment.end_ns - segment.start_ns)?;
+    let wait_ns = longest.end_ns - longest.start_ns;
+    (wait_ns >= LEAST_WAIT_NS).then(|| (wait_ns, request.start_unix_ns.saturating_add(longest.end_ns)))
 }
 
 fn finding(host: &str, waits: &Waits, at_once: usize) -> Finding {
@@ -141,5 +138,7 @@ mod tests {
     fn other_waits_and_idle_hosts_are_not() {
         assert!(check(&report([first(), second(Bucket::WaitLoop, 20)])).is_empty());
         assert!(check(&report([first(), second(Bucket::WaitLock, 500)])).is_empty());
+        // Some other lock, while the other call goes on.
+        assert!(check(&report([first(), second(Bucket::WaitLock, 5)])).is_empty());
     }
 }
