@@ -4,7 +4,7 @@ use tests::{compare::Comparison, lab::Lab, python::Python, recording::Recording}
 
 use crate::application::{sdks, traced};
 
-/// Of 20 clients; the oldest Python has the fewest.
+/// Of 19 clients; the oldest Python has the fewest.
 const CALLS: usize = 60;
 
 #[test]
