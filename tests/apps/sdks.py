@@ -43,6 +43,14 @@ def read(stream) -> None:
         pass
 
 
+async def ask_as_openai(this, client, client_async) -> None:
+    """By a client that was generated as OpenAI's is."""
+    client.chat.completions.create(model=model(this), messages=MESSAGES)
+    read(client.chat.completions.create(model=model(this), messages=MESSAGES, stream=True))
+    await client_async.chat.completions.create(model=model(this), messages=MESSAGES)
+    await read_async(await client_async.chat.completions.create(model=model(this), messages=MESSAGES, stream=True))
+
+
 @client("openai")
 async def openai(this, openai):
     client = openai.OpenAI()
@@ -123,22 +131,12 @@ async def cohere(this, cohere):
 
 @client("groq")
 async def groq(this, groq):
-    client = groq.Groq(api_key=KEY)
-    client.chat.completions.create(model=model(this), messages=MESSAGES)
-    read(client.chat.completions.create(model=model(this), messages=MESSAGES, stream=True))
-    client = groq.AsyncGroq(api_key=KEY)
-    await client.chat.completions.create(model=model(this), messages=MESSAGES)
-    await read_async(await client.chat.completions.create(model=model(this), messages=MESSAGES, stream=True))
+    await ask_as_openai(this, groq.Groq(api_key=KEY), groq.AsyncGroq(api_key=KEY))
 
 
 @client("together")
 async def together(this, together):
-    client = together.Together(api_key=KEY)
-    client.chat.completions.create(model=model(this), messages=MESSAGES)
-    read(client.chat.completions.create(model=model(this), messages=MESSAGES, stream=True))
-    client = together.AsyncTogether(api_key=KEY)
-    await client.chat.completions.create(model=model(this), messages=MESSAGES)
-    await read_async(await client.chat.completions.create(model=model(this), messages=MESSAGES, stream=True))
+    await ask_as_openai(this, together.Together(api_key=KEY), together.AsyncTogether(api_key=KEY))
 
 
 @client("boto3")

@@ -1,6 +1,7 @@
 //! State of the probes. Every map has a limit in [`tracer_ebpf::limits`], which also says what happens there.
 
 use aya_ebpf::{
+    bindings::BPF_ANY,
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
@@ -66,6 +67,19 @@ pub static TLS_SESSIONS: LruHashMap<TlsKey, TlsSession> =
 /// What a thread has called OpenSSL for, by tid.
 #[map]
 pub static TLS_CALLS: LruHashMap<u32, TlsCall> = LruHashMap::with_max_entries(limits::THREADS, 0);
+
+/// Writes what a thread has of its own: over what is there, which costs half of a replacement. A full table evicts another.
+#[inline(always)]
+pub fn put<T: Copy>(map: &LruHashMap<u32, T>, tid: u32, value: T) {
+    match map.get_ptr_mut(tid) {
+        // SAFETY: the kernel keeps an element's memory while a program runs; only this thread, which is current, writes to it
+        // while it runs.
+        Some(entry) => unsafe { *entry = value },
+        None => {
+            let _ = map.insert(tid, value, BPF_ANY as u64);
+        }
+    }
+}
 
 /// What a thread is doing. `op` is 0 outside syscalls; then only `wake_ns` and `waker_tid` mean something.
 #[repr(C)]
@@ -218,8 +232,6 @@ pub mod flag {
 
 /// Room for the copied bytes; twice their limit, so that a mask proves the bound to the verifier.
 pub const SCRATCH_BYTES: usize = 2 * limits::HEAD_BYTES;
-
-const _: () = assert!(limits::HEAD_BYTES + limits::TAIL_BYTES < SCRATCH_BYTES);
 
 #[repr(C)]
 pub struct Scratch {

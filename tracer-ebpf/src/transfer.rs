@@ -9,7 +9,7 @@ use tracer_ebpf::{
 use crate::{
     emit::{Ids, below, bounded, emit_scratch},
     kernel::{self, UDP},
-    maps::{SCRATCH, Scratch, Socket, flag},
+    maps::{SCRATCH, SCRATCH_BYTES, Scratch, Socket, flag},
     thread_state,
 };
 
@@ -132,7 +132,6 @@ fn copy(scratch: &mut Scratch, socket: &mut Socket, place: Place, moved: u64, se
         // SAFETY: `scratch.bytes` has room for two heads.
         return unsafe { gather(target, place, if moved < limit { moved } else { limit }) };
     }
-    let is_long = moved > (HEAD_BYTES + TAIL_BYTES) as u64;
     if socket.flags & flag::HTTP == 0 || !socket.long.takes(moved, sent) {
         let limit = if socket.flags & flag::HTTP == 0 { limit } else { FRAME_BYTES as u64 };
         // SAFETY: `bounded` gives less than the size of `scratch.bytes`.
@@ -140,14 +139,26 @@ fn copy(scratch: &mut Scratch, socket: &mut Socket, place: Place, moved: u64, se
             read_into(target, bounded(if moved < limit { moved } else { limit }), place.address)
         };
     }
-    if !is_long {
-        // SAFETY: as above.
-        return unsafe { read_into(target, bounded(moved), place.address) };
+    // SAFETY: a head and a tail fit into `scratch.bytes`, of whose size that is.
+    unsafe { read_head_and_tail::<SCRATCH_BYTES>(target, moved, place.address) }
+}
+
+/// Copies all of `bytes`, or a head and a tail of them; gives how many.
+///
+/// # Safety
+///
+/// `target` has room for `ROOM` bytes, a power of two that is more than a head and a tail.
+#[inline(always)]
+pub unsafe fn read_head_and_tail<const ROOM: usize>(target: *mut u8, bytes: u64, address: u64) -> u64 {
+    const { assert!(ROOM > HEAD_BYTES + TAIL_BYTES) };
+    if bytes <= (HEAD_BYTES + TAIL_BYTES) as u64 {
+        // SAFETY: `below` gives less than the room.
+        return unsafe { read_into(target, below::<ROOM>(bytes), address) };
     }
-    let tail = place.address.wrapping_add(moved - TAIL_BYTES as u64);
-    // SAFETY: a head and a tail fit into `scratch.bytes`.
+    let tail = address.wrapping_add(bytes - TAIL_BYTES as u64);
+    // SAFETY: both fit.
     unsafe {
-        match read_into(target, HEAD_BYTES as u64, place.address) {
+        match read_into(target, HEAD_BYTES as u64, address) {
             0 => 0,
             head => head + read_into(target.add(HEAD_BYTES), TAIL_BYTES as u64, tail),
         }

@@ -42,8 +42,12 @@ pub fn bench(bench: &Bench) -> Result<()> {
     };
     let tracer = build()?;
     let venvs = venv::venvs("bench", &python::common("bench", &python::BENCH_VERSIONS)?)?;
-    let builds = venv::venvs("bench", &python::builds("bench")?)?;
-    let sdks = venv::venvs("bench", &python::sdks("bench")?)?;
+    // Each takes minutes to install, and is for some of them alone.
+    let (builds, sdks) = match bench {
+        Bench::Tracers { .. } => (Vec::new(), python::sdks("bench")?),
+        Bench::Truth { .. } | Bench::Cost { .. } => (python::builds("bench")?, Vec::new()),
+    };
+    let (builds, sdks) = (venv::venvs("bench", &builds)?, venv::venvs("bench", &sdks)?);
     say("bench", "measuring; the whole takes minutes (cost) or hours (truth)");
     run(cargo()
         .args(["run", "--quiet", "--package", "tests", "--features", "live", "--example", example, "--"])

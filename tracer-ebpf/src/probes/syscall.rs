@@ -1,10 +1,7 @@
 //! Syscalls: what a thread waits for, and what it transferred.
 
 use aya_ebpf::{
-    bindings::{BPF_ANY, pt_regs},
-    helpers::bpf_probe_read_user,
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
+    bindings::pt_regs, helpers::bpf_probe_read_user, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 use tracer_ebpf::event::{self, kind, role, wait};
 
@@ -16,7 +13,7 @@ use crate::{
     connection::{self, now_ns},
     emit::{Ids, emit},
     kernel::{self, Opened, TCP, TCP_CLOSE, UDP},
-    maps::{SOCKETS, THREADS, Thread},
+    maps::{SOCKETS, THREADS, Thread, put},
     stack, thread_state,
     transfer::{self, Done, MESSAGE_STRIDE, Place, emit_transfer},
 };
@@ -60,15 +57,7 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
     let arguments = arguments(&ctx);
     let mut thread = Thread { enter_ns: now_ns(), op: u32::from(op), wait: wait_of(op), ..Thread::IDLE };
     prepare(&mut thread, op, number, &arguments, ids);
-    match THREADS.get_ptr_mut(&ids.tid) {
-        // Half of what a replacement costs.
-        // SAFETY: the kernel keeps an element's memory while a program runs; only this thread, which is
-        // current, writes to it while it runs.
-        Some(entry) => unsafe { *entry = thread },
-        None => {
-            let _ = THREADS.insert(&ids.tid, &thread, BPF_ANY as u64);
-        }
-    }
+    put(&THREADS, ids.tid, thread);
     0
 }
 

@@ -8,23 +8,21 @@ use aya_ebpf::{
 use tracer_ebpf::{
     cookie::role,
     event::{self, Header, kind},
-    limits::{FRAME_BYTES, HEAD_BYTES, TAIL_BYTES},
+    limits::{FRAME_BYTES, HEAD_BYTES},
 };
 
 use crate::{
     connection::now_ns,
     emit::{Ids, below, count_drop, emit, header, wake_flags},
     kernel::reads_bodies,
-    maps::{EVENTS, LongTransfers, TLS_CALLS, TLS_SESSIONS, TlsCall, TlsKey, TlsSession, session},
+    maps::{EVENTS, LongTransfers, TLS_CALLS, TLS_SESSIONS, TlsCall, TlsKey, TlsSession, put, session},
     stack::word,
-    transfer::{is_http, is_request, read_into},
+    transfer::{is_http, is_request, read_head_and_tail, read_into},
 };
 
 /// Room for copied bytes. What is chosen is as long as one of these, and a mask proves the bound to the verifier.
 const FEW_BYTES: usize = 512;
 const MANY_BYTES: usize = 4_096;
-
-const _: () = assert!(HEAD_BYTES + TAIL_BYTES < MANY_BYTES);
 
 /// A session is a client's.
 #[inline(always)]
@@ -71,7 +69,7 @@ pub fn called(role: u8, regs: &pt_regs, count_place: u64, ids: Ids) {
         }
     }
     let call = TlsCall { enter_ns: now_ns(), session: regs.rdi, buffer: regs.rsi, count_place };
-    let _ = TLS_CALLS.insert(ids.tid, call, BPF_ANY as u64);
+    put(&TLS_CALLS, ids.tid, call);
 }
 
 /// OpenSSL has returned: PLAIN, if it transferred something.
@@ -125,20 +123,13 @@ fn emit_plain<const ROOM: usize>(call: TlsCall, bytes: u64, wanted: u64, sent: u
     let ts_ns = now_ns();
     let Some(mut entry) = EVENTS.reserve::<Event<ROOM>>(0) else { return count_drop(kind::PLAIN) };
     let place = entry.as_mut_ptr();
-    let all = (HEAD_BYTES + TAIL_BYTES) as u64;
-    // SAFETY: `place` is the reserved event, and `read_into` stays within `bytes`: `below` gives less than `ROOM`, and
-    // only the larger room can be reached with as much as a head and a tail.
+    // SAFETY: `place` is the reserved event, whose `bytes` have that room.
     unsafe {
         let target = (&raw mut (*place).bytes).cast::<u8>();
-        let copied = if wanted <= all {
-            let length = below::<ROOM>(wanted);
-            read_into(target, length, call.buffer)
-        } else if ROOM == MANY_BYTES {
-            let tail = call.buffer.wrapping_add(bytes - TAIL_BYTES as u64);
-            let head = read_into(target, HEAD_BYTES as u64, call.buffer);
-            if head != 0 { head + read_into(target.add(HEAD_BYTES), TAIL_BYTES as u64, tail) } else { 0 }
+        let copied = if ROOM == MANY_BYTES && wanted == bytes {
+            read_head_and_tail::<MANY_BYTES>(target, bytes, call.buffer)
         } else {
-            0
+            read_into(target, below::<ROOM>(wanted), call.buffer)
         };
         (&raw mut (*place).header).write(header(kind::PLAIN, ts_ns, ids));
         (&raw mut (*place).body).write(event::Plain {

@@ -76,17 +76,15 @@ fn finding(host: &str, refusals: &Refusals) -> Finding {
 mod tests {
     use super::*;
     use crate::{
+        event::Limits,
         finding::cases::{MS, call, report, request},
-        report::{
-            bucket::Bucket,
-            types::{RateLimit, Request},
-        },
+        report::{bucket::Bucket, types::Request},
     };
 
     fn chat(status: u16) -> Request {
         let pieces = [(Bucket::LlmFirstByte, 30), (Bucket::LlmBackoff, 50), (Bucket::LlmFirstByte, 40)];
         let mut request = request("/chat", 0, &pieces);
-        let limit = RateLimit { retry_after_ns: Some(50 * MS), ..RateLimit::default() };
+        let limit = Limits { retry_after_ns: Some(50 * MS), ..Limits::default() };
         let first =
             Call { status: Some(status), rate_limit: Some(limit), ..call("api.openai.com", &request, 0, 30) };
         let second = Call { status: Some(200), attempt: 2, ..call("api.openai.com", &request, 80, 40) };

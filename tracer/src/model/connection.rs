@@ -64,8 +64,8 @@ pub struct Outbound {
     pub sni: Option<String>,
     /// The other side has ended it.
     pub is_ended: bool,
-    /// Its TLS session, where the plaintext of that is seen.
-    pub session: Option<u64>,
+    /// It is known which TLS session is on it.
+    pub has_session: bool,
     pub announced: Option<Announced>,
     pub arrived: Option<Arrived>,
     pub tunnel: Option<(String, u16)>,

@@ -158,7 +158,9 @@ impl Model {
             self.call_of(id).filter(|call| is_same && call.first_byte_ns.is_none() && head.is_none());
         if let Some(call) = under_way {
             call.sent(sent, transfer.bytes);
-            call.asked = asked.cloned().unwrap_or(std::mem::take(&mut call.asked));
+            if let Some(asked) = asked {
+                call.asked = asked.clone();
+            }
             return;
         }
         let last_end_ns = self.call_of(id).map(|call| {

@@ -70,7 +70,7 @@ impl Model {
         let connection = self.process(tgid).sessions.remove(&session).flatten();
         let connection = connection.and_then(|id| self.connections.get_mut(&id));
         if let Some(outbound) = connection.and_then(Connection::outbound) {
-            outbound.session = None;
+            outbound.has_session = false;
         }
     }
 
@@ -118,13 +118,13 @@ impl Model {
 
     fn has_no_session(&mut self, id: ConnectionId) -> bool {
         let outbound = self.connections.get_mut(&id).and_then(Connection::outbound);
-        outbound.is_some_and(|outbound| outbound.session.is_none())
+        outbound.is_some_and(|outbound| !outbound.has_session)
     }
 
     fn join_session(&mut self, id: ConnectionId, tgid: u32, session: u64) {
         let outbound = self.connections.get_mut(&id).and_then(Connection::outbound);
-        if let Some(outbound) = outbound.filter(|outbound| outbound.session.is_none()) {
-            outbound.session = Some(session);
+        if let Some(outbound) = outbound.filter(|outbound| !outbound.has_session) {
+            outbound.has_session = true;
             self.process(tgid).sessions.insert(session, Some(id));
         }
     }

@@ -177,6 +177,9 @@ impl<'data, R: ReadRef<'data>> Elf<'data, R> {
                 targets.extend([0, 1, 4, 5].into_iter().filter_map(|before| jump.checked_sub(before)));
             }
         }
+        if targets.is_empty() {
+            return Vec::new();
+        }
         let is_target = |target| targets.contains(&target);
         let mut calls = self.branches(&[0xe8], is_target);
         calls.extend(self.branches(&[0xe9], is_target));

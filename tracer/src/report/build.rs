@@ -6,7 +6,7 @@ use crate::{
         bucket::Bucket,
         delays, functions,
         route::Templates,
-        types::{self, Background, Buckets, End, Kind, RateLimit, Report, Segment, Step, UnknownBucket},
+        types::{self, Background, Buckets, End, Kind, Report, Segment, Step, UnknownBucket},
     },
     request::{
         self,
@@ -273,11 +273,7 @@ fn build_call(
         vendor_request_id: response.and_then(|head| head.vendor_request_id.clone()),
         vendor_reported_ns: response.and_then(|head| head.vendor_reported_ns),
         end: end(call),
-        rate_limit: call.limits.as_ref().map(|limits| RateLimit {
-            retry_after_ns: limits.retry_after_ns,
-            requests_left: limits.requests_left,
-            tokens_left: limits.tokens_left,
-        }),
+        rate_limit: call.limits.clone(),
         stack: Vec::new(),
         context: call.context,
         start_ns: start_ns.saturating_sub(request.start_ns),

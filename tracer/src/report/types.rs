@@ -194,7 +194,7 @@ pub struct Call {
     /// How the answer ended; `None` where that was not seen.
     pub end: Option<End>,
     /// What the answer said of the caller's limits.
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<event::Limits>,
     pub stack: Vec<Frame>,
     /// Number of the context that made it, as in [`Step::context`].
     #[serde(skip)]
@@ -219,13 +219,6 @@ pub enum End {
     Cut,
     /// The application closed it before.
     GivenUp,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RateLimit {
-    pub retry_after_ns: Option<u64>,
-    pub requests_left: Option<u64>,
-    pub tokens_left: Option<u64>,
 }
 
 impl Call {
