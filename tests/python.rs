@@ -45,6 +45,8 @@ impl Python {
 
     fn of(venvs: &OsStr) -> Vec<Python> {
         env::split_paths(venvs)
+            // Of an empty list there is one, which is empty.
+            .filter(|venv| !venv.as_os_str().is_empty())
             .map(|venv| Python {
                 name: venv.file_name().unwrap_or_default().to_string_lossy().into_owned(),
                 bin: venv.join("bin"),

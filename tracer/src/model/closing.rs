@@ -116,9 +116,11 @@ fn mark_attempts(request: &mut Request) {
         let (from_ns, to_ns, attempt) = (last.end_ns(), next.start_ns(), last.attempt + 1);
         let sleep = request
             .longest_sleep(from_ns.saturating_sub(BACKOFF_SLACK_NS), to_ns.saturating_add(BACKOFF_SLACK_NS))
+            // What the client counts as another try, it slept for: however long it took from the failure to the sleep.
             .filter(|sleep| {
-                sleep.start_ns.saturating_sub(from_ns) < BACKOFF_SLACK_NS
-                    && to_ns.saturating_sub(sleep.end_ns) < BACKOFF_SLACK_NS
+                retries > 0
+                    || sleep.start_ns.saturating_sub(from_ns) < BACKOFF_SLACK_NS
+                        && to_ns.saturating_sub(sleep.end_ns) < BACKOFF_SLACK_NS
             });
         if retries > 0 || sleep.is_some() {
             request.calls[index].attempt = attempt;
