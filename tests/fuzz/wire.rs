@@ -21,15 +21,7 @@ fuzz_target!(|data: &[u8]| {
     let port = if kind & 0x20 == 0 { 443 } else { 53 };
     let id = ConnectionId(1);
     let mut wire = Wire::new(VENDORS.clone());
-    wire.opened(&Connection {
-        id,
-        role,
-        transport,
-        local: None,
-        remote: Some(([127, 0, 0, 1].into(), port)),
-        first_data_ns: None,
-        copied_seq: 0,
-    });
+    wire.opened(&Connection::new(id, role, transport, Some(([127, 0, 0, 1].into(), port))));
     for (direction, length, copied) in Transfers::new(data) {
         check(&wire.reduce(id, direction, length, copied), copied);
     }

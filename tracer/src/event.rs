@@ -221,6 +221,18 @@ pub struct Connection {
     pub copied_seq: u32,
 }
 
+impl Connection {
+    /// One on which nothing came yet, with no address of its own.
+    pub fn new(
+        id: ConnectionId,
+        role: Role,
+        transport: Transport,
+        remote: Option<(IpAddr, u16)>,
+    ) -> Connection {
+        Connection { id, role, transport, local: None, remote, first_data_ns: None, copied_seq: 0 }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// It was there before the tracer, or inherited.

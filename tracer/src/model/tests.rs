@@ -73,13 +73,8 @@ impl Story {
         self.at(
             at_us,
             Body::Connection(Connection {
-                id,
-                role,
-                transport: Transport::Tcp,
-                local: None,
-                remote,
-                first_data_ns: None,
                 copied_seq: 1,
+                ..Connection::new(id, role, Transport::Tcp, remote)
             }),
         )
     }
@@ -176,13 +171,9 @@ fn a_worker_that_accepts_late_waits_for_itself_then_for_the_vendor() {
         .at(
             300,
             Body::Connection(Connection {
-                id: CALLER,
-                role: Role::Accepted,
-                transport: Transport::Tcp,
-                local: None,
-                remote: None,
                 first_data_ns: Some(100 * US),
                 copied_seq: 1,
+                ..Connection::new(CALLER, Role::Accepted, Transport::Tcp, None)
             }),
         )
         .request_read(310)

@@ -18,15 +18,7 @@ type Turn = (Direction, Vec<u8>);
 
 fn wire(role: Role, transport: Transport, port: u16) -> Wire {
     let mut wire = Wire::new(VENDORS.clone());
-    wire.opened(&Connection {
-        id: ID,
-        role,
-        transport,
-        local: None,
-        remote: Some(([127, 0, 0, 1].into(), port)),
-        first_data_ns: None,
-        copied_seq: 0,
-    });
+    wire.opened(&Connection::new(ID, role, transport, Some(([127, 0, 0, 1].into(), port))));
     wire
 }
 

@@ -4,15 +4,8 @@ use super::*;
 use crate::event::Direction::{Received, Sent};
 
 fn connection(id: u64, transport: Transport, remote_port: u16) -> Connection {
-    Connection {
-        id: ConnectionId(id),
-        role: Role::Connected,
-        transport,
-        local: None,
-        remote: Some(([127, 0, 0, 1].into(), remote_port)),
-        first_data_ns: None,
-        copied_seq: 0,
-    }
+    let remote = Some(([127, 0, 0, 1].into(), remote_port));
+    Connection::new(ConnectionId(id), Role::Connected, transport, remote)
 }
 
 fn wire() -> Wire {

@@ -15,15 +15,7 @@ const ID: ConnectionId = ConnectionId(1);
 impl Lab {
     fn new(role: Role) -> Self {
         let mut wire = Wire::new(Arc::new(VendorTable::builtin()));
-        wire.opened(&Connection {
-            id: ID,
-            role,
-            transport: Transport::Tcp,
-            local: None,
-            remote: None,
-            first_data_ns: None,
-            copied_seq: 0,
-        });
+        wire.opened(&Connection::new(ID, role, Transport::Tcp, None));
         Self { wire }
     }
 
