@@ -3,6 +3,8 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
+use super::Part;
+
 const PRELUDE_BYTES: usize = 12;
 const CHECKSUM_BYTES: u64 = 4;
 
@@ -42,21 +44,13 @@ impl Default for Wrapping {
     }
 }
 
-/// What messages are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part<'a> {
-    /// A payload begins.
-    Begin,
-    Payload(&'a [u8]),
-}
-
 impl Messages {
     /// A part is missing, and with it where messages begin.
     pub fn lose(&mut self) {
         self.is_lost = true;
     }
 
-    pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Part<'_>)) {
+    pub(super) fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Part<'_>)) {
         while !bytes.is_empty() && !self.is_lost {
             bytes = if self.headers_left > 0 {
                 let (_, rest) = split(bytes, &mut self.headers_left);
@@ -110,19 +104,19 @@ impl Messages {
                 self.wrapping = Wrapping::Base64(Vec::new());
             } else if !payload.is_empty() {
                 self.wrapping = Wrapping::None;
-                each(Part::Payload(&WRAPPED[..before + same]));
+                each(Part::Text(&WRAPPED[..before + same]));
             }
         }
         match &mut self.wrapping {
             Wrapping::Beginning(_) | Wrapping::Over => {}
-            Wrapping::None => each(Part::Payload(payload)),
+            Wrapping::None => each(Part::Text(payload)),
             Wrapping::Base64(held) => {
                 let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
                 let digits = payload.iter().position(|byte| !is_digit(byte)).unwrap_or(payload.len());
                 held.extend(&payload[..digits]);
                 let whole = held.len() - held.len() % 4;
                 if let Ok(decoded) = STANDARD.decode(&held[..whole]) {
-                    each(Part::Payload(&decoded));
+                    each(Part::Text(&decoded));
                 }
                 held.drain(..whole);
                 if digits < payload.len() {
@@ -164,7 +158,7 @@ pub mod tests {
         for piece in pieces {
             messages.push(piece, |part| match part {
                 Part::Begin => all.push(String::new()),
-                Part::Payload(bytes) => {
+                Part::Text(bytes) => {
                     if let Some(last) = all.last_mut() {
                         last.push_str(&String::from_utf8_lossy(bytes));
                     }

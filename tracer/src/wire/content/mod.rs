@@ -97,6 +97,14 @@ enum Framing {
     Lost,
 }
 
+/// What a framing gives: texts of JSON, piece by piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part<'a> {
+    /// A text begins.
+    Begin,
+    Text(&'a [u8]),
+}
+
 impl Answer {
     /// `None` where the body is compressed in a way that is not read.
     pub fn new(format: Format, coding: &str) -> Option<Answer> {
@@ -158,16 +166,14 @@ impl Answer {
             _ if place.parent == Name::Error && place.depth == 2 => told.is_failed = true,
             _ => {}
         };
+        let mut scan = |part: Part<'_>| match part {
+            Part::Begin => scanner.reset(),
+            Part::Text(text) => scanner.push(text, &mut found),
+        };
         match framing {
-            Framing::None => scanner.push(bytes, found),
-            Framing::Lines(lines) => lines.push(bytes, |part| match part {
-                sse::Part::Begin => scanner.reset(),
-                sse::Part::Data(data) => scanner.push(data, &mut found),
-            }),
-            Framing::Messages(messages) => messages.push(bytes, |part| match part {
-                event_stream::Part::Begin => scanner.reset(),
-                event_stream::Part::Payload(payload) => scanner.push(payload, &mut found),
-            }),
+            Framing::None => scan(Part::Text(bytes)),
+            Framing::Lines(lines) => lines.push(bytes, scan),
+            Framing::Messages(messages) => messages.push(bytes, scan),
             Framing::Lost => {}
         }
     }

@@ -1,5 +1,7 @@
 //! Server-sent events (WHATWG HTML, section 9.2): the bytes of `data` lines, each of which is a text of its own.
 
+use super::Part;
+
 /// Splits a stream into lines.
 #[derive(Debug, Default)]
 pub struct Lines {
@@ -18,14 +20,6 @@ enum Line {
     Skipped,
 }
 
-/// What lines are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part<'a> {
-    /// Data begin.
-    Begin,
-    Data(&'a [u8]),
-}
-
 const DATA: &[u8] = b"data:";
 
 impl Lines {
@@ -34,7 +28,7 @@ impl Lines {
         self.line = Line::Data;
     }
 
-    pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Part<'_>)) {
+    pub(super) fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Part<'_>)) {
         while let Some((&byte, rest)) = bytes.split_first() {
             if matches!(byte, b'\n' | b'\r') {
                 self.line = Line::Start;
@@ -45,7 +39,7 @@ impl Lines {
                 Line::Data => {
                     let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
                     let (data, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-                    each(Part::Data(data));
+                    each(Part::Text(data));
                     bytes = rest;
                     continue;
                 }
@@ -80,7 +74,7 @@ mod tests {
         for piece in pieces {
             lines.push(piece, |part| match part {
                 Part::Begin => all.push(String::new()),
-                Part::Data(bytes) => {
+                Part::Text(bytes) => {
                     if let Some(last) = all.last_mut() {
                         last.push_str(&String::from_utf8_lossy(bytes));
                     }
