@@ -1,7 +1,7 @@
-//! Which exchange of the vendor's log a call of the report is, told by time alone.
+//! Which exchange of the vendor's log a call of the report is.
 //!
-//! The report does not say what was asked, so a call that stands under a wrong request must be found out otherwise: the tests let the
-//! vendor's delays differ for each call, so that the time to the first byte and the length of the stream tell exchanges apart.
+//! The vendor's name of it says so, where the plaintext of the call was seen. Where it was not, time must: the tests let the vendor's
+//! delays differ for each call, so that the time to the first byte and the length of the stream tell exchanges apart.
 
 use tracer::report::types::Call;
 
@@ -35,9 +35,14 @@ impl Links {
         let mut candidates = Vec::new();
         for (i, (maker, call)) in calls.iter().enumerate() {
             for (j, exchange) in truth.exchanges.iter().enumerate() {
-                if contains(call, exchange, truth.unix_offset_ns) {
+                let is_named = call.vendor_request_id.is_some() && exchange.request_id.is_some();
+                let may_be = match is_named {
+                    true => call.vendor_request_id == exchange.request_id,
+                    false => contains(call, exchange, truth.unix_offset_ns),
+                };
+                if may_be {
                     // Two exchanges may be alike by chance: then the request's own is meant.
-                    let distance_ns = distance_ns(call, exchange);
+                    let distance_ns = if is_named { 0 } else { distance_ns(call, exchange) };
                     let is_foreign = exchange.maker() != maker.as_ref();
                     candidates.push((distance_ns / ALIKE_NS, is_foreign, distance_ns, i, j));
                 }
@@ -136,6 +141,19 @@ mod tests {
         assert_eq!((right.right, right.wrong, right.missing, right.extra), (2, 0, 0, 0));
         let swapped = Links::new(&[("a", &b), ("b", &a)], &truth);
         assert_eq!((swapped.right, swapped.wrong), (0, 2));
+    }
+
+    #[test]
+    fn the_vendors_name_of_an_exchange_counts_more_than_its_times() {
+        let truth =
+            truth(vec![exchange("a/0", 10_000_000, 100_000_000), exchange("b/0", 10_000_000, 130_000_000)]);
+        let named = |name: &str, times: &Exchange| Call {
+            vendor_request_id: Some(format!("req_{name}")),
+            ..call(times)
+        };
+        let (a, b) = (named("a/0", &truth.exchanges[1]), named("b/0", &truth.exchanges[0]));
+        assert_eq!(Links::new(&[("b", &b), ("a", &a)], &truth).right, 2);
+        assert_eq!(Links::new(&[("a", &b), ("b", &a)], &truth).wrong, 2);
     }
 
     #[test]
