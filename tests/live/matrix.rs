@@ -61,12 +61,13 @@ fn threads_that_greenlets_share_are_unknown_and_never_wrong() {
 /// What they take up in turn can't be seen.
 #[test]
 fn tasks_that_requests_share_are_unknown_and_never_wrong() {
-    let styles = ["queued".to_owned()];
-    for name in ["uvicorn", "uvicorn-uvloop"] {
+    for (name, style) in [("uvicorn", "queued"), ("uvicorn-uvloop", "queued"), ("uvicorn", "left_in_queue")] {
+        let styles = [style.to_owned()];
         let load = Load { requests: 40, styles: &styles, ..LOAD };
         let comparison = server(name).measure(&Python::system(), load);
-        assert_eq!(comparison.found, comparison.requests, "requests found by {name}");
-        assert_eq!(comparison.links.wrong, 0, "calls linked to a wrong request by {name}");
+        eprintln!("{comparison}");
+        assert_eq!(comparison.found, comparison.requests, "requests found by {name}, {style}");
+        assert_eq!(comparison.links.wrong, 0, "calls linked to a wrong request by {name}, {style}");
     }
 }
 

@@ -218,7 +218,8 @@ pub struct Plain {
 pub struct Context {
     /// Address of the `PyContext`; for [`kind::CONTEXT_COPY`] that of the copy. 0 where it could not be read, or is none.
     pub address: u64,
-    /// [`kind::CONTEXT_ENTER`]: the callable that is run; 0 where there is none to see.
+    /// [`kind::CONTEXT_ENTER`]: the callable that is run; [`kind::CONTEXT_READY`]: the code object of the function that
+    /// sets the result. 0 where there is none to see.
     pub callable: u64,
 }
 

@@ -63,6 +63,14 @@ pub fn emit_few(kind: u32, ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Optio
     Some(())
 }
 
+/// The code object of the current thread's innermost frame.
+#[inline(always)]
+pub fn innermost(ids: Ids, layout: &PythonLayout) -> Option<u64> {
+    let mut innermost = None;
+    walk::<1>(ids, layout, |_, code| innermost = Some(code))?;
+    innermost
+}
+
 /// Passes the code objects of the current thread's frames on, the innermost first; gives their bytes.
 #[inline(always)]
 fn walk<const LIMIT: usize>(ids: Ids, layout: &PythonLayout, mut put: impl FnMut(usize, u64)) -> Option<u64> {

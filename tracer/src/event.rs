@@ -170,6 +170,10 @@ pub enum Body {
     Reset {
         connection: ConnectionId,
     },
+    /// The running step sets a result, which [`Body::ContextReady`] tells next: the innermost code object that does.
+    Setting {
+        frames: Vec<u64>,
+    },
 }
 
 /// Why a thread is off CPU, by the kernel's task state.

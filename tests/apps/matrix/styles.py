@@ -234,14 +234,30 @@ async def queued(request: truth.Request, model: str) -> None:
     await answer
 
 
-# Up to 3.9 a queue belongs to the loop that runs when it is made.
-jobs, workers = [], []
-
-
 async def take_turns() -> None:
     while True:
         answer, request, model = await jobs[0].get()
         answer.set_result(await ask(request, model))
+
+
+async def left_in_queue(request: truth.Request, model: str) -> None:
+    """The same, of which nobody waits for a result."""
+    if not takers:
+        orders.append(asyncio.Queue())
+        takers.extend(asyncio.create_task(take_orders()) for _ in range(4))
+    # They wait before there is something: until then they look like tasks of the request that starts them.
+    await asyncio.sleep(0)
+    orders[0].put_nowait((request, model))
+
+
+async def take_orders() -> None:
+    while True:
+        await ask(*await orders[0].get())
+
+
+# Up to 3.9 a queue belongs to the loop that runs when it is made.
+jobs, workers = [], []
+orders, takers = [], []
 
 
 STYLES = {
@@ -268,6 +284,7 @@ STYLES = {
         background_thread,
         greenlet,
         queued,
+        left_in_queue,
     )
 }
 if aiohttp is not None:

@@ -85,7 +85,7 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
         role::QUEUE_PUT => emit(kind::QUEUE_PUT, now_ns, ids, Queued { item: value(regs, operand) }),
         role::QUEUE_GET => emit(kind::QUEUE_GET, now_ns, ids, ()),
         role::QUEUE_GOT => queue_got(value(regs, operand), now_ns, ids),
-        role::FUTURE_SET => context_told(kind::CONTEXT_READY, value(regs, operand), now_ns, ids),
+        role::FUTURE_SET => future_set(value(regs, operand), now_ns, ids),
         role::GREENLET_NEW => greenlet_new(value(regs, operand), now_ns, ids),
         role::GREENLET_END => context(kind::CONTEXT_END, value(regs, operand), 0),
         role::GREENLET_SWITCH => emit(kind::GREENLET_SWITCH, now_ns, ids, greenlet(regs, operand)),
@@ -127,6 +127,15 @@ fn cookie_of(ctx: &impl EbpfContext) -> u64 {
 fn context_told(kind: u32, address: u64, now_ns: u64, ids: Ids) {
     if address != 0 {
         emit(kind, now_ns, ids, Context { address, callable: 0 });
+    }
+}
+
+/// CONTEXT_READY, with the function that sets the result, where somebody waits for it.
+#[inline(always)]
+fn future_set(address: u64, now_ns: u64, ids: Ids) {
+    if address != 0 {
+        let code = stack::layout(ids.tgid).and_then(|layout| stack::innermost(ids, layout));
+        emit(kind::CONTEXT_READY, now_ns, ids, Context { address, callable: code.unwrap_or(0) });
     }
 }
 

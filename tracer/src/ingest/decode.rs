@@ -53,6 +53,10 @@ pub fn decode(record: &[u8]) -> Result<Raw, DecodeError> {
             let (context, callable) = fields.u64().zip(fields.u64()).ok_or(cut)?;
             Ok(Raw { callable, ..event(Body::ContextEnter { context }).into() })
         }
+        kind::CONTEXT_READY => {
+            let (context, callable) = fields.u64().zip(fields.u64()).ok_or(cut)?;
+            Ok(Raw { callable, ..event(Body::ContextReady { context }).into() })
+        }
         _ => Ok(event(body(kind, &mut fields).ok_or(cut)??).into()),
     }
 }
@@ -125,7 +129,6 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
         kind::CONTEXT_EXIT => Body::ContextExit { context: fields.u64()? },
         kind::CONTEXT_COPY => Body::ContextCopy { context: fields.u64()? },
         kind::CONTEXT_END => Body::ContextEnd { context: fields.u64()? },
-        kind::CONTEXT_READY => Body::ContextReady { context: fields.u64()? },
         kind::CONTEXT_CURRENT => Body::ContextCurrent { context: fields.u64()? },
         kind::GREENLET_SWITCH => Body::GreenletSwitch { greenlet: fields.u64()? },
         kind::GC_START => Body::GcStart,

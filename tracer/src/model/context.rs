@@ -23,6 +23,19 @@ pub struct Context {
     pub ready: Option<Ready>,
     /// Since when it may work for others than its owner; `u64::MAX` for one that answers its request.
     pub shared_since_ns: u64,
+    /// It was given something that it waited for at an `asyncio.Queue`.
+    pub takes_jobs: bool,
+    /// By another request than its owner.
+    pub takes_jobs_of_others: bool,
+}
+
+impl Context {
+    /// Whether it may go on for whoever had a job for it: from others, or once its owner is answered; unless it is what
+    /// answers.
+    pub fn may_work_for_others(&self, is_owner_open: bool) -> bool {
+        let may = self.takes_jobs_of_others || self.takes_jobs && !is_owner_open;
+        may && self.shared_since_ns != u64::MAX
+    }
 }
 
 /// Somebody set the result that a context waited for.
@@ -99,6 +112,14 @@ impl Contexts {
     pub fn served(&mut self, address: u64, at_ns: u64) {
         if let Some(context) = self.by_address.get_mut(&address) {
             context.shared_since_ns = context.shared_since_ns.max(at_ns);
+        }
+    }
+
+    /// What it waits for was put into a queue, on behalf of a request where that is known.
+    pub fn takes_job(&mut self, address: u64, by: Option<RequestId>) {
+        if let Some(context) = self.by_address.get_mut(&address) {
+            context.takes_jobs = true;
+            context.takes_jobs_of_others |= by.is_some() && by != context.owner;
         }
     }
 

@@ -5,7 +5,7 @@ use crate::{
     model::{
         Model,
         context::Ready,
-        thread::{Frame, Timer},
+        thread::{Frame, Sets, Timer},
     },
     request::{Rank, RequestId, call::Span},
 };
@@ -14,8 +14,13 @@ impl Model {
     /// The running step sets the result that another one waits for.
     pub(super) fn context_ready(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64) {
         self.is_on_cpu(at_ns, tgid, tid);
-        self.hands_over(at_ns, tgid, tid, address);
         let by = self.owner(tgid, tid);
+        match std::mem::take(&mut self.thread(tgid, tid).sets) {
+            Sets::Result => self.hands_over(at_ns, tgid, tid, address),
+            Sets::Job => self.process(tgid).contexts.takes_job(address, by),
+            // Of a lock, which says nothing of what both do with it.
+            Sets::Turn => {}
+        }
         self.process(tgid).contexts.made_ready(address, Ready { at_ns, by });
     }
 

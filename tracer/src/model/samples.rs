@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::{
     event::Function,
-    model::Model,
+    model::{Model, thread::Sets},
     request::{FunctionId, RequestId, call::Span, open::Worker},
 };
 
@@ -98,6 +98,23 @@ fn makes_workers(function: &Function) -> bool {
     )
 }
 
+/// What the function gives that sets the result which a task waits for.
+fn sets(function: &Function) -> Sets {
+    // Lib/asyncio/locks.py and Lib/asyncio/queues.py, 3.8 to 3.15; anyio 3 and 4, src/anyio/_backends/_asyncio.py.
+    let turns = [
+        ("_wake_up_first", "/asyncio/locks.py"),
+        ("_wake_up_next", "/asyncio/locks.py"),
+        ("release", "/anyio/_backends/_asyncio.py"),
+    ];
+    if is_one_of(function, &turns) {
+        Sets::Turn
+    } else if is_one_of(function, &[("_wakeup_next", "/asyncio/queues.py")]) {
+        Sets::Job
+    } else {
+        Sets::Result
+    }
+}
+
 fn is_one_of(function: &Function, known: &[(&str, &str)]) -> bool {
     let name = function.name.rsplit('.').next().unwrap_or_default();
     known.iter().any(|(of, file)| name == *of && function.file.ends_with(file))
@@ -152,6 +169,14 @@ impl Model {
         let mut functions = frames.iter().filter_map(|address| codes?.get(address));
         let makes_worker = functions.any(|number| makes_workers(self.functions.get(*number)));
         self.thread(tgid, tid).makes_worker = makes_worker;
+    }
+
+    /// A thread is about to set the result that a task waits for.
+    pub(super) fn setting(&mut self, tgid: u32, tid: u32, frames: &[u64]) {
+        let codes = self.processes.get(&tgid).map(|process| &process.codes);
+        let innermost = frames.first().and_then(|address| codes?.get(address));
+        let sets = innermost.map_or(Sets::Result, |number| sets(self.functions.get(*number)));
+        self.thread(tgid, tid).sets = sets;
     }
 
     /// A worker ran for a request on a thread: what it ran shows as far as samples fell into it.

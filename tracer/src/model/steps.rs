@@ -34,7 +34,11 @@ impl Model {
     pub(super) fn step_into(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64, is_greenlet: bool) {
         self.flush(at_ns, tid);
         let around = self.owner(tgid, tid);
-        let context = self.process(tgid).contexts.run(address);
+        let mut context = self.process(tgid).contexts.run(address);
+        if context.owner.is_some_and(|id| context.may_work_for_others(self.requests.is_open(id))) {
+            self.process(tgid).contexts.disown(address);
+            context.owner = None;
+        }
         let thread = self.thread(tgid, tid);
         let is_lent = thread.frames.is_empty() && thread.until_step_ends;
         let request = match (context.owner, context.serves) {

@@ -54,6 +54,8 @@ pub struct Thread {
     pub idle_since_ns: Option<u64>,
     /// What it makes next is a worker of a pool, for whom ever that then works.
     pub makes_worker: bool,
+    /// What the result is that it sets next.
+    pub sets: Sets,
     /// It has waited in a futex with Python code on its stack.
     pub runs_python: bool,
     /// The futex that it waits in next is a lock.
@@ -72,6 +74,18 @@ pub struct Thread {
     pub history: VecDeque<Off>,
     /// What its steps worked for, and since when: who woke another thread shows only when that one runs.
     owners: VecDeque<(u64, Option<RequestId>)>,
+}
+
+/// What ends a task's wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sets {
+    /// Something that others have done for it, as far as is known.
+    #[default]
+    Result,
+    /// Its turn: a lock's, a semaphore's.
+    Turn,
+    /// Something to do, at an `asyncio.Queue`.
+    Job,
 }
 
 /// A context that a thread runs in.

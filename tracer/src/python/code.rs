@@ -57,7 +57,11 @@ impl Codes {
     /// Leaves code objects alone among the frames that an event has, and gives what is to be told of them before it.
     pub fn name(&mut self, sample: &mut Event) -> Vec<Event> {
         let Event { ts_ns, tgid, tid, ref mut body } = *sample;
-        let (Body::Sample { frames } | Body::Waiting { frames } | Body::Creating { frames }) = body else {
+        let (Body::Sample { frames }
+        | Body::Waiting { frames }
+        | Body::Creating { frames }
+        | Body::Setting { frames }) = body
+        else {
             return Vec::new();
         };
         let Some(layout) = self.layouts.get(&tgid) else { return Vec::new() };

@@ -155,6 +155,13 @@ pub fn monotonic_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+/// What comes before a context that is ready: who made it so.
+fn setting(raw: &Raw) -> Option<Event> {
+    let Event { ts_ns, tgid, tid, ref body } = raw.event;
+    let is_known = matches!(body, Body::ContextReady { .. }) && raw.callable != 0;
+    is_known.then(|| Event { ts_ns, tgid, tid, body: Body::Setting { frames: vec![raw.callable] } })
+}
+
 struct Stage {
     reader: Reader,
     order: Order,
@@ -183,9 +190,10 @@ impl Stage {
                     continue;
                 }
                 self.follow(&raw.event);
-                let before = self.codes.name(&mut raw.event);
+                let mut setting = setting(&raw);
+                let before = self.codes.name(setting.as_mut().unwrap_or(&mut raw.event));
                 let after = self.sleep_ended(&raw);
-                before.into_iter().for_each(|event| self.order.push(event.into()));
+                before.into_iter().chain(setting).for_each(|event| self.order.push(event.into()));
                 self.order.push(raw);
                 after.into_iter().for_each(|event| self.order.push(event.into()));
             }

@@ -1,6 +1,7 @@
 //! Stories of tasks that outlive the answer.
 
 use super::*;
+use crate::event::Function;
 
 /// A request that starts a task (0xb), and is answered at 100.
 fn answered_with_a_task() -> Story {
@@ -126,6 +127,73 @@ fn a_job_that_a_task_took_up_before_the_answer_is_found_out_by_whom_its_result_i
         .exit(511);
     let report = story.report(1_000);
     assert!(report.requests.iter().all(|request| request.calls.is_empty()), "{:?}", report.requests);
+}
+
+/// The function at 0xc0de is one of a library.
+fn library(name: &str, file: &str) -> Body {
+    let function = Function { name: name.to_owned(), file: format!("/usr/lib/python3.12{file}"), line: 1 };
+    Body::Code { address: 0xc0de, function }
+}
+
+/// A background task that gives something to a task of another request, by a function of a library, and then calls.
+fn gives(name: &str, file: &str) -> Report {
+    let mut story = Story::new();
+    story
+        .request_begun()
+        .at(20, Body::ContextCopy { context: 0xb })
+        .answer_sent(25)
+        .exit(30)
+        .second_begun(31)
+        .at(39, library(name, file))
+        .enter(40, 0xb)
+        .at(50, Body::Setting { frames: vec![0xc0de] })
+        .ready(50, 0x1b)
+        .tls_opened(51)
+        .call_sent(55)
+        .exit(56)
+        .idle(56, 500, 500)
+        .arrival(500, VENDOR, 50)
+        .enter(500, 0xb)
+        .answer_read(500, 50)
+        .exit(511);
+    story.report(1_000)
+}
+
+#[test]
+fn a_lock_that_is_released_says_nothing_of_whom_a_task_works_for() {
+    let calls = |report: Report| report.requests[0].background.as_ref().map_or(0, |after| after.calls.len());
+    assert_eq!(calls(gives("Lock._wake_up_first", "/asyncio/locks.py")), 1);
+    assert_eq!(calls(gives("Lock.release", "/site-packages/anyio/_backends/_asyncio.py")), 1);
+    assert_eq!(calls(gives("Queue._wakeup_next", "/asyncio/queues.py")), 1);
+    assert_eq!(calls(gives("Worker.done", "/site-packages/workers.py")), 0);
+}
+
+#[test]
+fn what_takes_jobs_from_a_queue_is_nobodys_unless_they_are_of_its_own_request() {
+    let calls = |is_answered: bool, by: u64| {
+        let mut story = Story::new();
+        story.request_begun().at(20, Body::ContextCopy { context: 0xb }).exit(24);
+        if is_answered {
+            story.enter(25, 0xa).answer_sent(25).exit(30);
+        }
+        story
+            .second_begun(31)
+            .at(39, library("Queue._wakeup_next", "/asyncio/queues.py"))
+            .enter(40, by)
+            .at(41, Body::Setting { frames: vec![0xc0de] })
+            .ready(41, 0xb)
+            .exit(42)
+            .enter(50, 0xb)
+            .tls_opened(51)
+            .call_sent(55)
+            .exit(56);
+        let first = &story.report(1_000).requests[0];
+        first.calls.len() + first.background.as_ref().map_or(0, |after| after.calls.len())
+    };
+    let (own, others) = (0xa, 0x1b);
+    assert_eq!(calls(false, own), 1);
+    assert_eq!(calls(true, own), 0);
+    assert_eq!(calls(false, others), 0);
 }
 
 #[test]
