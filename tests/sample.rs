@@ -7,8 +7,8 @@ use tracer::report::{
         WaitGil, WaitLoop, WaitSleep,
     },
     types::{
-        Background, Buckets, Call, Capture, Delay, Frame, Function, Kind, Process, Report, Request, Segment,
-        Step, UnknownBucket,
+        Background, Buckets, Call, Caller, Capture, Delay, Frame, Function, Kind, Process, Report, Request,
+        Segment, Step, UnknownBucket,
     },
 };
 
@@ -229,7 +229,12 @@ fn call(request: &Request, index: u32, at_ms: u64, wall_ms: u64, context: u32) -
         bytes_in: 4_100,
         bytes_out: 900,
         connection_reused: true,
-        stack: vec![Frame { function: "ask".to_owned(), file: "app.py".to_owned(), line: 17 }],
+        stack: vec![Caller {
+            function: "ask".to_owned(),
+            file: "app.py".to_owned(),
+            line: Some(17),
+            application: true,
+        }],
         context,
         start_ns: at_ms * MS,
         phases: vec![phase(at_ms, at_ms + wall_ms.saturating_sub(1), LlmFirstByte)],

@@ -67,6 +67,20 @@ pub fn sdks(python: &Python, clients: &[&str]) -> Vec<OsString> {
     words(python.program("python"), ["sdks.py"].iter().chain(clients))
 }
 
+/// A run that calls the vendor from several places.
+pub fn callers(python: &Python) -> Vec<OsString> {
+    let mut command = python.command("python");
+    command.push("callers.py".into());
+    command
+}
+
+/// The lines of the standard library's instructions.
+pub fn lines(python: &Python) -> Vec<OsString> {
+    let mut command = python.command("python");
+    command.push("lines.py".into());
+    command
+}
+
 /// A run that burns so much CPU in two functions.
 pub fn functions(python: &Python, ms: u64) -> Vec<OsString> {
     let mut command = python.command("python");

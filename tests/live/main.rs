@@ -3,6 +3,7 @@
 mod adversity;
 mod application;
 mod attempts;
+mod callers;
 mod functions;
 mod matrix;
 mod pace;

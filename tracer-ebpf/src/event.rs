@@ -55,6 +55,7 @@ pub mod kind {
     pub const SAMPLE: u32 = 60;
     pub const WAITING: u32 = 61;
     pub const CREATING: u32 = 62;
+    pub const ASKING: u32 = 63;
     /// Kinds are below this; the size of the table of drop counters.
     pub const LIMIT: u32 = 64;
 }
@@ -251,7 +252,8 @@ pub struct Import {
 /// [`kind::SAMPLE`]: what a thread ran when a timer of its CPU went off. [`kind::WAITING`]: what sleeps in a futex that
 /// is not the GIL; its innermost frames alone. [`kind::CREATING`]: the innermost frames of what makes a greenlet, which
 /// [`kind::CONTEXT_COPY`] tells next. Followed by `copied` bytes: addresses of the
-/// code objects of its Python frames, the innermost first.
+/// code objects of its Python frames, the innermost first. [`kind::ASKING`]: what sends the head of a request, which is told
+/// next; followed by [`Place`]s.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
@@ -259,8 +261,20 @@ pub struct Sample {
     pub reserved: u32,
 }
 
+/// A frame of [`kind::ASKING`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Address of the code object.
+    pub code: u64,
+    /// How far it has come in it, as the frame has it: up to 3.10 in the lower half, an offset that counts bytes and in
+    /// 3.10 pairs of them; later an address within the code.
+    pub instruction: u64,
+}
+
 const _: () = {
     assert!(size_of::<Sample>() == 8);
+    assert!(size_of::<Place>() == 16);
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<Fork>() == 8);
     assert!(size_of::<SwitchOut>() == 32);

@@ -101,6 +101,9 @@ pub struct PythonLayout {
     /// In a frame: the pointers to the one that it returns to, and to its code.
     pub caller: u32,
     pub code: u32,
+    /// In a frame: how far it has come in its code, as the version has it.
+    pub instruction: u32,
+    pub reserved: u32,
     /// In a thread: the pointer to the context that it runs in, which the count of its changes follows. [`NONE`] where
     /// that is not known, and probes tell when a context is left.
     pub thread_context: u32,

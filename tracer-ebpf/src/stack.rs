@@ -2,14 +2,14 @@
 
 use aya_ebpf::{helpers::bpf_probe_read_user, maps::PerCpuArray};
 use tracer_ebpf::{
-    event::Sample,
-    limits::CREATING_FRAMES,
+    event::{Header, Place, Sample, kind},
+    limits::{CREATING_FRAMES, STACK_FRAMES},
     settings::{NONE, PythonLayout},
 };
 
 use crate::{
     emit::{self, Ids, emit_scratch},
-    maps::{LAYOUTS, Scratch},
+    maps::{EVENTS, LAYOUTS, Scratch},
     thread_state,
 };
 
@@ -40,7 +40,7 @@ pub fn emit<const LIMIT: usize>(
     let [body, frames @ ..] = &mut scratch.body;
     let frames: *mut u64 = frames.as_mut_ptr();
     // SAFETY: frames follow the body, and `Scratch` has room for more of them than the limit.
-    let copied = walk::<LIMIT>(ids, layout, |index, code| unsafe { frames.add(index).write(code) })?;
+    let copied = walk::<LIMIT>(ids, layout, |index, _, code| unsafe { frames.add(index).write(code) })?;
     if copied != 0 {
         *body = copied;
         emit_scratch(scratch, kind, ts_ns, ids, size_of::<Sample>() as u64, copied);
@@ -58,22 +58,56 @@ pub fn emit_few(kind: u32, ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Optio
         frames: [u64; CREATING_FRAMES],
     }
     let mut few = Few { sample: Sample::default(), frames: [0; CREATING_FRAMES] };
-    few.sample.copied = walk::<CREATING_FRAMES>(ids, layout, |index, code| few.frames[index] = code)? as u32;
+    few.sample.copied =
+        walk::<CREATING_FRAMES>(ids, layout, |index, _, code| few.frames[index] = code)? as u32;
     emit::emit(kind, ts_ns, ids, few);
     Some(())
+}
+
+/// ASKING: the frames of the current thread, and how far each has come. Written straight into the ring: a scratch of this
+/// CPU's could be taken by whoever preempts the program.
+///
+/// Cost: 2,900 ns.
+#[inline(always)]
+pub fn emit_asking(ts_ns: u64, ids: Ids) {
+    #[repr(C)]
+    struct Asking {
+        header: Header,
+        sample: Sample,
+        places: [Place; STACK_FRAMES],
+    }
+    let Some(layout) = layout(ids.tgid) else { return };
+    let Some(mut entry) = EVENTS.reserve::<Asking>(0) else { return emit::count_drop(kind::ASKING) };
+    let event = entry.as_mut_ptr();
+    let copied = walk::<STACK_FRAMES>(ids, layout, |index, frame, code| {
+        let instruction = word(frame, layout.instruction).unwrap_or(0);
+        // SAFETY: the reserved event has room for as many places as frames are walked.
+        unsafe { (&raw mut (*event).places).cast::<Place>().add(index).write(Place { code, instruction }) };
+    });
+    let frames = copied.unwrap_or(0) as u32 / 8;
+    // SAFETY: the event is reserved.
+    unsafe {
+        (&raw mut (*event).header).write(emit::header(kind::ASKING, ts_ns, ids));
+        (&raw mut (*event).sample).write(Sample { copied: frames * size_of::<Place>() as u32, reserved: 0 });
+    }
+    entry.submit(emit::wake_flags(ts_ns));
 }
 
 /// The code object of the current thread's innermost frame.
 #[inline(always)]
 pub fn innermost(ids: Ids, layout: &PythonLayout) -> Option<u64> {
     let mut innermost = None;
-    walk::<1>(ids, layout, |_, code| innermost = Some(code))?;
+    walk::<1>(ids, layout, |_, _, code| innermost = Some(code))?;
     innermost
 }
 
-/// Passes the code objects of the current thread's frames on, the innermost first; gives their bytes.
+/// Passes the current thread's frames and their code objects on, the innermost first; gives the bytes of the latter.
 #[inline(always)]
-fn walk<const LIMIT: usize>(ids: Ids, layout: &PythonLayout, mut put: impl FnMut(usize, u64)) -> Option<u64> {
+fn walk<const LIMIT: usize>(
+    ids: Ids,
+    layout: &PythonLayout,
+    mut put: impl FnMut(usize, u64, u64),
+) -> Option<u64> {
     let thread = thread_state::find(layout, ids.tid)?;
     let mut frame = word(thread.address, layout.thread_frame)?;
     if layout.holder_frame != NONE {
@@ -87,7 +121,7 @@ fn walk<const LIMIT: usize>(ids: Ids, layout: &PythonLayout, mut put: impl FnMut
         let (Some(code), Some(caller)) = (word(frame, layout.code), word(frame, layout.caller)) else {
             break;
         };
-        put(index, code & !TAG);
+        put(index, frame, code & !TAG);
         copied = 8 * (index as u64 + 1);
         frame = caller;
     }

@@ -1,4 +1,5 @@
-//! TRANSFER events: what a send or receive syscall moved, with a bounded copy of its start.
+//! TRANSFER events: what a send or receive syscall moved, with a bounded copy of its start, and ASKING where that is the
+//! head of a request.
 
 use aya_ebpf::helpers::{bpf_probe_read_user, generated};
 use tracer_ebpf::{
@@ -10,7 +11,7 @@ use crate::{
     emit::{Ids, below, bounded, emit_scratch},
     kernel::{self, UDP},
     maps::{SCRATCH, SCRATCH_BYTES, Scratch, Socket, flag},
-    thread_state,
+    stack, thread_state,
 };
 
 /// Where the bytes of a transfer are in user memory.
@@ -110,6 +111,16 @@ pub fn emit_transfer(socket: &mut Socket, done: Done, place: Place, ids: Ids) {
         socket.received += moved;
     }
     emit_scratch(scratch, kind::TRANSFER, done.exit_ns, ids, size_of::<event::Transfer>() as u64, copied);
+}
+
+/// ASKING, where the bytes at `place` are the head of a request. It comes before the TRANSFER of it by its time, not by its
+/// place in the program: the verifier follows what is behind each of the stack's ends.
+#[inline(always)]
+pub fn emit_asking(socket: &Socket, done: Done, place: Place, ids: Ids) {
+    if done.sent && done.result > 0 && socket.role == role::CONNECTED && place.first().is_some_and(is_request)
+    {
+        stack::emit_asking(done.exit_ns - 1, ids);
+    }
 }
 
 /// Copies as much as the first bytes and the connection's state make useful.

@@ -174,6 +174,19 @@ pub enum Body {
     Setting {
         frames: Vec<u64>,
     },
+    /// The thread sends the head of a request, which comes next: where its code objects have come to, the innermost first.
+    Asking {
+        places: Vec<Place>,
+    },
+}
+
+/// How far a code object has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Its address.
+    pub code: u64,
+    /// `None` where its line table says none, or could not be read.
+    pub line: Option<u32>,
 }
 
 /// Why a thread is off CPU, by the kernel's task state.

@@ -15,7 +15,7 @@ use crate::{
     kernel::{self, Opened, TCP, TCP_CLOSE, UDP},
     maps::{SOCKETS, THREADS, Thread, put},
     stack, thread_state,
-    transfer::{self, Done, MESSAGE_STRIDE, Place, emit_transfer},
+    transfer::{self, Done, MESSAGE_STRIDE, Place, emit_asking, emit_transfer},
 };
 
 /// `EAGAIN`, include/uapi/asm-generic/errno-base.h.
@@ -285,6 +285,7 @@ fn finish_transfer(thread: &Thread, op: u8, result: i64, ids: Ids) {
                 _ => Place::NONE,
             };
             emit_transfer(socket, done, place, ids);
+            emit_asking(socket, done, place, ids);
             return;
         }
     };

@@ -16,7 +16,7 @@ use crate::{
     emit::{Ids, below, count_drop, emit, header, wake_flags},
     kernel::reads_bodies,
     maps::{EVENTS, LongTransfers, TLS_CALLS, TLS_SESSIONS, TlsCall, TlsKey, TlsSession, put, session},
-    stack::word,
+    stack::{self, word},
     transfer::{is_http, is_request, read_head_and_tail, read_into},
 };
 
@@ -50,14 +50,15 @@ pub fn ends(address: u64, ids: Ids) {
     }
 }
 
-/// OpenSSL is called to read or to write: remembers what it was given. `count_place` is 0 where it returns its count.
+/// OpenSSL is called to read or to write: remembers what it was given, and tells by ASKING who sends a head. `count_place` is 0 where it returns its count.
 #[inline(always)]
 pub fn called(role: u8, regs: &pt_regs, count_place: u64, ids: Ids) {
     let known = find(regs.rdi, ids);
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    let first = unsafe { bpf_probe_read_user(regs.rsi as *const [u8; 4]) };
+    let asks = role == role::TLS_WRITE && first.is_ok_and(is_request);
     if known.as_ref().is_none_or(|session| session.flags & session::HTTP == 0) {
-        // SAFETY: the helper checks the address and fails instead of faulting.
-        let first = unsafe { bpf_probe_read_user(regs.rsi as *const [u8; 4]) };
-        if role != role::TLS_WRITE || !first.is_ok_and(is_request) {
+        if !asks {
             return;
         }
         match known {
@@ -70,6 +71,9 @@ pub fn called(role: u8, regs: &pt_regs, count_place: u64, ids: Ids) {
     }
     let call = TlsCall { enter_ns: now_ns(), session: regs.rdi, buffer: regs.rsi, count_place };
     put(&TLS_CALLS, ids.tid, call);
+    if asks {
+        stack::emit_asking(call.enter_ns, ids);
+    }
 }
 
 /// OpenSSL has returned: PLAIN, if it transferred something.

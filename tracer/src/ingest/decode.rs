@@ -53,6 +53,10 @@ pub fn decode(record: &[u8]) -> Result<Raw, DecodeError> {
             let (context, callable) = fields.u64().zip(fields.u64()).ok_or(cut)?;
             Ok(Raw { callable, ..event(Body::ContextEnter { context }).into() })
         }
+        kind::ASKING => {
+            let places = fields.copied_behind().ok_or(cut)?;
+            Ok(Raw { copied: places, ..event(Body::Asking { places: Vec::new() }).into() })
+        }
         kind::CONTEXT_READY => {
             let (context, callable) = fields.u64().zip(fields.u64()).ok_or(cut)?;
             Ok(Raw { callable, ..event(Body::ContextReady { context }).into() })
@@ -98,6 +102,7 @@ pub fn kind_name(kind: u32) -> &'static str {
         kind::SAMPLE => "sample",
         kind::WAITING => "waiting",
         kind::CREATING => "creating",
+        kind::ASKING => "asking",
         _ => "unknown",
     }
 }
@@ -268,9 +273,15 @@ impl<'a> Fields<'a> {
         Some(Ok((direction, Bytes::copy_from_slice(self.bytes(copied as usize)?))))
     }
 
-    fn frames(&mut self) -> Option<Vec<u64>> {
+    /// The bytes that follow a `Sample`.
+    fn copied_behind(&mut self) -> Option<Bytes> {
         let (copied, _reserved) = (self.u32()?, self.u32()?);
-        let (frames, _rest) = self.bytes(copied as usize)?.as_chunks();
+        self.bytes(copied as usize).map(Bytes::copy_from_slice)
+    }
+
+    fn frames(&mut self) -> Option<Vec<u64>> {
+        let copied = self.copied_behind()?;
+        let (frames, _rest) = copied.as_chunks();
         Some(frames.iter().map(|frame| u64::from_ne_bytes(*frame)).collect())
     }
 

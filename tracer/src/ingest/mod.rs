@@ -14,7 +14,8 @@ use crate::event::Event;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Raw {
     pub event: Event,
-    /// Of a transfer or of plaintext: bytes of it. Empty for every other event.
+    /// Of a transfer or of plaintext: bytes of it; of who asks: places, as `tracer_ebpf::event::Place`. Empty for every
+    /// other event.
     pub copied: Bytes,
     /// Of the entry of a context: the address of the callable that is run in it; of one that is ready: that of the code
     /// object which made it so. 0 for every other event, and where it does not show.

@@ -179,6 +179,11 @@ impl Model {
         let mut call = Call::new(id, 0, sent);
         call.request = head.cloned();
         call.asked = asked.cloned().unwrap_or_default();
+        call.stack = match announced {
+            Some(announced) => announced.stack,
+            None if head.is_some() => std::mem::take(&mut self.thread(transfer.tgid, transfer.tid).asking),
+            None => Vec::new(),
+        };
         call.bytes_out = transfer.bytes;
         self.describe(id, transfer.tgid, request, &mut call);
         self.begin(id, request, transfer.tid, call);

@@ -3,9 +3,13 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::{
-    event::Function,
+    event::{self, Function},
     model::{Model, thread::Sets},
-    request::{FunctionId, RequestId, call::Span, open::Worker},
+    request::{
+        FunctionId, RequestId,
+        call::{Place, Span},
+        open::Worker,
+    },
 };
 
 /// Samples that are remembered of a process: as far back as a long step, or a wait for the GIL, is explained.
@@ -169,6 +173,15 @@ impl Model {
         let mut functions = frames.iter().filter_map(|address| codes?.get(address));
         let makes_worker = functions.any(|number| makes_workers(self.functions.get(*number)));
         self.thread(tgid, tid).makes_worker = makes_worker;
+    }
+
+    /// A thread is about to send the head of a request.
+    pub(super) fn asking(&mut self, tgid: u32, tid: u32, places: &[event::Place]) {
+        let codes = self.processes.get(&tgid).map(|process| &process.codes);
+        let place =
+            |place: &event::Place| Some(Place { function: *codes?.get(&place.code)?, line: place.line });
+        let places = places.iter().filter_map(place).collect();
+        self.thread(tgid, tid).asking = places;
     }
 
     /// A thread is about to set the result that a task waits for.

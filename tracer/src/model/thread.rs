@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::{
     event::{ConnectionId, OffState, Wait},
     model::tls::Unsent,
-    request::RequestId,
+    request::{RequestId, call::Place},
 };
 
 /// Stretches off CPU that are remembered: as far back as a wait for the event loop is explained.
@@ -54,6 +54,8 @@ pub struct Thread {
     pub idle_since_ns: Option<u64>,
     /// What it makes next is a worker of a pool, for whom ever that then works.
     pub makes_worker: bool,
+    /// Who sends the head of a request that it sends next, the innermost first.
+    pub asking: Vec<Place>,
     /// What the result is that it sets next.
     pub sets: Sets,
     /// It has waited in a futex with Python code on its stack.

@@ -11,7 +11,7 @@ use tracer_ebpf::limits;
 use crate::{
     event::{Asked, ConnectionId, Direction, Mark, RequestHead},
     model::{Model, connection::Connection, traffic::Transfer},
-    request::Call,
+    request::{Call, call::Place},
 };
 
 /// Sessions that a thread has begun whose ClientHello is not sent.
@@ -35,6 +35,7 @@ pub struct Unsent {
     session: u64,
     bytes: u64,
     marks: Vec<Mark>,
+    stack: Vec<Place>,
 }
 
 /// A request whose head was given to OpenSSL and is not sent yet.
@@ -42,6 +43,8 @@ pub struct Unsent {
 pub struct Announced {
     pub head: RequestHead,
     pub asked: Asked,
+    /// Who gave it to OpenSSL.
+    pub stack: Vec<Place>,
 }
 
 /// When the ciphertext arrived that was received last.
@@ -84,11 +87,14 @@ impl Model {
         bytes: u64,
         marks: &[Mark],
     ) {
+        let asks =
+            direction == Direction::Sent && marks.iter().any(|mark| matches!(mark, Mark::RequestHead { .. }));
+        let stack = if asks { std::mem::take(&mut self.thread(tgid, tid).asking) } else { Vec::new() };
         match (self.process(tgid).sessions.get(&session).copied().flatten(), direction) {
-            (Some(id), Direction::Sent) => self.plain_sent(id, marks),
+            (Some(id), Direction::Sent) => self.plain_sent(id, marks, stack),
             (Some(id), Direction::Received) => self.plain_received(id, marks),
             (None, Direction::Sent) => {
-                self.thread(tgid, tid).unsent = Some(Unsent { session, bytes, marks: marks.to_vec() });
+                self.thread(tgid, tid).unsent = Some(Unsent { session, bytes, marks: marks.to_vec(), stack });
             }
             (None, Direction::Received) => {}
         }
@@ -111,7 +117,7 @@ impl Model {
             let unsent = self.thread(transfer.tgid, transfer.tid).unsent.take();
             if let Some(unsent) = unsent.filter(|unsent| unsent.fits(transfer.bytes)) {
                 self.join_session(id, transfer.tgid, unsent.session);
-                self.plain_sent(id, &unsent.marks);
+                self.plain_sent(id, &unsent.marks, unsent.stack);
             }
         }
     }
@@ -129,13 +135,14 @@ impl Model {
         }
     }
 
-    fn plain_sent(&mut self, id: ConnectionId, marks: &[Mark]) {
+    fn plain_sent(&mut self, id: ConnectionId, marks: &[Mark], mut stack: Vec<Place>) {
         for mark in marks {
             let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return };
             match (mark, &mut outbound.announced) {
                 (Mark::RequestHead { head, .. }, announced) => {
                     outbound.is_http = true;
-                    *announced = Some(Announced { head: head.clone(), asked: Asked::default() });
+                    let stack = std::mem::take(&mut stack);
+                    *announced = Some(Announced { head: head.clone(), asked: Asked::default(), stack });
                 }
                 (Mark::Asked(asked), Some(announced)) => announced.asked = asked.clone(),
                 (Mark::Asked(asked), None) => {
@@ -188,7 +195,7 @@ mod tests {
 
     #[test]
     fn ciphertext_fits_its_plaintext() {
-        let unsent = |bytes| Unsent { session: 1, bytes, marks: Vec::new() };
+        let unsent = |bytes| Unsent { session: 1, bytes, marks: Vec::new(), stack: Vec::new() };
         assert!(unsent(121).fits(143), "TLS 1.3");
         assert!(unsent(121).fits(150), "AES-GCM in TLS 1.2");
         assert!(unsent(20_000).fits(20_044), "two records");

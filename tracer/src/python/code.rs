@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 
 use super::layout::CodeLayout;
-use crate::event::{Body, Event, Function};
+use crate::event::{Body, Event, Function, Place};
 
 /// Code objects that are remembered of all processes.
 const LIMIT: usize = 262_144;
@@ -21,6 +21,9 @@ const SHIM: &str = "<shim>";
 const NAME_BYTES: u64 = 128;
 const FILE_BYTES: u64 = 512;
 
+/// Bytes of a line table that is read: the longest of the standard library has 19,000.
+const TABLE_BYTES: u64 = 1 << 20;
+
 /// Knows code objects by their address, and reads each once in a while.
 #[derive(Debug, Default)]
 pub struct Codes {
@@ -33,6 +36,8 @@ struct Known {
     read_ns: u64,
     /// `None` where there is no code object.
     function: Option<Function>,
+    /// Its line table, once it was needed; empty where it can't be read.
+    lines: Option<Box<[u8]>>,
 }
 
 impl Codes {
@@ -64,42 +69,110 @@ impl Codes {
         else {
             return Vec::new();
         };
-        let Some(layout) = self.layouts.get(&tgid) else { return Vec::new() };
+        let Some(mut reading) = self.reading(ts_ns, tgid) else { return Vec::new() };
+        frames.retain(|&address| reading.is_code(address));
+        reading.told(tid)
+    }
+
+    /// The same of who asks, whose places are in `copied`: fills in those of code objects, with their lines.
+    pub fn place(&mut self, asking: &mut Event, copied: &[u8]) -> Vec<Event> {
+        let Event { ts_ns, tgid, tid, ref mut body } = *asking;
+        let Body::Asking { places } = body else { return Vec::new() };
+        let Some(mut reading) = self.reading(ts_ns, tgid) else { return Vec::new() };
+        let (words, _rest) = copied.as_chunks().0.as_chunks();
+        for [code, instruction] in words {
+            let [code, instruction] = [code, instruction].map(|word: &[u8; 8]| u64::from_ne_bytes(*word));
+            if reading.is_code(code) {
+                places.push(Place { code, line: reading.line(code, instruction) });
+            }
+        }
+        reading.told(tid)
+    }
+
+    fn reading(&mut self, ts_ns: u64, tgid: u32) -> Option<Reading<'_>> {
+        let layout = self.layouts.get(&tgid)?;
         if self.known.len() >= LIMIT {
             self.known.clear();
         }
-        let mut memory = None;
-        let mut told = Vec::new();
-        frames.retain(|&address| {
-            let known = self.known.entry((tgid, address)).or_insert(Known { read_ns: 0, function: None });
-            if known.read_ns == 0 || ts_ns.saturating_sub(known.read_ns) > TRUSTED_NS {
-                let memory = memory.get_or_insert_with(|| File::open(format!("/proc/{tgid}/mem")));
-                let function = memory.as_ref().ok().and_then(|memory| read(memory, layout, address).ok());
-                known.read_ns = ts_ns;
-                // What can no longer be read was right when it was.
-                if let Some(function) = function.filter(|function| known.function.as_ref() != Some(function))
-                {
-                    told.push(Event {
-                        ts_ns,
-                        tgid,
-                        tid,
-                        body: Body::Code { address, function: function.clone() },
-                    });
-                    known.function = Some(function);
-                }
-            }
-            known.function.is_some()
-        });
-        told
+        Some(Reading { layout, known: &mut self.known, memory: None, ts_ns, tgid, told: Vec::new() })
     }
 }
 
+/// A look at code objects of a process.
+struct Reading<'a> {
+    layout: &'a CodeLayout,
+    known: &'a mut HashMap<(u32, u64), Known>,
+    /// Opened when it is needed first.
+    memory: Option<io::Result<File>>,
+    ts_ns: u64,
+    tgid: u32,
+    /// What is new or has changed.
+    told: Vec<(u64, Function)>,
+}
+
+impl Reading<'_> {
+    fn memory(&mut self) -> Option<&File> {
+        let open = || File::open(format!("/proc/{}/mem", self.tgid));
+        self.memory.get_or_insert_with(open).as_ref().ok()
+    }
+
+    /// Whether there is a code object at an address, by now or when it was looked at last.
+    fn is_code(&mut self, address: u64) -> bool {
+        let key = (self.tgid, address);
+        let known = self.known.get(&key);
+        if known.is_none_or(|known| self.ts_ns.saturating_sub(known.read_ns) > TRUSTED_NS) {
+            let layout = self.layout;
+            let function = self.memory().and_then(|memory| read(memory, layout, address).ok());
+            let known = self.known.entry(key).or_insert(Known { read_ns: 0, function: None, lines: None });
+            known.read_ns = self.ts_ns;
+            // What can no longer be read was right when it was.
+            if let Some(function) = function.filter(|function| known.function.as_ref() != Some(function)) {
+                self.told.push((address, function.clone()));
+                *known = Known { function: Some(function), lines: None, ..*known };
+            }
+        }
+        self.known.get(&key).is_some_and(|known| known.function.is_some())
+    }
+
+    /// The line that a code object has come to.
+    fn line(&mut self, address: u64, instruction: u64) -> Option<u32> {
+        let key = (self.tgid, address);
+        if self.known.get(&key)?.lines.is_none() {
+            let layout = self.layout;
+            let lines = self.memory().and_then(|memory| line_table(memory, layout, address).ok());
+            self.known.get_mut(&key)?.lines = Some(lines.unwrap_or_default());
+        }
+        let known = self.known.get(&key)?;
+        let (function, table) = (known.function.as_ref()?, known.lines.as_deref()?);
+        self.layout.lines.line(address, instruction, function.line, table)
+    }
+
+    fn told(self, tid: u32) -> Vec<Event> {
+        let Reading { ts_ns, tgid, told, .. } = self;
+        let event = |(address, function)| Event { ts_ns, tgid, tid, body: Body::Code { address, function } };
+        told.into_iter().map(event).collect()
+    }
+}
+
+fn word(memory: &File, at: u64) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    memory.read_exact_at(&mut bytes, at)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn line_table(memory: &File, layout: &CodeLayout, address: u64) -> io::Result<Box<[u8]>> {
+    let table = word(memory, address.wrapping_add(layout.line_table))?;
+    let length = word(memory, table.wrapping_add(layout.table_length))?;
+    if length > TABLE_BYTES {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = vec![0; length as usize];
+    memory.read_exact_at(&mut bytes, table.wrapping_add(layout.table))?;
+    Ok(bytes.into())
+}
+
 fn read(memory: &File, layout: &CodeLayout, address: u64) -> io::Result<Function> {
-    let word = |at: u64| -> io::Result<u64> {
-        let mut bytes = [0; 8];
-        memory.read_exact_at(&mut bytes, at)?;
-        Ok(u64::from_le_bytes(bytes))
-    };
+    let word = |at| word(memory, at);
     if word(address.wrapping_add(layout.object_type))? != layout.code_type {
         return Err(io::ErrorKind::InvalidData.into());
     }

@@ -5,6 +5,8 @@ use std::os::unix::fs::FileExt as _;
 
 use tracer_ebpf::settings::{NONE, PythonLayout};
 
+use super::lines::Lines;
+
 /// Where the fields of a code object and of its strings are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeLayout {
@@ -16,6 +18,11 @@ pub struct CodeLayout {
     pub file: u64,
     pub name: u64,
     pub line: u64,
+    /// In a code object: the pointer to its line table, bytes whose count and content are at these offsets of their own.
+    pub line_table: u64,
+    pub table_length: u64,
+    pub table: u64,
+    pub lines: Lines,
     /// In a string: its length, and its text where that is ASCII.
     pub length: u64,
     pub text: u64,
@@ -51,16 +58,19 @@ struct Fields {
     holder_frame: u32,
     caller: u32,
     code: u32,
+    instruction: u32,
     thread_context: u32,
     file: u64,
     name: u64,
     line: u64,
+    line_table: u64,
+    lines: Lines,
     text: u64,
 }
 
-const FIELDS: [Fields; 3] = [
+const FIELDS: [Fields; 4] = [
     Fields {
-        minors: 8..=10,
+        minors: 8..=9,
         main_interpreter: 40,
         first_thread: 8,
         thread_id: 176,
@@ -68,10 +78,31 @@ const FIELDS: [Fields; 3] = [
         holder_frame: NONE,
         caller: 24,
         code: 32,
+        instruction: 104,
         thread_context: 240,
         file: 104,
         name: 112,
         line: 40,
+        line_table: 120,
+        lines: Lines::Steps,
+        text: 48,
+    },
+    Fields {
+        minors: 10..=10,
+        main_interpreter: 40,
+        first_thread: 8,
+        thread_id: 176,
+        thread_frame: 24,
+        holder_frame: NONE,
+        caller: 24,
+        code: 32,
+        instruction: 96,
+        thread_context: 240,
+        file: 104,
+        name: 112,
+        line: 40,
+        line_table: 120,
+        lines: Lines::Ranges,
         text: 48,
     },
     Fields {
@@ -84,10 +115,13 @@ const FIELDS: [Fields; 3] = [
         holder_frame: 8,
         caller: 48,
         code: 32,
+        instruction: 56,
         thread_context: 224,
         file: 112,
         name: 128,
         line: 72,
+        line_table: 136,
+        lines: Lines::Locations { first_instruction: 184 },
         text: 48,
     },
     Fields {
@@ -99,10 +133,13 @@ const FIELDS: [Fields; 3] = [
         holder_frame: 0,
         caller: 8,
         code: 0,
+        instruction: 56,
         thread_context: 208,
         file: 112,
         name: 128,
         line: 68,
+        line_table: 136,
+        lines: Lines::Locations { first_instruction: 192 },
         text: 40,
     },
 ];
@@ -118,11 +155,25 @@ impl Fields {
             holder_frame: self.holder_frame,
             caller: self.caller,
             code: self.code,
+            instruction: self.instruction,
             thread_context: self.thread_context,
             ..PythonLayout::default()
         };
-        let Fields { file, name, line, text, .. } = *self;
-        (frames, CodeLayout { code_type, object_type: 8, file, name, line, length: 16, text })
+        let Fields { file, name, line, line_table, lines, text, .. } = *self;
+        let code = CodeLayout {
+            code_type,
+            object_type: 8,
+            file,
+            name,
+            line,
+            line_table,
+            table_length: 16,
+            table: 32,
+            lines,
+            length: 16,
+            text,
+        };
+        (frames, code)
     }
 }
 
@@ -154,9 +205,10 @@ struct Places {
     thread_next: usize,
     thread_frame: usize,
     thread_id: usize,
-    /// Of `previous`, which `executable` follows.
+    /// Of `previous`, which `executable` and `instr_ptr` follow.
     caller: usize,
-    /// Of `filename`, which `name`, `qualname`, `linetable` and `firstlineno` follow.
+    /// Of `filename`, which `name`, `qualname`, `linetable`, `firstlineno`, `argcount`, `localsplusnames`,
+    /// `localspluskinds` and `co_code_adaptive` follow.
     file: usize,
     object_type: usize,
 }
@@ -210,17 +262,22 @@ impl Places {
             holder_frame: NONE,
             caller: at(self.caller)?,
             code: at(self.caller + 1)?,
+            instruction: at(self.caller + 2)?,
             thread_context: self.thread_context,
             ..PythonLayout::default()
         };
         let object_type = u64::from(at(self.object_type)?);
-        // A string begins with the object's header, its length, its hash and its state.
+        // A string begins with the object's header, its length, its hash and its state; bytes have no state.
         let code = CodeLayout {
             code_type,
             object_type,
             file: at(self.file)?.into(),
             name: at(self.file + 2)?.into(),
             line: at(self.file + 4)?.into(),
+            line_table: at(self.file + 3)?.into(),
+            table_length: object_type + 8,
+            table: object_type + 24,
+            lines: Lines::Locations { first_instruction: at(self.file + 8)?.into() },
             length: object_type + 8,
             text: object_type + 32,
         };

@@ -13,6 +13,7 @@ pub mod future;
 pub mod greenlet;
 pub mod layout;
 pub mod library;
+pub mod lines;
 mod methods;
 mod openssl;
 pub mod operand;

@@ -191,7 +191,8 @@ impl Stage {
                 }
                 self.follow(&raw.event);
                 let mut setting = setting(&raw);
-                let before = self.codes.name(setting.as_mut().unwrap_or(&mut raw.event));
+                let mut before = self.codes.name(setting.as_mut().unwrap_or(&mut raw.event));
+                before.extend(self.codes.place(&mut raw.event, &raw.copied));
                 let after = self.sleep_ended(&raw);
                 before.into_iter().chain(setting).for_each(|event| self.order.push(event.into()));
                 self.order.push(raw);

@@ -119,7 +119,10 @@ fn build_request(
         .calls
         .iter()
         .filter(|call| call.is_http)
-        .map(|call| build_call(origin, request, call, vendors))
+        .map(|call| {
+            let stack = functions::stack(call, &outcome.functions);
+            types::Call { stack, ..build_call(origin, request, call, vendors) }
+        })
         .collect();
     calls.sort_by_key(|call| call.start_ns);
     for (index, call) in calls.iter_mut().enumerate() {

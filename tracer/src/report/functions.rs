@@ -6,8 +6,8 @@ use tracer_ebpf::limits::SAMPLES_PER_SECOND;
 
 use crate::{
     event,
-    report::types::{Frame, Function, GilWait},
-    request::{FunctionId, Request},
+    report::types::{Caller, Frame, Function, GilWait},
+    request::{Call, FunctionId, Request, call::Place},
 };
 
 /// Functions that are reported of a request: those that ran most, and those that its steps are named by.
@@ -43,6 +43,12 @@ pub fn of(request: &Request, names: &[event::Function]) -> Ran {
     let (numbers, list): (Vec<_>, Vec<_>) = known.unzip();
     let indexes = numbers.into_iter().enumerate().map(|(index, number)| (number, index)).collect();
     Ran { list, indexes }
+}
+
+/// Who made a call, the innermost first.
+pub fn stack(call: &Call, names: &[event::Function]) -> Vec<Caller> {
+    let caller = |place: &Place| Some((names.get(place.function.0 as usize)?, place.line).into());
+    call.stack.iter().filter_map(caller).collect()
 }
 
 /// For whom a request waited when it waited for the GIL, the longest first.

@@ -195,7 +195,7 @@ pub struct Call {
     pub end: Option<End>,
     /// What the answer said of the caller's limits.
     pub rate_limit: Option<event::Limits>,
-    pub stack: Vec<Frame>,
+    pub stack: Vec<Caller>,
     /// Number of the context that made it, as in [`Step::context`].
     #[serde(skip)]
     pub context: u32,
@@ -239,6 +239,27 @@ pub struct Frame {
     pub line: u32,
 }
 
+/// A function on the stack of who makes a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    pub function: String,
+    pub file: String,
+    /// The line that it has come to; `None` where there is none, or it could not be told.
+    pub line: Option<u32>,
+    /// It is the application's own: no library's.
+    pub application: bool,
+}
+
+impl Caller {
+    /// `ask (chat.py:12)`
+    pub fn label(&self) -> String {
+        match self.line {
+            Some(line) => label(&self.function, &self.file, line),
+            None => self.function.clone(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Function {
     pub function: String,
@@ -253,6 +274,14 @@ impl Frame {
     /// `ask (chat.py:12)`
     pub fn label(&self) -> String {
         label(&self.function, &self.file, self.line)
+    }
+}
+
+impl From<(&event::Function, Option<u32>)> for Caller {
+    fn from((function, line): (&event::Function, Option<u32>)) -> Caller {
+        let event::Function { name, file, .. } = function;
+        let application = function.is_of_application();
+        Caller { function: name.clone(), file: file.clone(), line, application }
     }
 }
 

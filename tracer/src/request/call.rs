@@ -2,7 +2,10 @@
 
 use crate::{
     event::{Asked, ConnectionId, Limits, RequestHead, ResponseHead, Told},
-    request::claim::{Claim, Rank},
+    request::{
+        FunctionId,
+        claim::{Claim, Rank},
+    },
 };
 
 /// A stretch of time, in `CLOCK_MONOTONIC` ns.
@@ -16,6 +19,13 @@ impl Span {
     pub fn length_ns(self) -> u64 {
         self.end_ns.saturating_sub(self.start_ns)
     }
+}
+
+/// A function, and the line that it has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub function: FunctionId,
+    pub line: Option<u32>,
 }
 
 /// Who ends a connection.
@@ -44,6 +54,8 @@ pub struct Call {
     pub response: Option<ResponseHead>,
     /// What bodies tell, of a call to a model.
     pub asked: Asked,
+    /// Who sent the head of its request, the innermost first; empty where that was not seen.
+    pub stack: Vec<Place>,
     pub told: Told,
     pub limits: Option<Limits>,
     /// Arrival of the first output of a model.
@@ -98,6 +110,7 @@ impl Call {
             request: None,
             response: None,
             asked: Asked::default(),
+            stack: Vec::new(),
             told: Told::default(),
             limits: None,
             first_content_ns: None,

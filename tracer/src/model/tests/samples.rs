@@ -1,7 +1,7 @@
 //! Stories of what samples tell.
 
 use super::*;
-use crate::event::Function;
+use crate::event::{Function, Place};
 
 const WORKER: u32 = PID + 1;
 
@@ -108,4 +108,30 @@ fn a_thread_that_waits_for_work_may_get_anybodys() {
     assert_eq!(calls_after_a_futex(OffState::Sleeping, &[0x40, 0x30]), [0, 0]);
     // What is not seen may be either.
     assert_eq!(calls_after_a_futex(OffState::Sleeping, &[]), [0, 0]);
+}
+
+#[test]
+fn a_call_has_the_stack_of_who_sends_the_head_of_its_request() {
+    let places = [0x10, 0x99, 0x20].map(|code| Place { code, line: Some(code as u32 + 1) });
+    let head = Mark::RequestHead { at: 0, head: RequestHead::default() };
+    let mut story = with_code();
+    story
+        .request_begun()
+        .opened(20, VENDOR, Role::Connected)
+        .at(30, Body::Asking { places: places.to_vec() })
+        .transfer((30, 31), VENDOR, Direction::Sent, 100, vec![head.clone()])
+        // A body that is sent later, and a call of which nothing was seen.
+        .transfer((40, 41), VENDOR, Direction::Sent, 100, vec![Mark::Body { at: 0 }])
+        .arrival(50, VENDOR, 50)
+        .answer_read(50, 50)
+        .transfer((60, 61), VENDOR, Direction::Sent, 100, vec![head])
+        .answer_sent(70)
+        .exit(70);
+    let report = story.report(100);
+    let [first, second] = report.requests[0].calls.as_slice() else {
+        panic!("{:?}", report.requests[0].calls);
+    };
+    let told: Vec<_> = first.stack.iter().map(|caller| (caller.label(), caller.application)).collect();
+    assert_eq!(told, [("dumps (__init__.py:17)".to_owned(), false), ("answer (app.py:33)".to_owned(), true)]);
+    assert_eq!(second.stack, []);
 }

@@ -71,6 +71,8 @@ fn words(call: &Call) -> Vec<String> {
     });
     let retry_after_ns = call.rate_limit.as_ref().and_then(|limit| limit.retry_after_ns);
     words.extend(retry_after_ns.map(|ns| format!("to be made again after {}", format::duration(ns))));
+    let caller = call.stack.iter().find(|caller| caller.application);
+    words.extend(caller.map(|caller| format!("by {}", caller.label())));
     words.push(if call.connection_reused { "kept connection" } else { "new connection" }.to_owned());
     words.iter().map(|word| format::printable(word)).collect()
 }
