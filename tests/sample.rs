@@ -6,6 +6,7 @@ use tracer::report::{
         self, Client, LlmConnect, LlmDns, LlmFirstByte, LlmStream, LlmTls, NetOther, PythonCpu, WaitExecutor,
         WaitGil, WaitLoop, WaitSleep,
     },
+    stacks::Stacks,
     types::{
         Background, Buckets, Call, Caller, Capture, Delay, Frame, Function, Kind, Process, Report, Request,
         Segment, Step, UnknownBucket,
@@ -196,6 +197,7 @@ fn request(id: &str, path: &str, route: &str, at_ms: u64, pieces: &[(Bucket, u64
         background: None,
         gil_waits: Vec::new(),
         functions: Vec::new(),
+        stacks: Stacks::default(),
         timeline,
         steps: Vec::new(),
     }

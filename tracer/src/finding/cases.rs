@@ -2,6 +2,7 @@
 
 use crate::report::{
     bucket::Bucket,
+    stacks::Stacks,
     types::{Buckets, Call, Kind, Report, Request, Segment, Step},
 };
 
@@ -47,6 +48,7 @@ pub fn request(route: &str, at_ms: u64, pieces: &[(Bucket, u64)]) -> Request {
         background: None,
         gil_waits: Vec::new(),
         functions: Vec::new(),
+        stacks: Stacks::default(),
         timeline,
         steps: vec![Step { start_ns: 0, end_ns: at_ns, context: 0, tid: 1, function: None }],
     }

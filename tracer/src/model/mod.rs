@@ -59,7 +59,7 @@ pub struct Outcome {
     pub requests: Vec<Request>,
     pub facts: BTreeMap<u32, KnownProcess>,
     /// What samples ran, by number.
-    pub functions: Vec<Function>,
+    pub functions: Arc<[Function]>,
     pub lost_events: BTreeMap<String, u64>,
 }
 

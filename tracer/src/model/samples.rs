@@ -1,13 +1,20 @@
 //! Samples: what threads ran, for the request they worked for, and for those whom they held up.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use crate::{
     event::{self, Function},
-    model::{Model, thread::Sets},
+    model::{
+        Model,
+        thread::{Sets, Thread},
+    },
     request::{
         FunctionId, RequestId,
         call::{Place, Span},
+        call_tree::OnCpu,
         open::Worker,
     },
 };
@@ -41,8 +48,8 @@ impl Functions {
         &self.list[number.0 as usize]
     }
 
-    pub fn into_list(self) -> Vec<Function> {
-        self.list
+    pub fn into_list(self) -> Arc<[Function]> {
+        self.list.into()
     }
 }
 
@@ -147,12 +154,9 @@ impl Model {
             samples.pop_front();
         }
         samples.push_back(Sampled { at_ns, tid, function });
-        let Some(request) = self.works_for(tgid, tid).and_then(|id| self.requests.get_mut(id)) else {
-            return;
-        };
-        let mut seen = HashSet::new();
-        for function in stack.iter().filter(|function| seen.insert(**function)) {
-            request.ran(*function, *function == innermost);
+        let cause = self.threads.get(&tid).map_or(OnCpu::Python, Thread::on_cpu_cause);
+        if let Some(request) = self.works_for(tgid, tid).and_then(|id| self.requests.get_mut(id)) {
+            request.ran(at_ns, cause, &stack);
         }
     }
 

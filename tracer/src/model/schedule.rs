@@ -6,7 +6,7 @@ use crate::{
         Model,
         thread::{Epoll, Off, Piece, UnseenIn},
     },
-    request::{Rank, RequestId, open::Holder},
+    request::{Rank, RequestId, call_tree::OnCpu, open::Holder},
 };
 
 impl Model {
@@ -156,10 +156,10 @@ impl Model {
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         let Some(since_ns) = thread.on_cpu_since_ns else { return };
         thread.on_cpu_since_ns = Some(at_ns.max(since_ns));
-        let rank = match (thread.in_gc, thread.imports) {
-            (true, _) => Rank::Gc,
-            (false, 0) => Rank::Cpu,
-            (false, _) => Rank::Import,
+        let rank = match thread.on_cpu_cause() {
+            OnCpu::Gc => Rank::Gc,
+            OnCpu::Python => Rank::Cpu,
+            OnCpu::Import => Rank::Import,
         };
         let tgid = thread.tgid;
         let Some(request) = self.works_for(tgid, tid).and_then(|id| self.requests.get_mut(id)) else {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::{
     event::{ConnectionId, OffState, Wait},
     model::tls::Unsent,
-    request::{RequestId, call::Place},
+    request::{RequestId, call::Place, call_tree::OnCpu},
 };
 
 /// Stretches off CPU that are remembered: as far back as a wait for the event loop is explained.
@@ -204,6 +204,15 @@ pub type Threads = HashMap<u32, Thread>;
 impl Thread {
     pub fn new(tgid: u32) -> Self {
         Thread { tgid, ..Thread::default() }
+    }
+
+    /// What it does while it is on CPU.
+    pub fn on_cpu_cause(&self) -> OnCpu {
+        match (self.in_gc, self.imports) {
+            (true, _) => OnCpu::Gc,
+            (false, 0) => OnCpu::Python,
+            (false, _) => OnCpu::Import,
+        }
     }
 
     /// Whether the thread may just be waiting for something to do.

@@ -6,6 +6,7 @@ use crate::{
         bucket::Bucket,
         delays, functions,
         route::Templates,
+        stacks::Stacks,
         types::{self, Background, Buckets, End, Kind, Report, Segment, Step, UnknownBucket},
     },
     request::{
@@ -164,6 +165,7 @@ fn build_request(
         background: background(request, end_ns, later, &unseen),
         gil_waits: functions::gil_waits(request, &outcome.functions),
         functions: ran.list,
+        stacks: Stacks::new(request, &outcome.functions),
         timeline,
         steps,
     }

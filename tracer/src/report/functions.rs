@@ -14,7 +14,7 @@ use crate::{
 const LIMIT: usize = 20;
 
 /// The CPU time that a sample stands for.
-const SAMPLE_NS: u64 = 1_000_000_000 / SAMPLES_PER_SECOND;
+pub const SAMPLE_NS: u64 = 1_000_000_000 / SAMPLES_PER_SECOND;
 
 /// The functions of a request, by their own time.
 pub struct Ran {
@@ -30,15 +30,15 @@ impl Ran {
 
 /// What samples say that a request ran. `names` are the capture's functions by number.
 pub fn of(request: &Request, names: &[event::Function]) -> Ran {
-    let mut hits: Vec<_> = request.functions.iter().collect();
-    hits.sort_by_key(|(number, hits)| (std::cmp::Reverse((hits.own, hits.total)), **number));
+    let mut hits: Vec<_> = request.stacks.hits().into_iter().collect();
+    hits.sort_by_key(|(number, hits)| (std::cmp::Reverse((hits.own, hits.total)), *number));
     let of_steps: HashSet<FunctionId> = request.steps.iter().filter_map(|step| step.function).collect();
     let (most, rest) = hits.split_at(hits.len().min(LIMIT));
     let named = rest.iter().filter(|(number, _)| of_steps.contains(number));
     let known = most.iter().chain(named).filter_map(|(number, hits)| {
         let Frame { function, file, line } = names.get(number.0 as usize)?.into();
         let (self_ns, total_ns) = (hits.own * SAMPLE_NS, hits.total * SAMPLE_NS);
-        Some((**number, Function { function, file, line, self_ns, total_ns, samples: hits.total }))
+        Some((*number, Function { function, file, line, self_ns, total_ns, samples: hits.total }))
     });
     let (numbers, list): (Vec<_>, Vec<_>) = known.unzip();
     let indexes = numbers.into_iter().enumerate().map(|(index, number)| (number, index)).collect();

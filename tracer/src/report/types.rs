@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
-use super::bucket::Bucket;
+use super::{bucket::Bucket, stacks::Stacks};
 use crate::event;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -82,6 +82,9 @@ pub struct Request {
     /// What its tasks went on with after it was answered; `None` where that was no more than its own end.
     pub background: Option<Background>,
     pub functions: Vec<Function>,
+    /// The samples that `functions` sum up, by whole stacks.
+    #[serde(skip)]
+    pub stacks: Stacks,
     /// The wall time in order, each piece in its bucket, without gaps: what the waterfall draws.
     #[serde(skip)]
     pub timeline: Vec<Segment>,

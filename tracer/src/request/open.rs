@@ -7,6 +7,7 @@ use crate::{
     report::types::Segment,
     request::{
         call::{Call, Span},
+        call_tree::{CallTree, OnCpu},
         claim::{Claim, Rank},
         split::split,
     },
@@ -20,14 +21,6 @@ pub struct RequestId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FunctionId(pub u32);
 
-/// Samples in which a function ran.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hits {
-    /// It was the innermost.
-    pub own: u64,
-    pub total: u64,
-}
-
 /// Who held the GIL while somebody waited for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Holder {
@@ -35,8 +28,8 @@ pub struct Holder {
     pub tid: u32,
 }
 
-/// Functions and holders kept of a request.
-const MAX_FUNCTIONS: usize = 4_096;
+/// Holders of the GIL kept of a request.
+const MAX_HOLDERS: usize = 4_096;
 
 /// Steps kept of a request.
 const MAX_STEPS: usize = 65_536;
@@ -71,7 +64,8 @@ pub struct Request {
     pub idle: Option<Span>,
     /// When a connection that it opened was last established.
     pub connected_ns: Option<u64>,
-    pub functions: HashMap<FunctionId, Hits>,
+    /// What samples found it in before it was answered.
+    pub stacks: CallTree,
     /// For how long it waited for the GIL, by who held that.
     pub gil_waits_ns: HashMap<Holder, u64>,
     claims: Vec<Claim>,
@@ -132,7 +126,7 @@ impl Request {
             last_step_end: None,
             idle: None,
             connected_ns: None,
-            functions: HashMap::new(),
+            stacks: CallTree::default(),
             gil_waits_ns: HashMap::new(),
             claims: Vec::new(),
             settled: Vec::new(),
@@ -154,6 +148,7 @@ impl Request {
     pub fn end(&mut self, at_ns: u64) {
         self.end_ns = Some(at_ns);
         self.n_contexts = Some(self.contexts());
+        self.stacks.close();
     }
 
     /// The number of a worker within the request, from 0 in order of appearance.
@@ -188,19 +183,16 @@ impl Request {
         *cpu_ns = cpu_ns.saturating_sub(stolen_ns);
     }
 
-    /// A sample of what ran for it. What it does in the background counts for nothing.
-    pub fn ran(&mut self, function: FunctionId, is_innermost: bool) {
-        if self.end_ns.is_some() || self.functions.len() >= MAX_FUNCTIONS {
-            return;
+    /// A sample of what ran for it, the innermost function first. What it does in the background counts for nothing.
+    pub fn ran(&mut self, at_ns: u64, cause: OnCpu, stack: &[FunctionId]) {
+        if self.end_ns.is_none() {
+            self.stacks.add(at_ns, cause, stack);
         }
-        let hits = self.functions.entry(function).or_default();
-        hits.total += 1;
-        hits.own += u64::from(is_innermost);
     }
 
     /// It waited for the GIL that somebody held.
     pub fn waited_for_gil(&mut self, holder: Holder, ns: u64) {
-        if self.gil_waits_ns.len() < MAX_FUNCTIONS {
+        if self.gil_waits_ns.len() < MAX_HOLDERS {
             let wait_ns = self.gil_waits_ns.entry(holder).or_default();
             *wait_ns = wait_ns.saturating_add(ns);
         }

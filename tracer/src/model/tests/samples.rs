@@ -41,6 +41,16 @@ fn samples_are_the_requests_whose_step_ran() {
         .map(|function| (function.function.as_str(), function.samples, function.self_ns > 0))
         .collect();
     assert_eq!(ran, [("answer", 2, true), ("dumps", 1, true), ("main", 2, false)]);
+    let stacks: Vec<(String, u64)> = request
+        .stacks
+        .iter()
+        .map(|(stack, own)| {
+            (stack.iter().map(|function| function.name.as_str()).collect::<Vec<_>>().join(";"), own.sum())
+        })
+        .collect();
+    assert_eq!(stacks, [("main;answer;dumps".to_owned(), 1), ("main;answer;answer".to_owned(), 1)]);
+    let times_us: Vec<u64> = request.stacks.timed().iter().map(|sample| sample.at_ns / US).collect();
+    assert_eq!(times_us, [4_990, 9_990]);
     // The step is named by what of the application was at work.
     assert_eq!(request.steps[0].function, Some(0));
 }

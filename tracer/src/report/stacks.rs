@@ -1,0 +1,65 @@
+//! The stacks that samples found a request in.
+
+use std::sync::Arc;
+
+use crate::{
+    event::Function,
+    request::{
+        FunctionId, Request,
+        call_tree::{CallTree, Counts, OnCpu},
+    },
+};
+
+/// Stacks with their samples, as far back from the innermost function as samples reach.
+#[derive(Clone, Debug, Default)]
+pub struct Stacks {
+    tree: CallTree,
+    /// The capture's functions, by number.
+    functions: Arc<[Function]>,
+    start_ns: u64,
+}
+
+/// A sample with its time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample<'a> {
+    /// From the request's start.
+    pub at_ns: u64,
+    pub cause: OnCpu,
+    /// The outermost first.
+    pub stack: Vec<&'a Function>,
+}
+
+impl Stacks {
+    /// What samples found a request in, of a capture with these functions.
+    pub fn new(request: &Request, functions: &Arc<[Function]>) -> Stacks {
+        Stacks { tree: request.stacks.clone(), functions: functions.clone(), start_ns: request.start_ns }
+    }
+
+    /// Every stack, the outermost function first, with the samples that found it.
+    pub fn iter(&self) -> impl Iterator<Item = (Vec<&Function>, Counts)> + '_ {
+        self.tree.ends().map(|(node, own)| (self.named(self.tree.path(node)), own))
+    }
+
+    /// Samples whose stacks there was no room for.
+    pub fn cut(&self) -> Counts {
+        self.tree.cut()
+    }
+
+    /// The first samples in order of time, each with its own.
+    pub fn timed(&self) -> Vec<Sample<'_>> {
+        let samples = self.tree.timed().iter().map(|timed| Sample {
+            at_ns: timed.at_ns.saturating_sub(self.start_ns),
+            cause: timed.cause,
+            stack: self.named(self.tree.path(timed.node)),
+        });
+        let mut samples: Vec<Sample> = samples.collect();
+        samples.sort_by_key(|sample| sample.at_ns);
+        samples
+    }
+
+    fn named(&self, path: impl Iterator<Item = FunctionId>) -> Vec<&Function> {
+        let mut stack: Vec<_> = path.filter_map(|function| self.functions.get(function.0 as usize)).collect();
+        stack.reverse();
+        stack
+    }
+}
