@@ -28,6 +28,7 @@ fn bad_arguments_exit_with_2_and_name_the_argument() {
         (&["record", "--ring-bytes", "5000"], "power of two"),
         (&["report"], "<FILE>"),
         (&["report", "x", "--format", "xml"], "xml"),
+        (&["record", "--format", "svg"], "svg"),
     ] {
         let output = binary::run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -44,6 +45,23 @@ fn a_missing_capture_is_named_in_one_line() {
     let first = stderr.lines().next().unwrap_or_default();
     assert!(first.starts_with("tracer: ") && first.contains("/nonexistent/run.capture"), "{stderr}");
     assert!(first.contains("No such file"), "{stderr}");
+}
+
+#[test]
+fn what_is_no_text_is_kept_from_a_terminal() {
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/captures/script.trace");
+    for (format, file) in [("pprof", "run.pb.gz"), ("perfetto", "run.perfetto-trace")] {
+        let command = format!("{} report {capture} --format {format}", binary::path().display());
+        // It gives the command a terminal.
+        let mut script = std::process::Command::new("script");
+        let output = script.args(["-qec", &command, "/dev/null"]).output().expect("run script");
+        assert_eq!(output.status.code(), Some(2));
+        let text = binary::stdout(&output);
+        assert!(text.contains(&format!("--format {format} -o {file}")), "{text}");
+        assert!(output.stdout.is_ascii(), "{text}");
+        let piped = binary::run(&["report", capture, "--format", format]);
+        assert_eq!((piped.status.code(), piped.stdout.is_empty()), (Some(0), false));
+    }
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The text report against files, and what must hold at any width.
 
 use tests::{golden, sample};
-use tracer::report::{
-    filter::Filter,
-    text::{self, Options},
-    types::Report,
+use tracer::{
+    export::{firefox, svg},
+    report::{
+        filter::Filter,
+        text::{self, Options},
+        types::Report,
+    },
 };
 
 fn plain(report: &Report, width: usize, filter: Filter) -> String {
@@ -21,6 +24,14 @@ fn the_report_is_as_expected() {
     let route = Filter { route: Some("/compute".to_owned()), ..Filter::default() };
     golden::assert_matches("report-route.txt", &plain(&report, 80, route));
     golden::assert_matches("report-empty.txt", &plain(&Report::default(), 80, Filter::default()));
+}
+
+#[test]
+fn pictures_and_tracks_are_as_expected() {
+    let (report, all) = (sample::report(), Filter::default());
+    golden::assert_matches("exports/sample.svg", &svg::render(&report, &all));
+    golden::assert_matches("exports/sample.firefox.json", &firefox::render(&report, &all));
+    golden::assert_matches("exports/empty.svg", &svg::render(&Report::default(), &all));
 }
 
 #[test]

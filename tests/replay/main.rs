@@ -1,6 +1,8 @@
 //! Captures of real runs, replayed without root, against the reports that were held against the truth of
 //! their applications, vendor and callers when they were recorded (`tests/captures/capture.rs`).
 
+mod exports;
+
 use std::{
     fs::File,
     hash::{DefaultHasher, Hash as _, Hasher as _},

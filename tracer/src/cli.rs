@@ -85,9 +85,10 @@ impl Read {
     }
 }
 
-/// Print the report of a capture
+/// Print the report of a capture, or write it for another tool
 ///
-/// Needs no root, and gives the same report as the recording did.
+/// Needs no root, and gives the same report as the recording did. Formats other than text and json show where the wall time of
+/// the requests went as stacks: the route, Python functions, and the bucket of what is no CPU.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = REPORT_EXAMPLES)]
 pub struct ReportOptions {
@@ -96,13 +97,13 @@ pub struct ReportOptions {
 
     /// Form of the report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub format: Format,
+    pub format: ReportFormat,
 
     /// Show only this request
     #[arg(long, value_name = "ID")]
     pub request: Option<String>,
 
-    /// Show only the N slowest requests; as text the default is 3, as JSON all
+    /// Show only the N slowest requests; as text the default is 3, else all
     #[arg(long, value_name = "N")]
     pub slowest: Option<usize>,
 
@@ -146,6 +147,50 @@ pub enum Format {
     Text,
     /// For programs
     Json,
+}
+
+/// How the report of a capture is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people, on a terminal
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// For callgrind_annotate and kcachegrind: by function, with callers and callees
+    Callgrind,
+    /// For speedscope.app; with --request or --slowest also in order of time
+    Speedscope,
+    /// For `go tool pprof`: with labels for request, route, vendor and bucket; binary
+    Pprof,
+    /// For profiler.firefox.com: each request in order of time
+    Firefox,
+    /// For ui.perfetto.dev: requests, contexts, threads and calls over time; binary
+    Perfetto,
+    /// A line for each stack, with its wall time in ns: for flame graph tools
+    Folded,
+    /// A picture for a browser: routes, their buckets, and functions
+    Svg,
+}
+
+impl ReportFormat {
+    /// Of one that is no text its name, and what a file of it is called.
+    pub fn binary(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            ReportFormat::Pprof => Some(("pprof", "run.pb.gz")),
+            ReportFormat::Perfetto => Some(("perfetto", "run.perfetto-trace")),
+            _ => None,
+        }
+    }
+}
+
+impl From<Format> for ReportFormat {
+    fn from(format: Format) -> ReportFormat {
+        match format {
+            Format::Text => ReportFormat::Text,
+            Format::Json => ReportFormat::Json,
+        }
+    }
 }
 
 /// A duration of seconds or with a unit; not zero.
@@ -194,7 +239,10 @@ const REPORT_EXAMPLES: &str = "\
 EXAMPLES
   tracer report run.capture
   tracer report run.capture --route 'POST /chat' --slowest 1
-  tracer report run.capture --format json | jq '.findings[].title'";
+  tracer report run.capture --format json | jq '.findings[].title'
+  tracer report run.capture --format svg -o run.svg
+  tracer report run.capture --format callgrind -o callgrind.out.run && kcachegrind callgrind.out.run
+  tracer report run.capture --format pprof -o run.pb.gz && go tool pprof -top run.pb.gz";
 
 const CHECK_EXAMPLES: &str = "\
 EXAMPLES

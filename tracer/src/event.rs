@@ -401,9 +401,14 @@ pub struct Function {
 impl Function {
     /// Whether it is the user's own: no library's, not of the standard library, and not made from text.
     pub fn is_of_application(&self) -> bool {
-        let is_of_library = ["/site-packages/", "/dist-packages/", "/lib/python3"];
-        !self.file.starts_with('<') && !is_of_library.iter().any(|folder| self.file.contains(folder))
+        is_of_application(&self.file)
     }
+}
+
+/// Whether the functions of a file are the user's own.
+pub fn is_of_application(file: &str) -> bool {
+    let of_libraries = ["/site-packages/", "/dist-packages/", "/lib/python3"];
+    !file.starts_with('<') && !of_libraries.iter().any(|folder| file.contains(folder))
 }
 
 /// What is known of a process that runs Python.

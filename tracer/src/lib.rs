@@ -14,6 +14,7 @@ pub mod model;
 pub mod request;
 pub mod finding;
 pub mod report;
+pub mod export;
 
 pub mod replay;
 pub mod record;

@@ -10,7 +10,8 @@ use std::{
 use anyhow::{Context as _, anyhow};
 
 use crate::{
-    cli::Format,
+    cli::ReportFormat,
+    export::{callgrind, firefox, folded, perfetto, pprof, speedscope, svg},
     hint::Hint as _,
     report::{filter::Filter, json, text, types::Report},
 };
@@ -21,23 +22,40 @@ const WIDTH: usize = 80;
 /// Writes a report to a file, or to standard output where none is given.
 ///
 /// # Errors
-/// When the filter names a request or route that the report does not have, or writing fails.
-pub fn report(report: &Report, format: Format, filter: &Filter, file: Option<&Path>) -> anyhow::Result<()> {
+/// When the filter names a request or route that the report does not have, what is no text would go to a terminal, or writing
+/// fails.
+pub fn report(
+    report: &Report,
+    format: ReportFormat,
+    filter: &Filter,
+    file: Option<&Path>,
+) -> anyhow::Result<()> {
     let asked = filter.request.as_deref().or(filter.route.as_deref());
     if let (Some(asked), true) = (asked, filter.matching(report).is_empty()) {
         return Err(anyhow!("nothing of `{asked}` among {} requests", report.requests.len()))
             .hint("the same command without --request and --route shows what there is");
     }
+    if let (Some((name, example)), None, true) = (format.binary(), file, io::stdout().is_terminal()) {
+        return Err(anyhow!("{name} is no text, and standard output is a terminal"))
+            .hint(format!("tracer report CAPTURE --format {name} -o {example}"));
+    }
     let rendered = match format {
-        Format::Json => json::render(report, filter),
-        Format::Text => {
+        ReportFormat::Text => {
             let (width, colour) = if file.is_some() { (WIDTH, false) } else { (width(), colour()) };
-            text::render(report, &text::Options { width, colour, filter: filter.clone() })
+            text::render(report, &text::Options { width, colour, filter: filter.clone() }).into_bytes()
         }
+        ReportFormat::Json => json::render(report, filter).into_bytes(),
+        ReportFormat::Callgrind => callgrind::render(report, filter).into_bytes(),
+        ReportFormat::Speedscope => speedscope::render(report, filter).into_bytes(),
+        ReportFormat::Pprof => pprof::render(report, filter),
+        ReportFormat::Firefox => firefox::render(report, filter).into_bytes(),
+        ReportFormat::Perfetto => perfetto::render(report, filter),
+        ReportFormat::Folded => folded::render(report, filter).into_bytes(),
+        ReportFormat::Svg => svg::render(report, filter).into_bytes(),
     };
     match file {
         Some(path) => fs::write(path, rendered).with_context(|| format!("write `{}`", path.display())),
-        None => print(&rendered),
+        None => write(&rendered),
     }
 }
 
@@ -46,8 +64,12 @@ pub fn report(report: &Report, format: Format, filter: &Filter, file: Option<&Pa
 /// # Errors
 /// When writing fails otherwise, as on a full disk.
 pub fn print(text: &str) -> anyhow::Result<()> {
+    write(text.as_bytes())
+}
+
+fn write(bytes: &[u8]) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context("write to standard output"),
     }

@@ -158,7 +158,7 @@ async fn next(seen: &mut UnboundedReceiver<pipeline::Started>) -> pipeline::Star
 
 fn finish(options: &RecordOptions, origin: &Origin, recorded: Recorded) -> anyhow::Result<ExitCode> {
     let report = recorded.replay.finish(origin, Some(recorded.end_ns));
-    output::report(&report, options.format, &Filter::default(), None)?;
+    output::report(&report, options.format.into(), &Filter::default(), None)?;
     if let (Some(path), Some(error)) = (&options.output, recorded.capture_error) {
         return Err(error)
             .with_context(|| format!("the capture {} is not whole; the report above is", path.display()))
