@@ -7,6 +7,7 @@ mod fuzz;
 mod need;
 mod python;
 mod test;
+mod tools;
 mod venv;
 mod workspace;
 

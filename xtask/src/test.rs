@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use crate::{
     build::{build, lint_probes},
     fuzz::fuzz,
-    need, python, venv,
+    need, python, tools, venv,
     workspace::{cargo, run, say},
 };
 
@@ -18,6 +18,8 @@ pub enum Part {
     Lint,
     /// Tests that need no root: unit tests, replay of captures, the command line
     Unit,
+    /// Exports, opened in the tools they are for
+    Tools,
     /// Every decoder on bytes that nobody meant, for a short time
     Fuzz,
     /// Real applications under real probes; as root
@@ -36,8 +38,14 @@ pub fn test(parts: &[Part]) -> Result<()> {
     }
     if wanted(Part::Lint) {
         say("test", "lint");
-        let everything =
-            ["clippy", "--workspace", "--all-targets", "--features", "tests/live,tests/fuzz", "--quiet"];
+        let everything = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            "tests/live,tests/tools,tests/fuzz",
+            "--quiet",
+        ];
         run(cargo().args(everything).args(["--", "-D", "warnings"]))?;
         say("test", "lint of the probes");
         lint_probes()?;
@@ -45,6 +53,9 @@ pub fn test(parts: &[Part]) -> Result<()> {
     if wanted(Part::Unit) {
         say("test", "unit, replay and command line tests");
         run(cargo().args(["test", "--workspace", "--quiet"]))?;
+    }
+    if wanted(Part::Tools) {
+        tools::test()?;
     }
     if wanted(Part::Fuzz) {
         fuzz(None, FUZZ_SECONDS)?;

@@ -61,6 +61,11 @@ pub fn sdks(task: &str) -> Result<Vec<Interpreter>> {
     Ok(common(task, &["3.9", "3.13"])?.into_iter().map(with_sdks).collect())
 }
 
+/// The system's, for the tools that exports are opened in.
+pub fn tools(task: &str) -> Result<Interpreter> {
+    Ok(Interpreter { requirements: "requirements-tools.txt", suffix: "-tools", ..system(task)? })
+}
+
 /// Builds that most hosts have none of; on other distributions than Debian and Ubuntu there are none. Needs root.
 pub fn builds(task: &str) -> Result<Vec<Interpreter>> {
     if !need::is_debian() {
