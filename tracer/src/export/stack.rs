@@ -35,8 +35,7 @@ impl Stack<'_> {
 impl Place<'_> {
     /// `ask (chat.py:12)`, harmless for a terminal.
     pub fn label(&self) -> String {
-        let file = self.file.rsplit('/').next().unwrap_or(self.file);
-        printable(&format!("{} ({file}:{})", self.function, self.line))
+        printable(&types::label(self.function, self.file, self.line))
     }
 
     /// Whether it is the user's own, no library's.

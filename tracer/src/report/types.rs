@@ -305,8 +305,13 @@ impl Function {
     }
 }
 
-fn label(function: &str, file: &str, line: u32) -> String {
-    let file = file.rsplit('/').next().unwrap_or(file);
+/// A function by the name of its file; `openai/__init__.py` where that alone would say nothing.
+pub(crate) fn label(function: &str, file: &str, line: u32) -> String {
+    let mut names = file.rsplitn(3, '/');
+    let file = match (names.next().unwrap_or(file), names.next()) {
+        (name @ ("__init__.py" | "__main__.py"), Some(folder)) => format!("{folder}/{name}"),
+        (name, _) => name.to_owned(),
+    };
     format!("{function} ({file}:{line})")
 }
 
