@@ -8,6 +8,7 @@ use tracer::{
     report::{
         bucket::Bucket,
         filter::Filter,
+        text::{self, Options},
         types::{Report, Request},
     },
 };
@@ -25,6 +26,16 @@ fn exports_of_captures_are_as_expected() {
     assert_matches("exports/chat.callgrind", &callgrind::render(&report, &all));
     let slowest = Filter { slowest: Some(1), ..Filter::default() };
     assert_matches("exports/chat.speedscope.json", &speedscope::render(&report, &slowest));
+}
+
+#[test]
+fn trees_of_a_route_and_a_request_are_as_expected() {
+    let text = |report: &Report, filter| text::render(report, &Options { width: 80, colour: false, filter });
+    let route = Filter { route: Some("/cpu/{id}".to_owned()), slowest: Some(0), ..Filter::default() };
+    assert_matches("exports/demo-route.txt", &text(&report("demo"), route));
+    let script = report("script");
+    let request = Filter { request: Some(script.requests[0].id.clone()), ..Filter::default() };
+    assert_matches("exports/script-request.txt", &text(&script, request));
 }
 
 #[test]

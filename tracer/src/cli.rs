@@ -99,7 +99,7 @@ pub struct ReportOptions {
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: ReportFormat,
 
-    /// Show only this request
+    /// Show only this request, as text with what it ran and waited for by function
     #[arg(long, value_name = "ID")]
     pub request: Option<String>,
 
@@ -107,7 +107,7 @@ pub struct ReportOptions {
     #[arg(long, value_name = "N")]
     pub slowest: Option<usize>,
 
-    /// Show only requests of this route, given as `/chat` or `POST /chat`
+    /// Show only requests of this route, given as `/chat` or `POST /chat`, as text with what they ran and waited for by function
     #[arg(long, value_name = "ROUTE")]
     pub route: Option<String>,
 

@@ -1,5 +1,5 @@
 //! The report as text for a terminal: a summary by route, findings, what could not be seen, and a waterfall
-//! for each of the slowest requests.
+//! for each of the slowest requests; of one request or route also what it ran and waited for, by function.
 
 mod calls;
 mod chart;
@@ -10,6 +10,7 @@ mod lanes;
 mod notes;
 mod paint;
 mod summary;
+mod tree;
 mod waterfall;
 pub mod wrap;
 
@@ -42,6 +43,9 @@ pub fn render(report: &Report, options: &Options) -> String {
         let requests = options.filter.matching(report);
         sections.push(summary::render(&requests, width, paint));
         sections.push(findings::render(report, &options.filter, width, paint));
+        if options.filter.route.is_some() {
+            sections.push(tree::render(&requests, width, paint));
+        }
     }
     sections.push(notes::render(report, width, paint));
     let slowest = options.filter.slowest.unwrap_or(SLOWEST);
@@ -52,6 +56,9 @@ pub fn render(report: &Report, options: &Options) -> String {
         sections.push(format!("{}\n", paint.title(&title)));
     }
     sections.extend(requests.into_iter().map(|request| waterfall::render(request, width, paint)));
+    if options.filter.request.is_some() {
+        sections.push(tree::render(&options.filter.matching(report), width, paint));
+    }
     sections.retain(|section| !section.is_empty());
     sections.join("\n")
 }
