@@ -2,7 +2,7 @@
 
 use tests::{golden, sample};
 use tracer::{
-    export::{firefox, svg},
+    export::{callgrind, firefox, perfetto, pprof, speedscope, svg},
     report::{
         filter::Filter,
         text::{self, Options},
@@ -104,5 +104,11 @@ fn figures_without_sense_are_printed() {
         }
         report.findings = tracer::finding::find(&report);
         assert!(plain(&report, 80, Filter::default()).contains("slowest 3 of 5"));
+        let all = Filter { slowest: Some(9), ..Filter::default() };
+        assert!(speedscope::render(&report, &all).contains("request 5"));
+        assert!(firefox::render(&report, &all).contains("request 5"));
+        assert!(callgrind::render(&report, &all).contains("summary: "));
+        assert!(svg::render(&report, &all).contains("all requests"));
+        assert!(!perfetto::render(&report, &all).is_empty() && !pprof::render(&report, &all).is_empty());
     }
 }

@@ -41,7 +41,8 @@ fn install(tools: &Path, folder: &Path) -> Result<()> {
         [bin.clone()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap_or_default())),
     )?;
     let mut npm = quiet(bin.join("npm"), folder);
-    npm.args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(folder);
+    npm.args(["install", "--loglevel=error", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
+        .arg(folder);
     run(npm.args(PACKAGES).env("PATH", path))?;
     let mut go = quiet(bin.join("go"), folder);
     go.args(["build", "-o"]).arg(folder.join("pprof")).arg("cmd/pprof");

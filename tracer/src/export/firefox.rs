@@ -11,6 +11,7 @@ use fxprof_processed_profile::{
 use serde_json::{Value, json};
 
 use super::{
+    by_process,
     sequence::{Piece, pieces},
     stack::Stack,
 };
@@ -31,14 +32,13 @@ pub fn render(report: &Report, filter: &Filter) -> String {
     // There is nothing left to look up.
     profile.set_symbolicated(true);
     let categories = Categories::new(&mut profile);
-    let requests = filter.select(report);
     let mut weights = BTreeMap::new();
-    for process in &report.processes {
-        let of_process: Vec<_> = requests.iter().filter(|request| request.pid == process.pid).collect();
-        let Some(first) = of_process.first() else { continue };
-        let since = at(first.start_unix_ns.saturating_sub(start_unix_ns));
-        let handle = profile.add_process(&printable(&process.cmdline), process.pid, since);
-        for request in of_process {
+    for (pid, (process, requests)) in by_process(report, filter.select(report)) {
+        let first_ns = requests.iter().map(|request| request.start_unix_ns).min().unwrap_or_default();
+        let cmdline = process.map_or_else(String::new, |process| printable(&process.cmdline));
+        let since = at(first_ns.saturating_sub(start_unix_ns));
+        let handle = profile.add_process(&cmdline, pid, since);
+        for request in requests {
             let start_ns = request.start_unix_ns.saturating_sub(start_unix_ns);
             // Requests are no threads: their numbers only have to differ.
             let tid = weights.len() as u32 + 1;

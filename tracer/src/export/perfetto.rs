@@ -14,6 +14,7 @@ use message::{
     kind, value,
 };
 
+use super::by_process;
 use crate::report::{
     filter::Filter,
     group,
@@ -24,20 +25,15 @@ use crate::report::{
 /// The trace of the requests.
 pub fn render(report: &Report, filter: &Filter) -> Vec<u8> {
     let mut tracks = Tracks::default();
-    let requests = filter.select(report);
-    for process in &report.processes {
-        let of_process = || requests.iter().copied().filter(|request| request.pid == process.pid);
-        if of_process().next().is_none() {
-            continue;
+    for (pid, (process, requests)) in by_process(report, filter.select(report)) {
+        let mut descriptor = ProcessDescriptor { pid: pid as i32, ..ProcessDescriptor::default() };
+        if let Some(process) = process {
+            descriptor.cmdline = process.cmdline.split(' ').map(printable).collect();
+            descriptor.process_name = printable(&process.exe);
         }
-        let descriptor = ProcessDescriptor {
-            pid: process.pid as i32,
-            cmdline: process.cmdline.split(' ').map(printable).collect(),
-            process_name: printable(&process.exe),
-        };
         let parent = tracks.add(TrackDescriptor { process: Some(descriptor), ..TrackDescriptor::default() });
         let mut threads = BTreeMap::<u32, Vec<Slice>>::new();
-        for request in of_process() {
+        for request in requests {
             let start_ns = request.start_unix_ns.saturating_sub(report.capture.start_unix_ns);
             tracks.add_request(parent, request, start_ns);
             for step in &request.steps {
@@ -46,8 +42,8 @@ pub fn render(report: &Report, filter: &Filter) -> Vec<u8> {
             }
         }
         for (tid, slices) in threads {
-            let thread_name = if tid == process.pid { "main thread" } else { "thread" }.to_owned();
-            let thread = ThreadDescriptor { pid: process.pid as i32, tid: tid as i32, thread_name };
+            let thread_name = if tid == pid { "main thread" } else { "thread" }.to_owned();
+            let thread = ThreadDescriptor { pid: pid as i32, tid: tid as i32, thread_name };
             let track = tracks.add(TrackDescriptor { thread: Some(thread), ..TrackDescriptor::default() });
             tracks.fill(track, slices);
         }

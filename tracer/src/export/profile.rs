@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    sequence::{OfCall, waits},
+    sequence::waits,
     stack::{Place, Stack},
 };
 use crate::{
@@ -42,12 +42,9 @@ pub fn of<'a>(requests: &[&'a Request]) -> Vec<(Stack<'a>, Weight)> {
         }
     }
     for request in requests {
-        for OfCall { segment, call } in waits(request) {
-            let frames = call.iter().flat_map(|call| call.stack.iter().rev().map(Place::from)).collect();
-            let vendor = call.and_then(|call| call.vendor.as_deref());
-            let wall_ns = segment.end_ns.saturating_sub(segment.start_ns);
-            let stack = Stack { frames, bucket: segment.bucket, vendor };
-            *stacks.entry(stack).or_default() += Weight { wall_ns, ..Weight::default() };
+        for wait in waits(request) {
+            let wall_ns = wait.segment.end_ns.saturating_sub(wait.segment.start_ns);
+            *stacks.entry(wait.stack()).or_default() += Weight { wall_ns, ..Weight::default() };
         }
     }
     stacks.retain(|_, weight| *weight != Weight::default());

@@ -8,7 +8,7 @@ use crate::report::{
     types::{Call, Request, Segment},
 };
 
-/// A part of a request's wall time, without gaps to the next; from the request's start.
+/// A part of a request's wall time, which is not nothing, without a gap to the next; from the request's start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece<'a> {
     pub start_ns: u64,
@@ -16,10 +16,22 @@ pub struct Piece<'a> {
     pub stack: Stack<'a>,
 }
 
-/// A wait, and the call that it is for, where that is known.
+/// A part of the timeline, and the call that it is a wait for, where that is known.
 pub struct OfCall<'a> {
     pub segment: Segment,
     pub call: Option<&'a Call>,
+}
+
+impl<'a> OfCall<'a> {
+    /// The functions that made the call, whose stack has the innermost first, and what is waited for.
+    pub fn stack(&self) -> Stack<'a> {
+        let made_by = self.call.iter().flat_map(|call| call.stack.iter().rev());
+        Stack {
+            frames: made_by.map(Place::from).collect(),
+            bucket: self.segment.bucket,
+            vendor: self.call.and_then(|call| call.vendor.as_deref()),
+        }
+    }
 }
 
 /// The request's wall time in pieces. On CPU, a sample stands for the time from the one before it, or from where the time on CPU
@@ -27,16 +39,15 @@ pub struct OfCall<'a> {
 pub fn pieces(request: &Request) -> Vec<Piece<'_>> {
     let samples = request.stacks.timed();
     let mut pieces = Vec::new();
-    for OfCall { segment, call } in all(request) {
-        if is_on_cpu(segment.bucket) {
-            pieces.extend(on_cpu(segment, &samples));
-            continue;
+    for part in all(request) {
+        let Segment { start_ns, end_ns, bucket } = part.segment;
+        if is_on_cpu(bucket) {
+            pieces.extend(on_cpu(part.segment, &samples));
+        } else {
+            pieces.push(Piece { start_ns, end_ns, stack: part.stack() });
         }
-        let frames = call.iter().flat_map(|call| call.stack.iter().rev().map(Place::from)).collect();
-        let vendor = call.and_then(|call| call.vendor.as_deref());
-        let Segment { start_ns, end_ns, bucket } = segment;
-        pieces.push(Piece { start_ns, end_ns, stack: Stack { frames, bucket, vendor } });
     }
+    pieces.retain(|piece| piece.start_ns < piece.end_ns);
     pieces
 }
 
@@ -91,7 +102,6 @@ fn on_cpu<'a>(segment: Segment, samples: &[Sample<'a>]) -> Vec<Piece<'a>> {
         Some(last) => last.end_ns = segment.end_ns,
         None => pieces.push(Piece { start_ns, end_ns: segment.end_ns, stack: stack(Vec::new()) }),
     }
-    pieces.retain(|piece| piece.start_ns < piece.end_ns);
     pieces
 }
 
