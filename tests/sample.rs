@@ -236,6 +236,7 @@ fn call(request: &Request, index: u32, at_ms: u64, wall_ms: u64, context: u32) -
             file: "app.py".to_owned(),
             line: Some(17),
             application: true,
+            first_line: 12,
         }],
         context,
         start_ns: at_ms * MS,

@@ -251,6 +251,9 @@ pub struct Caller {
     pub line: Option<u32>,
     /// It is the application's own: no library's.
     pub application: bool,
+    /// Where the function begins.
+    #[serde(skip)]
+    pub first_line: u32,
 }
 
 impl Caller {
@@ -282,9 +285,9 @@ impl Frame {
 
 impl From<(&event::Function, Option<u32>)> for Caller {
     fn from((function, line): (&event::Function, Option<u32>)) -> Caller {
-        let event::Function { name, file, .. } = function;
-        let application = function.is_of_application();
-        Caller { function: name.clone(), file: file.clone(), line, application }
+        let event::Function { name, file, line: first_line } = function;
+        let (application, first_line) = (function.is_of_application(), *first_line);
+        Caller { function: name.clone(), file: file.clone(), line, application, first_line }
     }
 }
 
