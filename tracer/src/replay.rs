@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use crate::{
     capture::Capture,
     event::Event,
-    model::Model,
+    model::{Model, Patience},
     report::{
-        build::{Origin, build},
+        build::{Origin, assemble, build},
         types::Report,
     },
     vendor::VendorTable,
@@ -30,6 +30,22 @@ impl Replay {
     pub fn apply(&mut self, event: &Event) {
         self.last_ns = self.last_ns.max(event.ts_ns);
         self.model.apply(event);
+    }
+
+    pub fn model(&mut self) -> &mut Model {
+        &mut self.model
+    }
+
+    /// Requests that are done at `at_ns`, and what else there is to tell since the last time, without what needs other
+    /// requests beside them.
+    pub fn hand_out(&mut self, origin: &Origin, at_ns: u64, patience: &Patience) -> Report {
+        let outcome = self.model.hand_out(at_ns, patience);
+        assemble(origin, at_ns, &outcome, &self.vendors)
+    }
+
+    /// As [`Replay::hand_out`], of all that is left.
+    pub fn hand_out_rest(self, origin: &Origin, end_ns: u64) -> Report {
+        assemble(origin, end_ns, &self.model.finish(end_ns), &self.vendors)
     }
 
     /// The report, of a recording that ended at `end_ns`, or with its last event where that is not known.

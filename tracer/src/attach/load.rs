@@ -172,6 +172,11 @@ impl Probes {
         self.traced.keys().filter_map(Result::ok).collect()
     }
 
+    /// Whether a process is traced: it was meant, or the one that made it is.
+    pub fn is_traced(&self, tgid: u32) -> bool {
+        self.traced.get(&tgid, 0).is_ok()
+    }
+
     /// Whether the start of every program is told, to find those that run Python.
     pub fn watch_exec(&mut self, on: bool) -> Result<(), MapError> {
         self.watch.set(0, if on { watch::EXEC } else { 0 }, 0)

@@ -64,7 +64,7 @@ impl Model {
     }
 
     /// Until it accepts, or unless it works for a parent's request, a process's run is a request.
-    fn begin_run(&mut self, tgid: u32, started_ns: u64) {
+    pub(super) fn begin_run(&mut self, tgid: u32, started_ns: u64) {
         let process = self.process(tgid);
         if process.is_server || process.run.is_some() || process.inherited.is_some() {
             return;

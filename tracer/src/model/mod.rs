@@ -5,6 +5,7 @@ mod closing;
 mod connection;
 mod context;
 mod greenlets;
+mod hand_out;
 mod inbound;
 mod lifecycle;
 mod lookup;
@@ -27,6 +28,7 @@ mod property_tests;
 mod tests;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
@@ -37,6 +39,8 @@ use crate::{
     request::{Request, RequestId},
     vendor::VendorTable,
 };
+
+pub use hand_out::{Held, Patience};
 
 /// The state of everything traced, and the requests that are followed.
 pub struct Model {
@@ -53,13 +57,13 @@ pub struct Model {
     now_ns: u64,
 }
 
-/// What a run of events came to.
+/// What a run of events came to, or a part of it.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct Outcome<'model> {
     pub requests: Vec<Request>,
-    pub facts: BTreeMap<u32, KnownProcess>,
+    pub facts: Cow<'model, BTreeMap<u32, KnownProcess>>,
     /// What samples ran, by number.
-    pub functions: Arc<[Function]>,
+    pub functions: Arc<Vec<Function>>,
     pub lost_events: BTreeMap<String, u64>,
 }
 
@@ -152,7 +156,7 @@ impl Model {
     }
 
     /// Ends at `end_ns` whatever is still open.
-    pub fn finish(mut self, end_ns: u64) -> Outcome {
+    pub fn finish(mut self, end_ns: u64) -> Outcome<'static> {
         let end_ns = end_ns.max(self.now_ns);
         for id in self.requests.open() {
             if let Some(request) = self.requests.get_mut(id) {
@@ -166,8 +170,8 @@ impl Model {
         requests.iter_mut().for_each(closing::settle_calls);
         Outcome {
             requests,
-            facts: self.facts,
-            functions: self.functions.into_list(),
+            facts: Cow::Owned(self.facts),
+            functions: self.functions.list(),
             lost_events: self.lost_events,
         }
     }

@@ -1,7 +1,7 @@
 //! Requests by their number: those that are being answered, and those that were, which tasks of theirs may still
 //! work for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::request::{Request, RequestId};
 
@@ -60,6 +60,28 @@ impl Requests {
     /// It was none.
     pub fn forget(&mut self, id: RequestId) {
         self.open.remove(&id);
+    }
+
+    /// The first one begun from here on has the number after this one.
+    pub fn number_after(&mut self, count: u64) {
+        self.count = count;
+    }
+
+    /// Processes of which there are some, closed or not.
+    pub fn processes(&self) -> HashSet<u32> {
+        self.open.values().chain(self.closed.values()).map(|request| request.tgid).collect()
+    }
+
+    /// How many are not answered, and how many were and are still held.
+    pub fn held(&self) -> (usize, usize) {
+        (self.open.len(), self.closed.len())
+    }
+
+    /// Takes out closed ones, in order of appearance. What is still done for them goes nowhere.
+    pub fn take_closed(&mut self, is_done: impl Fn(&Request) -> bool) -> Vec<Request> {
+        let done = self.closed.values().filter(|request| is_done(request));
+        let ids: Vec<RequestId> = done.map(|request| request.id).collect();
+        ids.iter().filter_map(|id| self.closed.remove(id)).collect()
     }
 
     /// The closed ones, in order of appearance.

@@ -1,7 +1,7 @@
 //! Samples: what threads ran, for the request they worked for, and for those whom they held up.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -28,8 +28,12 @@ const CODES: usize = 65_536;
 /// Every function that was seen, by number.
 #[derive(Debug, Default)]
 pub struct Functions {
-    list: Vec<Function>,
+    /// Shared with reports, which are gone before many more are found.
+    list: Arc<Vec<Function>>,
     numbers: HashMap<Function, FunctionId>,
+    /// Numbers that were in use by no process when that was last looked at, and those free for others.
+    unused: HashSet<FunctionId>,
+    free: Vec<FunctionId>,
 }
 
 impl Functions {
@@ -37,19 +41,40 @@ impl Functions {
         if let Some(number) = self.numbers.get(function) {
             return *number;
         }
-        let number = FunctionId(self.list.len() as u32);
-        self.list.push(function.clone());
+        let list = Arc::make_mut(&mut self.list);
+        let number = match self.free.pop() {
+            Some(number) => {
+                list[number.0 as usize] = function.clone();
+                number
+            }
+            None => {
+                list.push(function.clone());
+                FunctionId(list.len() as u32 - 1)
+            }
+        };
         self.numbers.insert(function.clone(), number);
         number
+    }
+
+    /// Gives the numbers away that no process used, now and the last time: the requests that had them are handed out by
+    /// then.
+    pub fn keep(&mut self, used: &HashSet<FunctionId>) {
+        let unused: HashSet<FunctionId> =
+            self.numbers.values().copied().filter(|number| !used.contains(number)).collect();
+        let gone: HashSet<FunctionId> = unused.intersection(&self.unused).copied().collect();
+        self.numbers.retain(|_, number| !gone.contains(number));
+        self.unused = unused.difference(&gone).copied().collect();
+        self.free.extend(gone);
+    }
+
+    /// All of them, by number.
+    pub fn list(&self) -> Arc<Vec<Function>> {
+        self.list.clone()
     }
 
     /// The function of a number that this gave.
     fn get(&self, number: FunctionId) -> &Function {
         &self.list[number.0 as usize]
-    }
-
-    pub fn into_list(self) -> Arc<[Function]> {
-        self.list.into()
     }
 }
 

@@ -5,6 +5,7 @@ mod background;
 mod calls;
 mod cpu;
 mod greenlets;
+mod hand_out;
 mod lifecycle;
 mod queue;
 mod samples;

@@ -32,6 +32,8 @@ pub struct Follower {
     input: InputSender,
     /// Whether every new Python process is traced, or only those that a traced one makes.
     is_host: bool,
+    /// Which of these are meant.
+    is_selected: Box<dyn Fn(u32) -> bool>,
     /// Process ids that were asked for, while they live.
     wanted: HashSet<u32>,
     attachments: Attachments,
@@ -54,6 +56,7 @@ impl Follower {
             probes,
             input,
             is_host: false,
+            is_selected: Box::new(|_| true),
             wanted: HashSet::new(),
             attachments: Attachments::default(),
             mapped: HashSet::new(),
@@ -64,11 +67,13 @@ impl Follower {
         }
     }
 
-    /// Traces every Python process of the host, also those that start later.
-    pub fn trace_host(&mut self) -> anyhow::Result<()> {
+    /// Traces every Python process of the host that is selected, also those that start later, and what they start.
+    pub fn trace_host(&mut self, is_selected: impl Fn(u32) -> bool + 'static) -> anyhow::Result<()> {
         self.is_host = true;
+        self.is_selected = Box::new(is_selected);
         self.probes.watch_exec(true).context("can't watch for new programs")?;
-        for tgid in discover::scan() {
+        for tgid in discover::scan().into_iter().filter(|tgid| (self.is_selected)(*tgid)).collect::<Vec<_>>()
+        {
             self.trace(tgid)?;
             self.examine(tgid);
         }
@@ -107,6 +112,9 @@ impl Follower {
             Start::Exec => {
                 self.program_ended(tgid);
                 if self.is_host && !self.may_be_python(tgid) {
+                    return;
+                }
+                if self.is_host && !self.probes.is_traced(tgid) && !(self.is_selected)(tgid) {
                     return;
                 }
                 if self.is_host && self.trace(tgid).is_err() {

@@ -2,9 +2,10 @@
 
 mod attachments;
 mod command;
-mod follow;
+pub mod follow;
+pub mod hand_out;
 mod pace;
-mod pipeline;
+pub mod pipeline;
 mod points;
 
 use std::{
@@ -32,7 +33,7 @@ use crate::{
         follow::Follower,
         pipeline::{Input, Pipeline, Recorded},
     },
-    report::{build::Origin, filter::Filter},
+    report::filter::Filter,
     vendor::VendorTable,
 };
 
@@ -65,12 +66,12 @@ pub fn run(options: &RecordOptions) -> anyhow::Result<ExitCode> {
     )?;
     let origin = pipeline::origin();
     let capture = file.map(|file| BufWriter::with_capacity(1 << 20, file));
-    let pipeline = Pipeline::start(reader, origin.clone(), capture, vendors, options.read == Read::Bodies)?;
+    let pipeline = Pipeline::start(reader, origin, capture, vendors, options.read == Read::Bodies, None)?;
     let follower = Follower::new(probes, pipeline.input(), options.read != Read::Lengths);
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let recorded = runtime.block_on(follow(options, follower, pipeline))?;
-    finish(options, &origin, recorded)
+    finish(options, recorded)
 }
 
 /// Follows what is traced until it ends, the time is up, or somebody asks for the end.
@@ -126,7 +127,7 @@ fn start(options: &RecordOptions, follower: &mut Follower) -> anyhow::Result<Opt
         return Ok(Some(command));
     }
     if options.pids.is_empty() {
-        follower.trace_host()?;
+        follower.trace_host(|_| true)?;
     }
     for &tgid in &options.pids {
         follower.trace_process(tgid)?;
@@ -149,15 +150,15 @@ async fn exited(command: &mut Option<Command>) -> anyhow::Result<std::process::E
     }
 }
 
-async fn next(seen: &mut UnboundedReceiver<pipeline::Started>) -> pipeline::Started {
+pub(crate) async fn next(seen: &mut UnboundedReceiver<pipeline::Started>) -> pipeline::Started {
     match seen.recv().await {
         Some(started) => started,
         None => std::future::pending().await,
     }
 }
 
-fn finish(options: &RecordOptions, origin: &Origin, recorded: Recorded) -> anyhow::Result<ExitCode> {
-    let report = recorded.replay.finish(origin, Some(recorded.end_ns));
+fn finish(options: &RecordOptions, recorded: Recorded) -> anyhow::Result<ExitCode> {
+    let report = recorded.report.context("nothing was recorded")?;
     output::report(&report, options.format.into(), &Filter::default(), None)?;
     if let (Some(path), Some(error)) = (&options.output, recorded.capture_error) {
         return Err(error)

@@ -16,14 +16,14 @@ use std::{
 use anyhow::anyhow;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::pace::Pace;
+use super::{hand_out::HandOut, pace::Pace};
 use crate::{
     capture,
     event::{Body, Event},
     ingest::{Raw, Reader, order::Order},
     python::{code::Codes, layout::CodeLayout, sleep::SleepEnds},
     replay::Replay,
-    report::build::Origin,
+    report::{build::Origin, types::Report},
     vendor::VendorTable,
     wire::Wire,
 };
@@ -67,8 +67,8 @@ pub enum Start {
 
 /// What the thread leaves at its end.
 pub struct Recorded {
-    pub replay: Replay,
-    pub end_ns: u64,
+    /// Of the whole, where it was not handed out in pieces.
+    pub report: Option<Report>,
     /// Why the capture is not whole.
     pub capture_error: Option<io::Error>,
 }
@@ -87,6 +87,7 @@ impl Pipeline {
         capture: Option<BufWriter<File>>,
         vendors: Arc<VendorTable>,
         reads_bodies: bool,
+        hand_out: Option<HandOut>,
     ) -> io::Result<Pipeline> {
         let (input, inputs) = mpsc::channel();
         let (tell, seen) = unbounded_channel();
@@ -98,6 +99,7 @@ impl Pipeline {
             None => (None, None),
         };
         let stage = Stage {
+            origin,
             reader,
             order: Order::default(),
             sleep_ends: SleepEnds::default(),
@@ -107,6 +109,7 @@ impl Pipeline {
             capture,
             capture_error,
             replay: Replay::new(vendors),
+            hand_out,
             tell,
         };
         let thread = std::thread::Builder::new().name("tracer-ingest".to_owned()).spawn(move || {
@@ -141,10 +144,15 @@ impl Pipeline {
 
 /// The clocks now, and the kernel's release.
 pub fn origin() -> Origin {
-    let start_unix_ns =
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    Origin { start_ns: monotonic_ns(), start_unix_ns, kernel: kernel.trim().to_owned() }
+    let (start_ns, start_unix_ns) = clocks();
+    Origin { start_ns, start_unix_ns, kernel: kernel.trim().to_owned() }
+}
+
+/// The same instant on the clock of events, and since the epoch.
+pub fn clocks() -> (u64, u64) {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    (monotonic_ns(), since.map_or(0, |since| since.as_nanos() as u64))
 }
 
 /// The clock of events.
@@ -163,6 +171,7 @@ fn setting(raw: &Raw) -> Option<Event> {
 }
 
 struct Stage {
+    origin: Origin,
     reader: Reader,
     order: Order,
     sleep_ends: SleepEnds,
@@ -172,6 +181,7 @@ struct Stage {
     capture: Option<capture::Writer<BufWriter<File>>>,
     capture_error: Option<io::Error>,
     replay: Replay,
+    hand_out: Option<HandOut>,
     tell: UnboundedSender<Started>,
 }
 
@@ -179,10 +189,16 @@ impl Stage {
     fn run(mut self, inputs: &mpsc::Receiver<Input>) -> Recorded {
         let mut batch = Vec::with_capacity(BATCH);
         let mut finishing = false;
+        if let Some(hand_out) = &self.hand_out {
+            self.replay.model().number_after(hand_out.number_after);
+        }
         loop {
             // Read before the ring, so that what is found empty then held nothing older.
             let now_ns = monotonic_ns();
             let full = self.reader.drain(BATCH, &mut batch) == BATCH;
+            if let (Some(hand_out), Some(oldest)) = (&mut self.hand_out, batch.first()) {
+                hand_out.read(batch.len(), now_ns.saturating_sub(oldest.event.ts_ns));
+            }
             for mut raw in batch.drain(..) {
                 self.tell(&raw.event);
                 if matches!(raw.event.body, Body::Mapped) {
@@ -207,6 +223,10 @@ impl Stage {
             }
             let settled: Vec<Raw> = self.order.pop_settled(if full { 0 } else { now_ns }).collect();
             settled.into_iter().for_each(|raw| self.pass_on(raw));
+            if let Some(hand_out) = &mut self.hand_out {
+                let vanished = hand_out.pass_on(now_ns, &mut self.replay, &self.order);
+                vanished.into_iter().for_each(|event| self.order.push(event.into()));
+            }
             if full {
                 continue;
             }
@@ -301,6 +321,13 @@ impl Stage {
         }
         let finished = self.capture.map(|capture| capture.finish(end_ns));
         let capture_error = self.capture_error.or(finished.and_then(Result::err));
-        Recorded { replay: self.replay, end_ns, capture_error }
+        let report = match self.hand_out {
+            Some(hand_out) => {
+                hand_out.end(end_ns, self.replay);
+                None
+            }
+            None => Some(self.replay.finish(&self.origin, Some(end_ns))),
+        };
+        Recorded { report, capture_error }
     }
 }

@@ -27,13 +27,23 @@ pub struct Origin {
 }
 
 impl Origin {
-    fn unix_ns(&self, at_ns: u64) -> u64 {
+    /// An instant on the clock of events, since the epoch.
+    pub fn unix_ns(&self, at_ns: u64) -> u64 {
         self.start_unix_ns.saturating_add(at_ns).saturating_sub(self.start_ns)
     }
 }
 
 /// The report of a capture that ended at `end_ns`.
 pub fn build(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTable) -> Report {
+    let mut report = assemble(origin, end_ns, outcome, vendors);
+    route(&mut report.requests);
+    delays::fill_in(&mut report);
+    report.findings = crate::finding::find(&report);
+    report
+}
+
+/// The same without what can be said of a request only beside others: its route, its delays, findings.
+pub fn assemble(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTable) -> Report {
     let unknown: Vec<UnknownBucket> = outcome
         .facts
         .iter()
@@ -76,9 +86,6 @@ pub fn build(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTa
         .map(|request| build_request(origin, &report, request, outcome, vendors))
         .collect();
     report.capture.unknown.extend(hidden_backoff(&report));
-    route(&mut report.requests);
-    delays::fill_in(&mut report);
-    report.findings = crate::finding::find(&report);
     report
 }
 

@@ -9,6 +9,6 @@ pub mod stacks;
 pub mod stats;
 pub mod text;
 pub mod types;
-mod delays;
+pub(crate) mod delays;
 pub mod functions;
 pub mod build;

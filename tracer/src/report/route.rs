@@ -25,9 +25,15 @@ pub struct Templates {
 impl Templates {
     /// Looks for segments that are identifiers by their number.
     pub fn learn<'a>(paths: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut templates = Templates::default();
+        templates.learn_more(paths);
+        templates
+    }
+
+    /// The same with what was learned before.
+    pub fn learn_more<'a>(&mut self, paths: impl IntoIterator<Item = &'a str>) {
         let paths: HashSet<String> = paths.into_iter().map(template).collect();
         let mut paths: Vec<Vec<&str>> = paths.iter().map(|path| path.split('/').collect()).collect();
-        let mut templates = Templates::default();
         // Place by place, so that what is learned of one is in the prefix of the next.
         for index in 0..=SEGMENTS {
             let mut found = HashMap::<(String, String), HashSet<&str>>::new();
@@ -38,14 +44,13 @@ impl Templates {
                 }
             }
             let ids = found.into_iter().filter(|(_, segments)| segments.len() >= LIKE_SEGMENTS);
-            templates.places.extend(ids.map(|(place, _)| place));
+            self.places.extend(ids.map(|(place, _)| place));
             for path in &mut paths {
-                if templates.is_id(path, index) {
+                if self.is_id(path, index) {
                     path[index] = ID;
                 }
             }
         }
-        templates
     }
 
     /// As [`template`], with what was learned.

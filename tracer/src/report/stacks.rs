@@ -15,7 +15,7 @@ use crate::{
 pub struct Stacks {
     tree: CallTree,
     /// The capture's functions, by number.
-    functions: Arc<[Function]>,
+    functions: Arc<Vec<Function>>,
     start_ns: u64,
 }
 
@@ -31,7 +31,7 @@ pub struct Sample<'a> {
 
 impl Stacks {
     /// What samples found a request in, of a capture with these functions.
-    pub fn new(request: &Request, functions: &Arc<[Function]>) -> Stacks {
+    pub fn new(request: &Request, functions: &Arc<Vec<Function>>) -> Stacks {
         Stacks { tree: request.stacks.clone(), functions: functions.clone(), start_ns: request.start_ns }
     }
 

@@ -142,6 +142,9 @@ fn a_call_has_the_stack_of_who_sends_the_head_of_its_request() {
         panic!("{:?}", report.requests[0].calls);
     };
     let told: Vec<_> = first.stack.iter().map(|caller| (caller.label(), caller.application)).collect();
-    assert_eq!(told, [("dumps (json/__init__.py:17)".to_owned(), false), ("answer (app.py:33)".to_owned(), true)]);
+    assert_eq!(
+        told,
+        [("dumps (json/__init__.py:17)".to_owned(), false), ("answer (app.py:33)".to_owned(), true)]
+    );
     assert_eq!(second.stack, []);
 }
