@@ -11,4 +11,5 @@ pub mod python;
 pub mod recording;
 pub mod running;
 pub mod sample;
+pub mod serving;
 pub mod truth;

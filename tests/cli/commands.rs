@@ -9,6 +9,7 @@ fn help_is_as_expected() {
         ("help-short.txt", &["-h"]),
         ("help-record.txt", &["record", "--help"]),
         ("help-report.txt", &["report", "--help"]),
+        ("help-serve.txt", &["serve", "--help"]),
         ("help-check.txt", &["check", "--help"]),
     ] {
         let output = binary::run(arguments);
@@ -34,6 +35,20 @@ fn bad_arguments_exit_with_2_and_name_the_argument() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(binary::stderr(&output).contains(named), "{arguments:?}: {}", binary::stderr(&output));
         assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_configuration_that_is_not_right_is_refused_with_what_is() {
+    let printed = binary::stdout(&binary::run(&["serve", "--print-config"]));
+    let file = tempfile::NamedTempFile::new().expect("make a file");
+    std::fs::write(file.path(), printed.replace("[select]", "[selects]")).expect("write it");
+    let path = file.path().to_str().expect("a path of text");
+    for (path, named) in [(path, "did you mean `select`?"), ("/nonexistent.toml", "--print-config")] {
+        let output = binary::run(&["serve", "--config", path]);
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = binary::stderr(&output);
+        assert!(stderr.contains(path) && stderr.contains(named), "{stderr}");
     }
 }
 

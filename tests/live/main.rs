@@ -11,6 +11,7 @@ mod privacy;
 mod safety;
 mod sdks;
 mod sealed;
+mod serve;
 mod survival;
 mod troubles;
 mod truth;

@@ -19,6 +19,7 @@ pub struct Cli {
 pub enum Command {
     Record(RecordOptions),
     Report(ReportOptions),
+    Serve(ServeOptions),
     Check(CheckOptions),
 }
 
@@ -63,7 +64,8 @@ pub struct RecordOptions {
 }
 
 /// How much of the plaintext of calls is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Read {
     /// Heads, and beginnings and ends of bodies: the model, tokens, the first output
     #[default]
@@ -124,6 +126,22 @@ impl ReportOptions {
     pub fn filter(&self) -> Filter {
         Filter { request: self.request.clone(), route: self.route.clone(), slowest: self.slowest }
     }
+}
+
+/// Trace the host for months: the daemon
+///
+/// Every Python process that the configuration selects is traced, those that start later too. Ends cleanly within a
+/// second on SIGTERM or Ctrl-C. Tells systemd when it is ready. Needs root.
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = SERVE_EXAMPLES)]
+pub struct ServeOptions {
+    /// Configuration; the default is /etc/tracer/tracer.toml if it is there
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Print the configuration file with every option, its meaning and its default, and do nothing else
+    #[arg(long)]
+    pub print_config: bool,
 }
 
 /// Say what tracing needs, what is missing, and which buckets that costs
@@ -206,7 +224,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The kernel takes a power of two that is a multiple of the page size.
-fn ring_bytes(text: &str) -> Result<u32, String> {
+pub fn ring_bytes(text: &str) -> Result<u32, String> {
     const LEAST: u32 = 4096;
     const MOST: u32 = 1 << 30;
     let bytes: u32 = text.parse().map_err(|error| format!("{error}"))?;
@@ -224,6 +242,7 @@ EXAMPLES
   sudo tracer record -- python app.py      trace a command
   sudo tracer record -d 30 -o run.capture  trace the host for 30 seconds, keep a capture
   tracer report run.capture --slowest 10   look again, without root
+  sudo tracer serve                        trace the host for months
   tracer check                             what is missing, and how to get it
 
 Exit status: 0 all went well, 1 a threshold that was asked for is exceeded, 2 an error.";
@@ -243,6 +262,12 @@ EXAMPLES
   tracer report run.capture --format svg -o run.svg
   tracer report run.capture --format callgrind -o callgrind.out.run && kcachegrind callgrind.out.run
   tracer report run.capture --format pprof -o run.pb.gz && go tool pprof -top run.pb.gz";
+
+const SERVE_EXAMPLES: &str = "\
+EXAMPLES
+  sudo tracer serve
+  tracer serve --print-config > tracer.toml
+  sudo tracer serve --config tracer.toml";
 
 const CHECK_EXAMPLES: &str = "\
 EXAMPLES

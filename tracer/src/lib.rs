@@ -18,6 +18,7 @@ pub mod export;
 
 pub mod replay;
 pub mod record;
+pub mod serve;
 pub mod check;
 pub mod cli;
 pub mod output;

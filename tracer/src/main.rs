@@ -10,7 +10,7 @@ use clap::Parser as _;
 use tracer::{
     check,
     cli::{Cli, Command},
-    hint, output, record, replay,
+    hint, output, record, replay, serve,
     vendor::VendorTable,
 };
 
@@ -34,6 +34,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             output::report(&report, options.format, &options.filter(), options.output.as_deref())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
     }
 }

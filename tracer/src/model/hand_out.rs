@@ -72,7 +72,7 @@ impl Model {
             processes: self.processes.len(),
             threads: self.threads.len(),
             connections: self.connections.len(),
-            functions: self.functions.as_slice().len(),
+            functions: self.functions.list().len(),
         }
     }
 

@@ -19,7 +19,7 @@ mod openssl;
 pub mod operand;
 mod points;
 pub mod process;
-mod procfs;
+pub mod procfs;
 pub mod queue;
 mod relocation;
 mod result;

@@ -1,0 +1,203 @@
+//! The configuration of the daemon: one TOML file. Each option is documented in [`DEFAULTS`], and only there.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Deserializer, de};
+use toml::{Table, Value};
+
+use crate::{
+    cli::{Read, ring_bytes},
+    hint::Hint as _,
+};
+
+/// The file with every option at its default.
+pub const DEFAULTS: &str = include_str!("../../data/tracer.toml");
+
+/// What is read where no file is named, if it is there.
+pub const PATH: &str = "/etc/tracer/tracer.toml";
+
+/// Names that differ in so much are not taken for each other's typing errors.
+const LEAST_SIMILARITY: f64 = 0.6;
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Config {
+    pub read: Read,
+    #[serde(deserialize_with = "path")]
+    pub vendors: Option<PathBuf>,
+    #[serde(deserialize_with = "ring")]
+    pub ring_bytes: u32,
+    pub select: Patterns,
+    pub exclude: Patterns,
+    pub requests: Requests,
+}
+
+/// Patterns for the properties of a process.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Patterns {
+    pub executables: Vec<String>,
+    pub command_lines: Vec<String>,
+    pub users: Vec<String>,
+    pub containers: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Requests {
+    #[serde(deserialize_with = "duration")]
+    pub quiet: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub longest_background: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub run_length: Duration,
+    pub routes: usize,
+}
+
+impl Config {
+    /// The configuration of a file; where none is given, of [`PATH`] if that is there, else the defaults.
+    ///
+    /// # Errors
+    /// When the file can't be read, is no TOML, has a key that there is not, or a value that can't be.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+        let path = file.unwrap_or(Path::new(PATH));
+        let text = match fs::read_to_string(path) {
+            Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => String::new(),
+            text => text
+                .with_context(|| format!("can't read the configuration {}", path.display()))
+                .hint("`tracer serve --print-config` prints one with every option")?,
+        };
+        Config::parse(&text).with_context(|| format!("{}", path.display()))
+    }
+
+    /// The configuration that a text makes of the defaults.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str) -> anyhow::Result<Config> {
+        let mut config: Table = toml::from_str(DEFAULTS).context("the defaults")?;
+        let given: Table = toml::from_str(text)?;
+        merge(&mut config, given, "")?;
+        config.try_into().hint("`tracer serve --print-config` says what each option takes")
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config::parse("").expect("a test parses the defaults")
+    }
+}
+
+/// Puts what is given in the place of the defaults.
+fn merge(config: &mut Table, given: Table, within: &str) -> anyhow::Result<()> {
+    for (key, value) in given {
+        let name = if within.is_empty() { key.clone() } else { format!("{within}.{key}") };
+        match (config.get_mut(&key), value) {
+            (None, _) => bail!("there is no option `{name}`{}", suggestion(config, &key, within)),
+            (Some(Value::Table(config)), Value::Table(given)) => merge(config, given, &name)?,
+            (Some(Value::Table(_)), _) => {
+                bail!("`{name}` is a table: write `[{name}]`, and its options below")
+            }
+            (Some(known), value) if known.same_type(&value) => *known = value,
+            (Some(known), value) => {
+                bail!("`{name}` takes a value of type {}, not {}", known.type_str(), value.type_str())
+            }
+        }
+    }
+    Ok(())
+}
+
+fn suggestion(config: &Table, key: &str, within: &str) -> String {
+    let similar = config.keys().map(|known| (strsim::jaro_winkler(known, key), known));
+    let nearest = similar.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    match nearest.filter(|(similarity, _)| *similarity >= LEAST_SIMILARITY) {
+        Some((_, known)) if within.is_empty() => format!("; did you mean `{known}`?"),
+        Some((_, known)) => format!("; did you mean `{within}.{known}`?"),
+        None => {
+            let known: Vec<&str> = config.keys().map(String::as_str).collect();
+            format!("; there are {}", known.join(", "))
+        }
+    }
+}
+
+fn path<'de, D: Deserializer<'de>>(value: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(value)?;
+    Ok(Some(path).filter(|path| !path.as_os_str().is_empty()))
+}
+
+fn ring<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
+    let bytes = u64::deserialize(value)?;
+    ring_bytes(&bytes.to_string()).map_err(|error| de::Error::custom(format!("ring_bytes {error}")))
+}
+
+fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(value)?;
+    match humantime::parse_duration(&text) {
+        Ok(Duration::ZERO) => Err(de::Error::custom(format!("`{text}`: must be more than 0"))),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(de::Error::custom(format!("`{text}` is no duration such as 30s or 7d: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        format!("{:#}", Config::parse(text).expect_err(text))
+    }
+
+    #[test]
+    fn the_printed_file_gives_the_defaults() {
+        let defaults = Config::parse("").expect("the defaults");
+        assert_eq!(Config::parse(DEFAULTS).expect("the file"), defaults);
+        assert_eq!((defaults.read, defaults.vendors), (Read::Bodies, None));
+        assert_eq!(defaults.requests.quiet, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn every_option_is_documented() {
+        let lines: Vec<&str> = DEFAULTS.lines().collect();
+        let undocumented: Vec<&str> = lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| line.contains('=') && !line.starts_with('#'))
+            // Those of [exclude] are the same as of [select].
+            .filter(|(index, line)| !lines[index - 1].starts_with('#') && !line.ends_with("= []"))
+            .map(|(_, line)| *line)
+            .collect();
+        assert_eq!(undocumented, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn what_is_given_replaces_its_default_alone() {
+        let config = Config::parse("read = 'heads'\n[select]\nusers = ['www-*']").expect("a configuration");
+        assert_eq!((config.read, config.select.users), (Read::Heads, vec!["www-*".to_owned()]));
+        assert_eq!(config.select.executables, ["*"]);
+    }
+
+    #[test]
+    fn unknown_options_are_refused_with_the_nearest_known() {
+        assert_eq!(refusal("vendor = ''"), "there is no option `vendor`; did you mean `vendors`?");
+        assert_eq!(
+            refusal("[select]\nuser = []"),
+            "there is no option `select.user`; did you mean `select.users`?"
+        );
+        assert!(
+            refusal("[select]\nzzz = 1").ends_with("there are command_lines, containers, executables, users")
+        );
+    }
+
+    #[test]
+    fn values_that_can_not_be_are_refused() {
+        assert!(refusal("read = 'all'").contains("bodies"));
+        assert!(refusal("ring_bytes = 5000").contains("power of two"));
+        assert!(refusal("ring_bytes = '8M'").contains("type integer, not string"));
+        assert!(refusal("select = 1").contains("[select]"));
+        assert!(refusal("requests.quiet = 'soon'").contains("no duration"));
+        assert!(refusal("requests.quiet = '0s'").contains("more than 0"));
+        assert!(refusal("read").contains("line 1"));
+    }
+}

@@ -1,0 +1,11 @@
+//! The daemon: traces the host as `record` does, for months, and hands requests on as they finish.
+
+pub mod batch;
+pub mod config;
+pub mod desk;
+mod daemon;
+mod life;
+mod routes;
+mod select;
+
+pub use daemon::run;
