@@ -10,6 +10,7 @@ fn help_is_as_expected() {
         ("help-record.txt", &["record", "--help"]),
         ("help-report.txt", &["report", "--help"]),
         ("help-serve.txt", &["serve", "--help"]),
+        ("help-diff.txt", &["diff", "--help"]),
         ("help-check.txt", &["check", "--help"]),
     ] {
         let output = binary::run(arguments);
@@ -30,6 +31,8 @@ fn bad_arguments_exit_with_2_and_name_the_argument() {
         (&["report"], "<FILE>"),
         (&["report", "x", "--format", "xml"], "xml"),
         (&["record", "--format", "svg"], "svg"),
+        (&["diff", "x"], "<NEW>"),
+        (&["diff", "x", "y", "--fail-over", "-5"], "0 or more"),
     ] {
         let output = binary::run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

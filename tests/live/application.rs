@@ -88,6 +88,11 @@ pub fn functions(python: &Python, ms: u64) -> Vec<OsString> {
     command
 }
 
+/// FastAPI with two routes whose functions burn known CPU.
+pub fn changed(python: &Python) -> Vec<OsString> {
+    uvicorn(python, "changed:app", "asyncio")
+}
+
 /// What lets `tracer record` start the command.
 pub fn traced(command: Vec<OsString>) -> Vec<OsString> {
     [OsString::from("--")].into_iter().chain(command).collect()

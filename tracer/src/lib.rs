@@ -15,6 +15,7 @@ pub mod request;
 pub mod finding;
 pub mod report;
 pub mod export;
+pub mod diff;
 
 pub mod replay;
 pub mod record;

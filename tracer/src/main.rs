@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    path::Path,
     process::ExitCode,
     sync::Arc,
 };
@@ -9,8 +10,8 @@ use std::{
 use clap::Parser as _;
 use tracer::{
     check,
-    cli::{Cli, Command},
-    hint, output, record, replay, serve,
+    cli::{Cli, Command, DiffOptions},
+    diff, hint, output, record, replay, serve,
     vendor::VendorTable,
 };
 
@@ -35,6 +36,34 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Serve(options) => serve::run(&options),
+        Command::Diff(options) => compare(&options),
         Command::Check(options) => check::run(&options),
     }
+}
+
+fn compare(options: &DiffOptions) -> anyhow::Result<ExitCode> {
+    let vendors = Arc::new(VendorTable::load(options.vendors.as_deref())?);
+    let report = |file: &Path| {
+        let (report, damage) = replay::report(file, vendors.clone())?;
+        if let Some(damage) = damage {
+            eprintln!("tracer: {damage}");
+        }
+        anyhow::Ok(report)
+    };
+    let (base, new) = (report(&options.base)?, report(&options.new)?);
+    let (base_file, new_file) = (options.base.to_string_lossy(), options.new.to_string_lossy());
+    let diff = diff::compare(
+        diff::Subject { file: &base_file, report: &base },
+        diff::Subject { file: &new_file, report: &new },
+    );
+    output::diff(&diff, options.format)?;
+    let Some(percent) = options.fail_over else { return Ok(ExitCode::SUCCESS) };
+    let exceeded = diff::threshold::exceeded(&diff, percent);
+    for exceeded in &exceeded {
+        eprintln!("tracer: {exceeded}, more than {percent} %");
+    }
+    for route in diff::threshold::unguarded(&diff) {
+        eprintln!("tracer: {route} has too few requests to tell whether it became slower");
+    }
+    Ok(if exceeded.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

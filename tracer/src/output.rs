@@ -10,7 +10,8 @@ use std::{
 use anyhow::{Context as _, anyhow};
 
 use crate::{
-    cli::ReportFormat,
+    cli::{Format, ReportFormat},
+    diff::{self, types::Diff},
     export::{callgrind, firefox, folded, perfetto, pprof, speedscope, svg},
     hint::Hint as _,
     report::{filter::Filter, json, text, types::Report},
@@ -57,6 +58,17 @@ pub fn report(
         Some(path) => fs::write(path, rendered).with_context(|| format!("write `{}`", path.display())),
         None => write(&rendered),
     }
+}
+
+/// Prints a comparison.
+///
+/// # Errors
+/// When writing fails.
+pub fn diff(diff: &Diff, format: Format) -> anyhow::Result<()> {
+    print(&match format {
+        Format::Json => diff::json::render(diff),
+        Format::Text => diff::text::render(diff, diff::text::Options { width: width(), colour: colour() }),
+    })
 }
 
 /// Writes to standard output. A reader that went away, as `head` does, is no error.

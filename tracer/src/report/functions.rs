@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Functions that are reported of a request: those that ran most, and those that its steps are named by.
-const LIMIT: usize = 20;
+pub const LIMIT: usize = 20;
 
 /// The CPU time that a sample stands for.
 pub const SAMPLE_NS: u64 = 1_000_000_000 / SAMPLES_PER_SECOND;

@@ -8,7 +8,7 @@ pub mod format;
 mod header;
 mod lanes;
 mod notes;
-mod paint;
+pub mod paint;
 mod summary;
 mod tree;
 mod waterfall;
