@@ -11,9 +11,6 @@ use crate::event::{Body, Event, Function, Place};
 /// Code objects that are remembered of all processes.
 const LIMIT: usize = 262_144;
 
-/// What was read is read again after this time: a code object may be freed, and its address used for another.
-const TRUSTED_NS: u64 = 10_000_000_000;
-
 /// The file of the code that 3.12 puts between a function in C and one in Python.
 const SHIM: &str = "<shim>";
 
@@ -21,10 +18,13 @@ const SHIM: &str = "<shim>";
 const NAME_BYTES: u64 = 128;
 const FILE_BYTES: u64 = 512;
 
+/// Bytes of a code object that its fields lie in which are looked at: all of it but its variable part, from 3.8 to 3.15.
+const CODE_BYTES: usize = 176;
+
 /// Bytes of a line table that is read: the longest of the standard library has 19,000.
 const TABLE_BYTES: u64 = 1 << 20;
 
-/// Knows code objects by their address, and reads each once in a while.
+/// Knows code objects by their address, and reads each again only where it has become another one.
 #[derive(Debug, Default)]
 pub struct Codes {
     layouts: HashMap<u32, CodeLayout>,
@@ -33,11 +33,20 @@ pub struct Codes {
 
 #[derive(Debug)]
 struct Known {
-    read_ns: u64,
+    mark: Mark,
     /// `None` where there is no code object.
     function: Option<Function>,
     /// Its line table, once it was needed; empty where it can't be read.
     lines: Option<Box<[u8]>>,
+}
+
+/// What tells code objects at one address from each other: one may be freed, and its address used for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    file: u64,
+    name: u64,
+    line_table: u64,
+    line: u32,
 }
 
 impl Codes {
@@ -69,16 +78,16 @@ impl Codes {
         else {
             return Vec::new();
         };
-        let Some(mut reading) = self.reading(ts_ns, tgid) else { return Vec::new() };
+        let Some(mut reading) = self.reading(tgid) else { return Vec::new() };
         frames.retain(|&address| reading.is_code(address));
-        reading.told(tid)
+        reading.told(ts_ns, tid)
     }
 
     /// The same of who asks, whose places are in `copied`: fills in those of code objects, with their lines.
     pub fn place(&mut self, asking: &mut Event, copied: &[u8]) -> Vec<Event> {
         let Event { ts_ns, tgid, tid, ref mut body } = *asking;
         let Body::Asking { places } = body else { return Vec::new() };
-        let Some(mut reading) = self.reading(ts_ns, tgid) else { return Vec::new() };
+        let Some(mut reading) = self.reading(tgid) else { return Vec::new() };
         let (words, _rest) = copied.as_chunks().0.as_chunks();
         for [code, instruction] in words {
             let [code, instruction] = [code, instruction].map(|word: &[u8; 8]| u64::from_ne_bytes(*word));
@@ -86,15 +95,15 @@ impl Codes {
                 places.push(Place { code, line: reading.line(code, instruction) });
             }
         }
-        reading.told(tid)
+        reading.told(ts_ns, tid)
     }
 
-    fn reading(&mut self, ts_ns: u64, tgid: u32) -> Option<Reading<'_>> {
+    fn reading(&mut self, tgid: u32) -> Option<Reading<'_>> {
         let layout = self.layouts.get(&tgid)?;
         if self.known.len() >= LIMIT {
             self.known.clear();
         }
-        Some(Reading { layout, known: &mut self.known, memory: None, ts_ns, tgid, told: Vec::new() })
+        Some(Reading { layout, known: &mut self.known, memory: None, tgid, told: Vec::new() })
     }
 }
 
@@ -104,7 +113,6 @@ struct Reading<'a> {
     known: &'a mut HashMap<(u32, u64), Known>,
     /// Opened when it is needed first.
     memory: Option<io::Result<File>>,
-    ts_ns: u64,
     tgid: u32,
     /// What is new or has changed.
     told: Vec<(u64, Function)>,
@@ -116,20 +124,19 @@ impl Reading<'_> {
         self.memory.get_or_insert_with(open).as_ref().ok()
     }
 
-    /// Whether there is a code object at an address, by now or when it was looked at last.
+    /// Whether there is a code object at an address, by now or when it could be read last.
     fn is_code(&mut self, address: u64) -> bool {
-        let key = (self.tgid, address);
+        let (key, layout) = ((self.tgid, address), self.layout);
+        let mark = self.memory().and_then(|memory| mark(memory, layout, address).ok());
         let known = self.known.get(&key);
-        if known.is_none_or(|known| self.ts_ns.saturating_sub(known.read_ns) > TRUSTED_NS) {
-            let layout = self.layout;
-            let function = self.memory().and_then(|memory| read(memory, layout, address).ok());
-            let known = self.known.entry(key).or_insert(Known { read_ns: 0, function: None, lines: None });
-            known.read_ns = self.ts_ns;
-            // What can no longer be read was right when it was.
-            if let Some(function) = function.filter(|function| known.function.as_ref() != Some(function)) {
+        let is_as_known = mark.is_none_or(|mark| known.is_some_and(|known| known.mark == mark));
+        if let (false, Some(mark)) = (is_as_known, mark) {
+            let function = self.memory().and_then(|memory| read(memory, layout, address, mark).ok());
+            let before = self.known.get(&key).and_then(|known| known.function.as_ref());
+            if let Some(function) = function.as_ref().filter(|function| before != Some(function)) {
                 self.told.push((address, function.clone()));
-                *known = Known { function: Some(function), lines: None, ..*known };
             }
+            self.known.insert(key, Known { mark, function, lines: None });
         }
         self.known.get(&key).is_some_and(|known| known.function.is_some())
     }
@@ -137,9 +144,10 @@ impl Reading<'_> {
     /// The line that a code object has come to.
     fn line(&mut self, address: u64, instruction: u64) -> Option<u32> {
         let key = (self.tgid, address);
-        if self.known.get(&key)?.lines.is_none() {
+        let Known { mark, lines, .. } = self.known.get(&key)?;
+        if let (None, table) = (lines, mark.line_table) {
             let layout = self.layout;
-            let lines = self.memory().and_then(|memory| line_table(memory, layout, address).ok());
+            let lines = self.memory().and_then(|memory| line_table(memory, layout, table).ok());
             self.known.get_mut(&key)?.lines = Some(lines.unwrap_or_default());
         }
         let known = self.known.get(&key)?;
@@ -147,8 +155,8 @@ impl Reading<'_> {
         self.layout.lines.line(address, instruction, function.line, table)
     }
 
-    fn told(self, tid: u32) -> Vec<Event> {
-        let Reading { ts_ns, tgid, told, .. } = self;
+    fn told(self, ts_ns: u64, tid: u32) -> Vec<Event> {
+        let Reading { tgid, told, .. } = self;
         let event = |(address, function)| Event { ts_ns, tgid, tid, body: Body::Code { address, function } };
         told.into_iter().map(event).collect()
     }
@@ -160,8 +168,7 @@ fn word(memory: &File, at: u64) -> io::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-fn line_table(memory: &File, layout: &CodeLayout, address: u64) -> io::Result<Box<[u8]>> {
-    let table = word(memory, address.wrapping_add(layout.line_table))?;
+fn line_table(memory: &File, layout: &CodeLayout, table: u64) -> io::Result<Box<[u8]>> {
     let length = word(memory, table.wrapping_add(layout.table_length))?;
     if length > TABLE_BYTES {
         return Err(io::ErrorKind::InvalidData.into());
@@ -171,13 +178,28 @@ fn line_table(memory: &File, layout: &CodeLayout, address: u64) -> io::Result<Bo
     Ok(bytes.into())
 }
 
-fn read(memory: &File, layout: &CodeLayout, address: u64) -> io::Result<Function> {
+/// The mark of what is at an address, in one read, whether or not it is a code object.
+fn mark(memory: &File, layout: &CodeLayout, address: u64) -> io::Result<Mark> {
+    let mut bytes = [0; CODE_BYTES];
+    memory.read_exact_at(&mut bytes, address)?;
+    let word = |at: u64| {
+        let word = bytes.get(at as usize..).and_then(|rest| rest.first_chunk());
+        word.map(|word| u64::from_le_bytes(*word)).ok_or(io::ErrorKind::InvalidData)
+    };
+    Ok(Mark {
+        file: word(layout.file)?,
+        name: word(layout.name)?,
+        line_table: word(layout.line_table)?,
+        line: word(layout.line)? as u32,
+    })
+}
+
+fn read(memory: &File, layout: &CodeLayout, address: u64, mark: Mark) -> io::Result<Function> {
     let word = |at| word(memory, at);
     if word(address.wrapping_add(layout.object_type))? != layout.code_type {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let text = |field: u64, limit: u64| -> io::Result<String> {
-        let string = word(address.wrapping_add(field))?;
+    let text = |string: u64, limit: u64| -> io::Result<String> {
         let length = word(string.wrapping_add(layout.length))?.min(limit);
         let mut bytes = vec![0; length as usize];
         memory.read_exact_at(&mut bytes, string.wrapping_add(layout.text))?;
@@ -185,10 +207,9 @@ fn read(memory: &File, layout: &CodeLayout, address: u64) -> io::Result<Function
         // Others are stored elsewhere, in one, two or four bytes for each character.
         Ok(if is_text { String::from_utf8_lossy(&bytes).into_owned() } else { "?".to_owned() })
     };
-    let file = text(layout.file, FILE_BYTES)?;
+    let file = text(mark.file, FILE_BYTES)?;
     if file == SHIM {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let line = word(address.wrapping_add(layout.line))? as u32;
-    Ok(Function { name: text(layout.name, NAME_BYTES)?, file, line })
+    Ok(Function { name: text(mark.name, NAME_BYTES)?, file, line: mark.line })
 }

@@ -1,6 +1,6 @@
 //! Inspection of real processes.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 
 use super::binary::inspect as inspect_binary;
@@ -116,6 +116,52 @@ sys.stdin.read()";
         // What is no code is left out, and what was told is not told again.
         assert_eq!(first.body, Body::Sample { frames: vec![addresses[0]] });
         assert!(codes.name(&mut sample(2)).is_empty());
+    }
+}
+
+#[test]
+fn knows_that_another_code_object_has_the_address_of_one_that_is_gone() {
+    // The second has the place of the first, which is gone.
+    let program = "import os, sys
+old = compile('1', 'old.py', 'exec')
+place = id(old)
+os.write(1, b'x%d\\n' % place)
+sys.stdin.readline()
+del old
+kept = []
+while not kept or id(kept[-1]) != place:
+    kept.append(compile('2', 'new.py', 'exec'))
+os.write(1, b'\\n')
+sys.stdin.read()";
+    for interpreter in ["python3", "/usr/bin/python3"] {
+        let Some(mut running) = Running::start(Command::new(interpreter).args(["-c", program])) else {
+            eprintln!("skipped {interpreter}: it is not installed");
+            continue;
+        };
+        let mut stdout = BufReader::new(running.0.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("an address");
+        let address: u64 = line.trim().parse().expect("a number");
+        let tgid = running.0.id();
+        let process = inspect(tgid).expect("an own child").expect("it runs Python");
+        let binary = inspect_binary(&process.binaries[0].file).expect("it holds CPython");
+        let (_, layout) = process.layouts(&binary).expect("a known version");
+        let mut codes = Codes::default();
+        codes.found(tgid, layout);
+        let mut named = |ts_ns| {
+            let mut sample = Event { ts_ns, tgid, tid: tgid, body: Body::Sample { frames: vec![address] } };
+            let told = codes.name(&mut sample);
+            told.into_iter().find_map(|event| match event.body {
+                Body::Code { function, .. } => Some(function.file),
+                _ => None,
+            })
+        };
+        assert_eq!(named(1).as_deref(), Some("old.py"), "{interpreter}");
+        assert_eq!(named(2), None, "{interpreter}");
+        let stdin = running.0.stdin.as_mut().expect("a pipe");
+        stdin.write_all(b"\n").expect("it reads");
+        stdout.read_line(&mut line).expect("a line");
+        assert_eq!(named(3).as_deref(), Some("new.py"), "{interpreter}");
     }
 }
 
