@@ -52,6 +52,10 @@ impl Serving {
         &self.process
     }
 
+    pub fn wait_for_stderr(&mut self, text: &str) {
+        self.process.wait_for_stderr(text, LIMIT);
+    }
+
     /// What it tells the service manager next.
     pub fn told(&self) -> String {
         let mut message = [0; 256];

@@ -1,14 +1,25 @@
 //! The daemon, held against the truth of the applications that it traces.
 
-use std::time::Duration;
-
-use tests::{
-    lab::{LIMIT, Lab},
-    python::Python,
-    serving::Serving,
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
-use crate::application::chat;
+use tests::{
+    compare::Comparison,
+    lab::{LIMIT, Lab},
+    python::Python,
+    recording::program,
+    running::Running,
+    serving::Serving,
+};
+use tracer::report::types::Report;
+
+use crate::application::{chat, secrets};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -19,7 +30,7 @@ fn it_tells_the_service_manager_and_ends_within_a_second() {
     let command = chat(&python);
     let server = lab.start_command(lab.command(&command[0]).args(&command[1..]), "server");
     for signal in [libc::SIGTERM, libc::SIGINT] {
-        let serving = Serving::start(&lab, &format!("serve-{signal}"), "");
+        let serving = Serving::start(&lab, &format!("serve-{signal}"), "history.path = ''");
         lab.drive(&["--requests", "20", "--concurrency", "10", "/chat/{id}?model=ttft=5-20,gap=1,n=5"]);
         assert_eq!([serving.told(), serving.told()], ["WATCHDOG=1", "WATCHDOG=1"]);
         let (finished, took) = serving.end(signal);
@@ -30,4 +41,153 @@ fn it_tells_the_service_manager_and_ends_within_a_second() {
     lab.drive(&["--requests", "5", "/chat/{id}?model=ttft=5-20,gap=1,n=5"]);
     server.signal(libc::SIGTERM);
     server.finish(LIMIT);
+}
+
+#[test]
+fn the_history_is_the_truth_and_outlives_a_kill() {
+    let lab = Lab::start();
+    let python = Python::system();
+    let command = chat(&python);
+    let server = lab.start_command(lab.command(&command[0]).args(&command[1..]), "server");
+    let history = History::new(&lab, "of/history.db");
+    let serving = Serving::start(&lab, "first", &history.configuration());
+    lab.drive(&["--requests", "60", "--concurrency", "12", "/chat/{id}?model=ttft=50-150,gap=5-10,n=10"]);
+    let report = history.wait_for(&lab, &server, 60);
+    Comparison::new("the daemon's history", &report, &lab.truth()).check();
+    let process = report.processes.iter().find(|process| process.pid == server.pid()).expect("it is known");
+    assert!(process.cmdline.contains("uvicorn") && process.python.is_some());
+    let text = history.print(&lab, &["--since", "1h", "--route", "/chat/{id}", "--slowest", "2"]);
+    assert!(text.contains("GET /chat/{id}") && text.contains("llm.first_byte"), "{text}");
+
+    let before = ids(&report);
+    let (finished, _) = serving.end(libc::SIGKILL);
+    assert_eq!(finished.status.code(), None);
+    assert_eq!(ids(&history.of(&lab, &server)), before, "nothing is lost that was there");
+    let serving = Serving::start(&lab, "second", &history.configuration());
+    lab.drive(&["--requests", "20", "--prefix", "again", "/chat/{id}?model=ttft=5-20,gap=1,n=5"]);
+    let after = ids(&history.wait_for(&lab, &server, 80));
+    assert!(after.is_superset(&before));
+    let (finished, took) = serving.end(libc::SIGTERM);
+    assert!(took < SECOND, "it took {took:?} to end:\n{}", finished.stderr);
+    finished.expect_code(0);
+}
+
+#[test]
+fn a_disk_that_is_full_is_told_and_the_daemon_goes_on() {
+    let lab = Lab::start();
+    let python = Python::system();
+    let history = History::new(&lab, "small/history.db");
+    fs::create_dir(lab.dir().join("small")).expect("make a directory");
+    let mount = |options: &str, name: &str| {
+        let mut mount = lab.command("mount");
+        lab.run(mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(lab.dir().join("small")), name);
+    };
+    mount("size=200k", "mount");
+    let command = chat(&python);
+    let server = lab.start_command(lab.command(&command[0]).args(&command[1..]), "server");
+    let mut serving = Serving::start(&lab, "serve", &history.configuration());
+    let load = ["--requests", "100", "--concurrency", "20", "/chat/{id}?model=ttft=5-20,gap=1,n=5"];
+    lab.drive(&load);
+    serving.wait_for_stderr("can't write the history");
+    mount("remount,size=50m", "remount");
+    lab.drive(&[&["--prefix", "more"][..], &load].concat());
+    serving.wait_for_stderr("is written again");
+    thread::sleep(3 * SECOND);
+    let report = history.read(&lab, true);
+    let kept = report.requests.iter().filter(|request| request.pid == server.pid()).count() as u64;
+    let lost = report.capture.lost_events.get("history").copied().unwrap_or_default();
+    assert!(lost > 0 && kept >= 1, "{kept} kept, {lost} lost");
+    let (finished, _) = serving.end(libc::SIGTERM);
+    assert!(finished.stderr.contains("free some space"), "{}", finished.stderr);
+    finished.expect_code(0);
+}
+
+#[test]
+fn nothing_private_is_in_the_history() {
+    const SECRET: &[u8] = b"SECRET-7f3a";
+    let lab = Lab::start();
+    let history = History::new(&lab, "of/history.db");
+    let serving = Serving::start(&lab, "serve", &history.configuration());
+    let command = secrets(&Python::system());
+    let script = lab.start_command(lab.command(&command[0]).args(&command[1..]), "script");
+    let pid = script.pid();
+    script.finish(LIMIT).expect_code(0);
+    let deadline = Instant::now() + LIMIT;
+    let calls = loop {
+        let report = history.read(&lab, false);
+        if let Some(run) = report.requests.iter().find(|request| request.pid == pid) {
+            break run.calls.iter().filter(|call| call.model.is_some()).count();
+        }
+        assert!(Instant::now() < deadline, "its run is not in the history");
+        thread::sleep(SECOND);
+    };
+    assert_eq!(calls, 5, "all of it was looked at");
+    serving.end(libc::SIGTERM).0.expect_code(0);
+    for file in fs::read_dir(lab.dir().join("of")).expect("the folder").flatten() {
+        let bytes = fs::read(file.path()).expect("read it");
+        let is_in = bytes.windows(SECRET.len()).any(|window| window.eq_ignore_ascii_case(SECRET));
+        assert!(!is_in, "{}", file.path().display());
+    }
+    // What is compressed in there is what the report prints.
+    let printed = history.print(&lab, &["--format", "json"]);
+    assert!(!printed.contains("SECRET-7f3a"));
+}
+
+fn ids(report: &Report) -> BTreeSet<String> {
+    report.requests.iter().map(|request| request.id.clone()).collect()
+}
+
+/// A history in the lab's folder, whatever is mounted there.
+struct History(PathBuf);
+
+impl History {
+    fn new(lab: &Lab, name: &str) -> History {
+        History(lab.dir().join(name))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn configuration(&self) -> String {
+        format!("history.path = '{}'\n", self.path().display())
+    }
+
+    /// What `tracer report` prints of it.
+    fn print(&self, lab: &Lab, options: &[&str]) -> String {
+        let mut command = Command::new(program());
+        command.args(["report", "--history"]).arg(self.path()).args(options);
+        Running::start(&mut command, lab.dir(), "report").finish(LIMIT).expect_code(0).stdout
+    }
+
+    /// What is in it now, as seen from inside of the lab or outside. Nothing while there is no file.
+    fn read(&self, lab: &Lab, inside: bool) -> Report {
+        let mut command = if inside { lab.command(program()) } else { Command::new(program()) };
+        command.args(["report", "--format", "json", "--history"]).arg(self.path());
+        let finished = Running::start(&mut command, lab.dir(), "report").finish(LIMIT);
+        if finished.status.code() == Some(2) && finished.stderr.contains("can't read the history") {
+            return Report::default();
+        }
+        serde_json::from_str(&finished.expect_code(0).stdout).expect("a report")
+    }
+
+    /// What is in it now of a server: others may run on this host.
+    fn of(&self, lab: &Lab, server: &Running) -> Report {
+        let mut report = self.read(lab, false);
+        report.requests.retain(|request| request.pid == server.pid());
+        report
+    }
+
+    /// The same once so many requests are in it.
+    fn wait_for(&self, lab: &Lab, server: &Running, requests: usize) -> Report {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let report = self.of(lab, server);
+            if report.requests.len() >= requests {
+                return report;
+            }
+            assert!(Instant::now() < deadline, "{} of {requests} requests", report.requests.len());
+            thread::sleep(SECOND / 4);
+        }
+    }
 }

@@ -88,15 +88,24 @@ impl Read {
     }
 }
 
-/// Print the report of a capture, or write it for another tool
+/// Print the report of a capture, or of a stretch of time that the daemon has seen
 ///
-/// Needs no root, and gives the same report as the recording did. Formats other than text and json show where the wall time of
-/// the requests went as stacks: the route, Python functions, and the bucket of what is no CPU.
+/// Of a capture it needs no root, and gives the same report as the recording did. Formats other than text and json show where
+/// the wall time of the requests went as stacks: the route, Python functions, and the bucket of what is no CPU.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = REPORT_EXAMPLES)]
 pub struct ReportOptions {
     /// Capture that `tracer record -o` wrote
-    pub file: PathBuf,
+    #[arg(required_unless_present_any = ["since", "history"])]
+    pub file: Option<PathBuf>,
+
+    /// Report what the daemon saw since so long ago: seconds, or with a unit as in `30m` or `1h`
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "file")]
+    pub since: Option<Duration>,
+
+    /// History that the daemon wrote; without --since, all of it
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub history: Option<PathBuf>,
 
     /// Form of the report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
@@ -304,6 +313,7 @@ const REPORT_EXAMPLES: &str = "\
 EXAMPLES
   tracer report run.capture
   tracer report run.capture --route 'POST /chat' --slowest 1
+  sudo tracer report --since 1h --route /chat --slowest 20
   tracer report run.capture --format json | jq '.findings[].title'
   tracer report run.capture --format svg -o run.svg
   tracer report run.capture --format callgrind -o callgrind.out.run && kcachegrind callgrind.out.run

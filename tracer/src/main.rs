@@ -27,10 +27,15 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Record(options) => record::run(&options),
         Command::Report(options) => {
-            let vendors = Arc::new(VendorTable::load(options.vendors.as_deref())?);
-            let (report, damage) = replay::report(&options.file, vendors)?;
-            if let Some(damage) = damage {
-                eprintln!("tracer: {damage}");
+            let (report, note) = match &options.file {
+                Some(file) => {
+                    let vendors = Arc::new(VendorTable::load(options.vendors.as_deref())?);
+                    replay::report(file, vendors)?
+                }
+                None => serve::history::report::of(options.history.as_deref(), options.since)?,
+            };
+            if let Some(note) = note {
+                eprintln!("tracer: {note}");
             }
             output::report(&report, options.format, &options.filter(), options.output.as_deref())?;
             Ok(ExitCode::SUCCESS)

@@ -34,6 +34,7 @@ pub struct Config {
     pub select: Patterns,
     pub exclude: Patterns,
     pub requests: Requests,
+    pub history: History,
 }
 
 /// Patterns for the properties of a process.
@@ -54,6 +55,17 @@ pub struct Requests {
     #[serde(deserialize_with = "duration")]
     pub run_length: Duration,
     pub routes: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct History {
+    #[serde(deserialize_with = "path")]
+    pub path: Option<PathBuf>,
+    #[serde(deserialize_with = "duration")]
+    pub requests: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub minutes: Duration,
+    pub max_bytes: u64,
 }
 
 impl Config {
@@ -144,6 +156,7 @@ fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::history;
 
     fn refusal(text: &str) -> String {
         format!("{:#}", Config::parse(text).expect_err(text))
@@ -155,6 +168,7 @@ mod tests {
         assert_eq!(Config::parse(DEFAULTS).expect("the file"), defaults);
         assert_eq!((defaults.read, defaults.vendors), (Read::Bodies, None));
         assert_eq!(defaults.requests.quiet, Duration::from_secs(1));
+        assert_eq!(defaults.history.path.as_deref(), Some(Path::new(history::PATH)));
     }
 
     #[test]

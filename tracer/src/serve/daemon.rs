@@ -24,9 +24,10 @@ use crate::{
     },
     serve::{
         batch::Batches,
-        config::{Config, DEFAULTS},
+        config::{self, Config, DEFAULTS},
         desk::Desk,
-        life,
+        history::{self, Limits},
+        life::{self, Manager},
         select::Selection,
     },
     vendor::VendorTable,
@@ -65,10 +66,17 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     let follower = Follower::new(probes, pipeline.input(), config.read != Read::Lengths);
 
     let batches = Batches::default();
+    let history_state = Arc::new(history::State::default());
+    let history = start_history(&config, &batches, &history_state)?;
     let desk = start_desk(&config, pieces, batches)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(follow(follower, pipeline, selection));
     desk.join().map_err(|_| anyhow!("the thread that tells of requests ended by a defect of the tracer"))?;
+    if let Some(history) = history {
+        history
+            .join()
+            .map_err(|_| anyhow!("the thread that writes the history ended by a defect of the tracer"))?;
+    }
     ended.map(|()| ExitCode::SUCCESS)
 }
 
@@ -82,19 +90,20 @@ fn patience(config: &Config) -> Patience {
 async fn follow(mut follower: Follower, mut pipeline: Pipeline, selection: Selection) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let manager = Manager::new()?;
     let mut seen = pipeline.seen();
     follower.trace_host(move |tgid| selection.contains(tgid))?;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut alive = life::interval().map(tokio::time::interval);
     eprintln!("tracer: serving");
-    life::ready();
+    manager.ready();
     let ended = loop {
         tokio::select! {
             biased;
             _ = interrupt.recv() => break Ok(()),
             _ = terminate.recv() => break Ok(()),
-            () = due(&mut alive) => life::alive(),
+            () = due(&mut alive) => manager.alive(),
             _ = tick.tick() => {
                 follower.look_again();
                 follower.report_losses();
@@ -105,7 +114,7 @@ async fn follow(mut follower: Follower, mut pipeline: Pipeline, selection: Selec
             started = next(&mut seen) => follower.started(started),
         }
     };
-    life::stopping();
+    manager.stopping();
     follower.report_losses();
     drop(follower);
     pipeline.finish().map(drop).and(ended)
@@ -116,6 +125,16 @@ async fn due(interval: &mut Option<tokio::time::Interval>) {
         Some(interval) => drop(interval.tick().await),
         None => std::future::pending().await,
     }
+}
+
+fn start_history(
+    config: &Config,
+    batches: &Batches,
+    state: &Arc<history::State>,
+) -> anyhow::Result<Option<JoinHandle<()>>> {
+    let config::History { path, requests, minutes, max_bytes } = config.history.clone();
+    let limits = Limits { requests, minutes, max_bytes };
+    path.map(|path| history::start(path, limits, batches.subscribe(), state.clone())).transpose()
 }
 
 /// The thread that makes batches of pieces, until no more come.

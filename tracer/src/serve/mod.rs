@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod config;
 pub mod desk;
+pub mod history;
 mod daemon;
 mod life;
 mod routes;

@@ -1,0 +1,364 @@
+//! Writes batches into the database, each as one transaction.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use serde::Serialize;
+
+use super::{histogram::Histogram, sums, whole::Whole};
+use crate::{
+    report::{
+        group,
+        types::{Buckets, Call, End, Finding, Kind, Process, Request, UnknownBucket},
+    },
+    serve::batch::Batch,
+};
+
+pub const MINUTE_NS: u64 = 60_000_000_000;
+
+/// What is known of the database's content without asking it.
+#[derive(Debug, Default)]
+pub struct Writer {
+    routes: HashMap<String, i64>,
+    peers: HashMap<Peer, i64>,
+    /// What was written of each process.
+    processes: HashMap<(u32, u64), Unknown>,
+}
+
+/// Vendor, host and model of calls; empty where they are not known.
+type Peer = (String, String, String);
+type Unknown = BTreeSet<(String, String)>;
+
+/// More peers than this are told apart by no history: their host and model are dropped.
+const PEERS: usize = 1_000;
+
+/// Requests of a route in a minute.
+#[derive(Default)]
+struct Minute {
+    requests: u64,
+    errors: u64,
+    incomplete: u64,
+    wall: Histogram,
+    buckets: Buckets,
+}
+
+/// Calls to a peer in a minute.
+#[derive(Default)]
+struct CallMinute {
+    calls: u64,
+    errors: u64,
+    retries: u64,
+    input_tokens: u64,
+    output_tokens: u64,
+    wall: Histogram,
+    first_byte: Histogram,
+    first_content: Histogram,
+    /// Thousandths of a token per second.
+    token_rate: Histogram,
+}
+
+impl Writer {
+    /// Writes a batch, or nothing of it. `lost` is how many requests were not written before it.
+    pub fn write(&mut self, database: &mut Connection, batch: &Batch, lost: u64) -> rusqlite::Result<()> {
+        let transaction = database.transaction()?;
+        let result = self.write_into(&transaction, batch, lost);
+        if result.is_err() {
+            // What was remembered is rolled back with the rest.
+            *self = Writer::default();
+        }
+        result?;
+        transaction.commit()
+    }
+
+    fn write_into(&mut self, database: &Transaction, batch: &Batch, lost: u64) -> rusqlite::Result<()> {
+        let mut minutes = BTreeMap::<(u64, i64), Minute>::new();
+        let mut call_minutes = BTreeMap::<(u64, i64), CallMinute>::new();
+        for request in &batch.requests {
+            let route = self.route(database, &group::label(request))?;
+            write_request(database, request, route)?;
+            minutes.entry((end_unix_ns(request) / MINUTE_NS, route)).or_default().add(request);
+            let background = request.background.iter().flat_map(|background| &background.calls);
+            for (number, call) in request.calls.iter().chain(background).enumerate() {
+                let peer = self.peer(database, call)?;
+                write_call(database, request, number, call, peer)?;
+                let minute = call.start_unix_ns.saturating_add(call.wall_ns) / MINUTE_NS;
+                call_minutes.entry((minute, peer)).or_default().add(call);
+            }
+        }
+        for ((minute, route), part) in minutes {
+            part.write(database, minute, route)?;
+        }
+        for ((minute, peer), part) in call_minutes {
+            part.write(database, minute, peer)?;
+        }
+        self.write_processes(database, batch)?;
+        let minute = batch.at_unix_ns / MINUTE_NS;
+        if let Some(found) = &batch.findings {
+            for finding in &found.findings {
+                write_finding(database, found.end_unix_ns / MINUTE_NS, finding)?;
+            }
+        }
+        let lost = (lost > 0).then_some((super::LOST, lost));
+        for (kind, count) in batch.lost.iter().map(|(kind, count)| (kind.as_str(), *count)).chain(lost) {
+            database
+                .prepare_cached(
+                    "INSERT INTO losses VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                )?
+                .execute(params![minute as i64, kind, count as i64])?;
+        }
+        Ok(())
+    }
+
+    fn route(&mut self, database: &Transaction, label: &str) -> rusqlite::Result<i64> {
+        if let Some(route) = self.routes.get(label) {
+            return Ok(*route);
+        }
+        database.execute("INSERT OR IGNORE INTO routes (label) VALUES (?)", [label])?;
+        let route = database.query_row("SELECT id FROM routes WHERE label = ?", [label], |row| row.get(0))?;
+        self.routes.insert(label.to_owned(), route);
+        Ok(route)
+    }
+
+    fn peer(&mut self, database: &Transaction, call: &Call) -> rusqlite::Result<i64> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let mut peer = (text(&call.vendor), text(&call.host), text(&call.model));
+        if self.peers.len() >= PEERS && !self.peers.contains_key(&peer) {
+            peer = (peer.0, String::new(), String::new());
+        }
+        if let Some(id) = self.peers.get(&peer) {
+            return Ok(*id);
+        }
+        let (vendor, host, model) = &peer;
+        database.execute(
+            "INSERT OR IGNORE INTO peers (vendor, host, model) VALUES (?, ?, ?)",
+            [vendor, host, model],
+        )?;
+        let find = "SELECT id FROM peers WHERE vendor = ? AND host = ? AND model = ?";
+        let id = database.query_row(find, [vendor, host, model], |row| row.get(0))?;
+        self.peers.insert(peer, id);
+        Ok(id)
+    }
+
+    /// Those that are new, and those of which more is unknown than before.
+    fn write_processes(&mut self, database: &Transaction, batch: &Batch) -> rusqlite::Result<()> {
+        let mut unknown = HashMap::<u32, Unknown>::new();
+        for UnknownBucket { pid, bucket, reason } in &batch.unknown {
+            unknown.entry(*pid).or_default().insert((bucket.clone(), reason.clone()));
+        }
+        for process in &batch.processes {
+            let unknown = unknown.remove(&process.pid).unwrap_or_default();
+            let key = (process.pid, process.start_unix_ns);
+            if self.processes.get(&key).is_some_and(|known| known.is_superset(&unknown)) {
+                continue;
+            }
+            let known = self.processes.entry(key).or_default();
+            known.extend(unknown);
+            write_process(database, process, known, batch.at_unix_ns)?;
+        }
+        let alive: BTreeSet<(u32, u64)> =
+            batch.processes.iter().map(|process| (process.pid, process.start_unix_ns)).collect();
+        self.processes.retain(|key, _| alive.contains(key));
+        Ok(())
+    }
+
+    /// Those that were written and live are seen now.
+    pub fn seen(&self, database: &Connection, at_unix_ns: u64) -> rusqlite::Result<()> {
+        let mut update = database
+            .prepare_cached("UPDATE processes SET seen_unix_ns = ? WHERE pid = ? AND start_unix_ns = ?")?;
+        for (pid, start_unix_ns) in self.processes.keys() {
+            update.execute(params![at_unix_ns as i64, pid, *start_unix_ns as i64])?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a request failed: its answer says so.
+pub fn is_error(request: &Request) -> bool {
+    request.kind == Kind::Http && request.status.is_some_and(|status| status >= 500)
+}
+
+/// Whether a call failed: its answer says so, or did not come to its end.
+pub fn is_call_error(call: &Call) -> bool {
+    call.status.is_some_and(|status| status >= 400) || matches!(call.end, Some(End::Failed | End::Cut))
+}
+
+/// When a request ended.
+pub fn end_unix_ns(request: &Request) -> u64 {
+    request.start_unix_ns.saturating_add(request.wall_ns)
+}
+
+fn write_request(database: &Transaction, request: &Request, route: i64) -> rusqlite::Result<()> {
+    let whole = Whole::of(request).encode().map_err(conversion)?;
+    database
+        .prepare_cached("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .execute(params![
+            request.id.parse::<i64>().unwrap_or_default(),
+            request.start_unix_ns as i64,
+            end_unix_ns(request) as i64,
+            request.wall_ns as i64,
+            route,
+            request.pid,
+            request.status,
+            is_error(request),
+            request.complete,
+            sums::encode(&request.buckets),
+            whole,
+        ])?;
+    Ok(())
+}
+
+fn write_call(
+    database: &Transaction,
+    request: &Request,
+    number: usize,
+    call: &Call,
+    peer: i64,
+) -> rusqlite::Result<()> {
+    let signed = |number: Option<u64>| number.map(|number| number as i64);
+    database
+        .prepare_cached("INSERT OR REPLACE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .execute(params![
+            request.id.parse::<i64>().unwrap_or_default(),
+            number as i64 + 1,
+            peer,
+            call.status,
+            call.attempt,
+            call.start_unix_ns as i64,
+            call.wall_ns as i64,
+            signed(call.first_byte_ns),
+            signed(call.first_content_ns),
+            signed(call.input_tokens),
+            signed(call.output_tokens),
+        ])?;
+    Ok(())
+}
+
+fn write_process(
+    database: &Transaction,
+    process: &Process,
+    unknown: &Unknown,
+    at_unix_ns: u64,
+) -> rusqlite::Result<()> {
+    database.prepare_cached("INSERT OR REPLACE INTO processes VALUES (?, ?, ?, ?, ?)")?.execute(params![
+        process.pid,
+        process.start_unix_ns as i64,
+        at_unix_ns as i64,
+        json(process)?,
+        json(unknown)?,
+    ])?;
+    Ok(())
+}
+
+/// Of the same thing in one minute, the costs add up, and the costliest is told.
+fn write_finding(database: &Transaction, minute: u64, finding: &Finding) -> rusqlite::Result<()> {
+    let subject = super::subject(finding);
+    database
+        .prepare_cached(
+            "INSERT INTO findings VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET
+                finding = iif(?5 > cost_ns, ?6, finding), requests = requests + ?4, cost_ns = cost_ns + ?5",
+        )?
+        .execute(params![
+            minute as i64,
+            finding.kind,
+            subject,
+            finding.requests as i64,
+            finding.cost_ns as i64,
+            json(finding)?,
+        ])?;
+    Ok(())
+}
+
+fn json(value: &impl Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| conversion(error.into()))
+}
+
+fn conversion(error: anyhow::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
+}
+
+impl Minute {
+    fn add(&mut self, request: &Request) {
+        self.requests += 1;
+        self.errors += u64::from(is_error(request));
+        self.incomplete += u64::from(!request.complete);
+        self.wall.add(request.wall_ns);
+        sums::add(&mut self.buckets, &request.buckets);
+    }
+
+    fn write(mut self, database: &Transaction, minute: u64, route: i64) -> rusqlite::Result<()> {
+        let mut find = database.prepare_cached(
+            "SELECT requests, errors, incomplete, wall, buckets FROM minutes WHERE minute = ? AND route = ?",
+        )?;
+        find.query_row(params![minute as i64, route], |row| {
+            self.requests += row.get::<_, i64>(0)? as u64;
+            self.errors += row.get::<_, i64>(1)? as u64;
+            self.incomplete += row.get::<_, i64>(2)? as u64;
+            self.wall.merge_encoded(row.get_ref(3)?.as_blob()?);
+            sums::add(&mut self.buckets, &sums::decode(row.get_ref(4)?.as_blob()?));
+            Ok(())
+        })
+        .optional()?;
+        database.prepare_cached("INSERT OR REPLACE INTO minutes VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(
+            params![
+                minute as i64,
+                route,
+                self.requests as i64,
+                self.errors as i64,
+                self.incomplete as i64,
+                self.wall.encode(),
+                sums::encode(&self.buckets),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+impl CallMinute {
+    fn add(&mut self, call: &Call) {
+        self.calls += 1;
+        self.errors += u64::from(is_call_error(call));
+        self.retries += u64::from(call.attempt > 1);
+        self.input_tokens = self.input_tokens.saturating_add(call.input_tokens.unwrap_or(0));
+        self.output_tokens = self.output_tokens.saturating_add(call.output_tokens.unwrap_or(0));
+        self.wall.add(call.wall_ns);
+        call.first_byte_ns.into_iter().for_each(|ns| self.first_byte.add(ns));
+        call.first_content_ns.into_iter().for_each(|ns| self.first_content.add(ns));
+        call.tokens_per_second().into_iter().for_each(|rate| self.token_rate.add((rate * 1_000.0) as u64));
+    }
+
+    fn write(mut self, database: &Transaction, minute: u64, peer: i64) -> rusqlite::Result<()> {
+        let mut find = database.prepare_cached(
+            "SELECT calls, errors, retries, input_tokens, output_tokens, wall, first_byte, first_content, token_rate
+             FROM call_minutes WHERE minute = ? AND peer = ?",
+        )?;
+        find.query_row(params![minute as i64, peer], |row| {
+            self.calls += row.get::<_, i64>(0)? as u64;
+            self.errors += row.get::<_, i64>(1)? as u64;
+            self.retries += row.get::<_, i64>(2)? as u64;
+            self.input_tokens += row.get::<_, i64>(3)? as u64;
+            self.output_tokens += row.get::<_, i64>(4)? as u64;
+            self.wall.merge_encoded(row.get_ref(5)?.as_blob()?);
+            self.first_byte.merge_encoded(row.get_ref(6)?.as_blob()?);
+            self.first_content.merge_encoded(row.get_ref(7)?.as_blob()?);
+            self.token_rate.merge_encoded(row.get_ref(8)?.as_blob()?);
+            Ok(())
+        })
+        .optional()?;
+        database
+            .prepare_cached("INSERT OR REPLACE INTO call_minutes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+            .execute(params![
+                minute as i64,
+                peer,
+                self.calls as i64,
+                self.errors as i64,
+                self.retries as i64,
+                self.input_tokens as i64,
+                self.output_tokens as i64,
+                self.wall.encode(),
+                self.first_byte.encode(),
+                self.first_content.encode(),
+                self.token_rate.encode(),
+            ])?;
+        Ok(())
+    }
+}
