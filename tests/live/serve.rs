@@ -133,6 +133,62 @@ fn nothing_private_is_in_the_history() {
     assert!(!printed.contains("SECRET-7f3a"));
 }
 
+/// A real Prometheus takes the figures, and they are the truth.
+#[test]
+fn prometheus_scrapes_what_promtool_finds_nothing_wrong_with() {
+    let lab = Lab::start();
+    let python = Python::system();
+    let command = chat(&python);
+    // Only this server: others may run on this host.
+    let name = format!("lab:{}", std::process::id());
+    let mut server = lab.command(&command[0]);
+    let _server = lab.start_command(server.args(&command[1..]).args(["--header", &name]), "server");
+    let configuration = format!("select.command_lines = ['*{name}']\nhistory.path = ''");
+    let serving = Serving::start(&lab, "serve", &configuration);
+    let scrape = "scrape_configs: [{job_name: tracer, scrape_interval: 1s, static_configs: [{targets: ['127.0.0.1:7070']}]}]";
+    fs::write(lab.dir().join("prometheus.yml"), scrape).expect("write a configuration");
+    let mut prometheus = lab.command("prometheus");
+    prometheus
+        .arg(format!("--config.file={}", lab.dir().join("prometheus.yml").display()))
+        .arg(format!("--storage.tsdb.path={}", lab.dir().join("prometheus").display()))
+        .arg("--web.listen-address=127.0.0.1:9099");
+    let _prometheus = lab.start_command(&mut prometheus, "prometheus");
+    lab.drive(&["--requests", "40", "--concurrency", "10", "/chat/{id}?model=ttft=50-150,gap=5-10,n=10"]);
+
+    let deadline = Instant::now() + LIMIT;
+    let ask = |query: &str| -> Option<f64> {
+        let url = "http://127.0.0.1:9099/api/v1/query";
+        let mut curl = lab.command("curl");
+        curl.args(["--silent", "--get", url, "--data-urlencode"]).arg(format!("query={query}"));
+        let answer: serde_json::Value = serde_json::from_str(&lab.run(&mut curl, "curl").stdout).ok()?;
+        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+    };
+    let chat = r#"{method="GET",route="/chat/{id}"}"#;
+    while ask(&format!("tracer_request_duration_seconds_count{chat}")) != Some(40.0) {
+        assert!(Instant::now() < deadline, "40 requests are not scraped");
+        thread::sleep(SECOND);
+    }
+    let wall = ask(&format!("tracer_request_duration_seconds_sum{chat}")).expect("it is scraped");
+    let buckets = ask(&format!("sum(tracer_request_bucket_seconds_total{chat})")).expect("they are scraped");
+    assert!((wall - buckets).abs() < 0.001, "the buckets sum to {buckets} s of {wall} s");
+    let truth = lab.truth();
+    let tokens: u64 = truth.exchanges.iter().filter_map(|exchange| exchange.output_tokens).sum();
+    assert_eq!(ask(r#"sum(tracer_tokens_total{direction="output"})"#), Some(tokens as f64));
+    assert_eq!(ask("sum(tracer_call_duration_seconds_count)"), Some(truth.exchanges.len() as f64));
+    assert!(ask("process_resident_memory_bytes").is_some_and(|bytes| bytes < 60e6));
+
+    let page =
+        lab.run(lab.command("curl").args(["--silent", "http://localhost:7070/metrics"]), "page").stdout;
+    fs::write(lab.dir().join("page"), page).expect("write the page");
+    let mut lint = Command::new("promtool");
+    lint.args(["check", "metrics"]).stdin(fs::File::open(lab.dir().join("page")).expect("it is there"));
+    let lint = Running::start(&mut lint, lab.dir(), "promtool").finish(LIMIT);
+    assert_eq!((lint.status.code(), lint.stdout, lint.stderr), (Some(0), String::new(), String::new()));
+    let (finished, took) = serving.end(libc::SIGTERM);
+    assert!(took < SECOND, "it took {took:?} to end:\n{}", finished.stderr);
+    finished.expect_code(0);
+}
+
 fn ids(report: &Report) -> BTreeSet<String> {
     report.requests.iter().map(|request| request.id.clone()).collect()
 }

@@ -98,6 +98,9 @@ pub fn capture(names: &[String]) -> Result<()> {
 
 fn live() -> Result<()> {
     let tracer = build()?;
+    if !is_there("promtool") {
+        need::packages("test", "Prometheus", &["prometheus"])?;
+    }
     let venvs = venv::venvs("test", &python::common("test", &python::TEST_VERSIONS)?)?;
     let builds = venv::venvs("test", &python::builds("test")?)?;
     let sdks = venv::venvs("test", &python::sdks("test")?)?;
@@ -111,4 +114,10 @@ fn live() -> Result<()> {
         .env("TRACER_TEST_BUILDS", builds)
         .env("TRACER_TEST_SDKS", sdks)
         .env("PYTHONDONTWRITEBYTECODE", "1"))
+}
+
+/// Whether a program can be started by its name.
+fn is_there(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|folder| folder.join(program).exists())
 }

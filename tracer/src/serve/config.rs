@@ -1,7 +1,8 @@
 //! The configuration of the daemon: one TOML file. Each option is documented in [`DEFAULTS`], and only there.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -35,6 +36,7 @@ pub struct Config {
     pub exclude: Patterns,
     pub requests: Requests,
     pub history: History,
+    pub web: Web,
 }
 
 /// Patterns for the properties of a process.
@@ -66,6 +68,22 @@ pub struct History {
     #[serde(deserialize_with = "duration")]
     pub minutes: Duration,
     pub max_bytes: u64,
+}
+
+#[derive(Clone, PartialEq, Deserialize)]
+pub struct Web {
+    #[serde(deserialize_with = "address")]
+    pub listen: Option<SocketAddr>,
+    #[serde(deserialize_with = "text")]
+    pub token: Option<String>,
+}
+
+/// The token is nobody's business.
+impl fmt::Debug for Web {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let Web { listen, token } = self;
+        formatter.debug_struct("Web").field("listen", listen).field("has_token", &token.is_some()).finish()
+    }
 }
 
 impl Config {
@@ -134,6 +152,19 @@ fn suggestion(config: &Table, key: &str, within: &str) -> String {
     }
 }
 
+fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    Ok(Some(String::deserialize(value)?).filter(|text| !text.is_empty()))
+}
+
+fn address<'de, D: Deserializer<'de>>(value: D) -> Result<Option<SocketAddr>, D::Error> {
+    let parse = |text: String| {
+        let address = text.parse();
+        address
+            .map_err(|_| de::Error::custom(format!("`{text}` is no address and port as 127.0.0.1:7070 is")))
+    };
+    text(value)?.map(parse).transpose()
+}
+
 fn path<'de, D: Deserializer<'de>>(value: D) -> Result<Option<PathBuf>, D::Error> {
     let path = PathBuf::deserialize(value)?;
     Ok(Some(path).filter(|path| !path.as_os_str().is_empty()))
@@ -169,6 +200,12 @@ mod tests {
         assert_eq!((defaults.read, defaults.vendors), (Read::Bodies, None));
         assert_eq!(defaults.requests.quiet, Duration::from_secs(1));
         assert_eq!(defaults.history.path.as_deref(), Some(Path::new(history::PATH)));
+    }
+
+    #[test]
+    fn a_token_is_not_printed() {
+        let config = Config::parse("web.token = 'hush'").expect("a configuration");
+        assert!(config.web.token.as_deref() == Some("hush") && !format!("{config:?}").contains("hush"));
     }
 
     #[test]
@@ -213,5 +250,6 @@ mod tests {
         assert!(refusal("requests.quiet = 'soon'").contains("no duration"));
         assert!(refusal("requests.quiet = '0s'").contains("more than 0"));
         assert!(refusal("read").contains("line 1"));
+        assert!(refusal("web.listen = 'localhost'").contains("127.0.0.1:7070"));
     }
 }

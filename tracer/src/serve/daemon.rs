@@ -29,6 +29,7 @@ use crate::{
         history::{self, Limits},
         life::{self, Manager},
         select::Selection,
+        web::{Site, Web},
     },
     vendor::VendorTable,
 };
@@ -68,9 +69,15 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     let batches = Batches::default();
     let history_state = Arc::new(history::State::default());
     let history = start_history(&config, &batches, &history_state)?;
+    let web = config.web.listen.map(|address| {
+        let path = config.history.path.clone();
+        Web::start(address, Site::new(config.web.clone(), path, history_state, batches.clone()))
+    });
+    let web = web.transpose()?;
     let desk = start_desk(&config, pieces, batches)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(follow(follower, pipeline, selection));
+    web.into_iter().for_each(Web::end);
     desk.join().map_err(|_| anyhow!("the thread that tells of requests ended by a defect of the tracer"))?;
     if let Some(history) = history {
         history

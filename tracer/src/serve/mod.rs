@@ -6,7 +6,9 @@ pub mod desk;
 pub mod history;
 mod daemon;
 mod life;
+pub mod metrics;
 mod routes;
 mod select;
+pub mod web;
 
 pub use daemon::run;

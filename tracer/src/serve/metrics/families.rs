@@ -1,0 +1,157 @@
+//! The names, labels and bounds of the figures.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::{Atomic as _, Counter},
+        family::{Family, MetricConstructor},
+        gauge::Gauge,
+        histogram::Histogram,
+    },
+    registry::Registry,
+};
+
+/// Of requests and calls, in seconds: as the GenAI conventions of OpenTelemetry have them, from 10 ms on.
+const BOUNDS: [f64; 14] =
+    [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Route {
+    /// Empty for the run of a process that serves no requests.
+    pub method: String,
+    pub route: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct BucketOf {
+    pub method: String,
+    pub route: String,
+    pub bucket: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Peer {
+    pub vendor: String,
+    pub model: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Tokens {
+    pub vendor: String,
+    pub model: String,
+    pub direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Kind {
+    pub kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Table {
+    pub table: &'static str,
+}
+
+#[derive(Clone, Debug)]
+pub struct Durations;
+
+impl MetricConstructor<Histogram> for Durations {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(BOUNDS)
+    }
+}
+
+type Seconds = Counter<f64, AtomicU64>;
+type Level = Gauge<f64, AtomicU64>;
+
+/// A counter of what is counted elsewhere.
+pub trait SetTo<N> {
+    fn set_to(&self, value: N);
+}
+
+impl SetTo<u64> for Counter {
+    fn set_to(&self, value: u64) {
+        self.inc_by(value.saturating_sub(self.get()));
+    }
+}
+
+impl SetTo<f64> for Seconds {
+    fn set_to(&self, value: f64) {
+        self.inner().inc_by((value - self.get()).max(0.0));
+    }
+}
+
+macro_rules! families {
+    ($($field:ident: $type:ty = $new:expr, $name:literal, $help:literal;)+) => {
+        pub struct Families {
+            pub registry: Registry,
+            $(pub $field: $type,)+
+        }
+
+        impl Default for Families {
+            fn default() -> Self {
+                let mut registry = Registry::default();
+                $(
+                    let $field: $type = $new;
+                    registry.register($name, $help, $field.clone());
+                )+
+                Families { registry, $($field,)+ }
+            }
+        }
+    };
+}
+
+families! {
+    duration: Family<Route, Histogram, Durations> = Family::new_with_constructor(Durations),
+        "tracer_request_duration_seconds", "Wall time of requests";
+    errors: Family<Route, Counter> = Family::default(),
+        "tracer_request_errors", "Requests that were answered by 500 or more";
+    incomplete: Family<Route, Counter> = Family::default(),
+        "tracer_request_incomplete", "Requests of which events may have been lost, or that were not seen to end";
+    buckets: Family<BucketOf, Seconds> = Family::default(),
+        "tracer_request_bucket_seconds", "Wall time of requests by cause";
+    call_duration: Family<Peer, Histogram, Durations> = Family::new_with_constructor(Durations),
+        "tracer_call_duration_seconds", "Time of calls to LLM vendors, with connecting";
+    first_byte: Family<Peer, Histogram, Durations> = Family::new_with_constructor(Durations),
+        "tracer_call_first_byte_seconds", "From the last byte of a call to the arrival of the first of its answer";
+    first_content: Family<Peer, Histogram, Durations> = Family::new_with_constructor(Durations),
+        "tracer_call_first_content_seconds", "From the last byte of a call to the arrival of the first output, of streams";
+    call_errors: Family<Peer, Counter> = Family::default(),
+        "tracer_call_errors", "Calls that were answered by 400 or more, or not to the end";
+    retries: Family<Peer, Counter> = Family::default(),
+        "tracer_call_retries", "Calls that were another attempt";
+    tokens: Family<Tokens, Counter> = Family::default(),
+        "tracer_tokens", "Tokens that vendors counted";
+    findings: Family<Kind, Counter> = Family::default(),
+        "tracer_findings", "Findings, each counted once in a minute in which it was made";
+    finding_cost: Family<Kind, Seconds> = Family::default(),
+        "tracer_finding_cost_seconds", "What the findings cost";
+    lost: Family<Kind, Counter> = Family::default(),
+        "tracer_lost", "Events, or requests, that were lost, by kind";
+    history_lost: Counter = Counter::default(),
+        "tracer_history_lost_requests", "Requests that could not be written into the history";
+    history_bytes: Gauge = Gauge::default(),
+        "tracer_history_bytes", "Size of the history without its log";
+    events: Counter = Counter::default(),
+        "tracer_events", "Events read";
+    late_events: Counter = Counter::default(),
+        "tracer_late_events", "Events that came too late to be put into their order";
+    waiting_events: Gauge = Gauge::default(),
+        "tracer_waiting_events", "Events that wait to be put into order";
+    ring_lag: Level = Level::default(),
+        "tracer_ring_lag_seconds", "The longest that an event waited in the ring buffer in the last second";
+    entries: Family<Table, Gauge> = Family::default(),
+        "tracer_table_entries", "Entries of tables; of processes, threads and connections the maps of the probes hold as many";
+    limits: Family<Table, Gauge> = Family::default(),
+        "tracer_table_limit", "Entries that the map of the probes can hold";
+    cpu: Seconds = Seconds::default(),
+        "process_cpu_seconds", "CPU time of the tracer, without its probes";
+    resident: Gauge = Gauge::default(),
+        "process_resident_memory_bytes", "Memory of the tracer";
+    open_files: Gauge = Gauge::default(),
+        "process_open_fds", "File descriptors of the tracer";
+    start: Level = Level::default(),
+        "process_start_time_seconds", "When the tracer started, since the epoch";
+}

@@ -1,0 +1,217 @@
+//! Figures for Prometheus. Labels are bounded: routes by the configuration, vendors and models here, all else by lists.
+
+mod families;
+pub mod own;
+pub mod text;
+
+use std::collections::{BTreeMap, HashSet};
+
+use families::{BucketOf, Families, Kind, Peer, Route, SetTo as _, Tokens};
+use tracer_ebpf::limits;
+
+use crate::{
+    record::hand_out::Vitals,
+    report::{
+        group,
+        types::{Call, Request},
+    },
+    serve::{
+        batch::Batch,
+        history::{self, is_call_error, is_error},
+    },
+};
+
+/// Vendors and models that are told apart; calls to further ones are `other`.
+const PEERS: usize = 100;
+
+/// Methods that have names of their own (RFC 9110, section 9, and RFC 5789).
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+
+const OTHER: &str = "other";
+
+/// What was counted since the start.
+#[derive(Default)]
+pub struct Metrics {
+    families: Families,
+    peers: HashSet<Peer>,
+    lost: BTreeMap<String, u64>,
+}
+
+impl Metrics {
+    /// Takes in a batch, before which so many requests were missed.
+    pub fn apply(&mut self, batch: &Batch, missed: u64) {
+        for request in &batch.requests {
+            self.add_request(request);
+        }
+        for (kind, count) in batch.lost.iter().chain([(&"metrics".to_owned(), &missed)]) {
+            if *count > 0 {
+                *self.lost.entry(kind.clone()).or_default() += count;
+                self.families.lost.get_or_create(&Kind { kind: kind.clone() }).inc_by(*count);
+            }
+        }
+        for finding in batch.findings.iter().flat_map(|found| &found.findings) {
+            let kind = Kind { kind: finding.kind.clone() };
+            self.families.findings.get_or_create(&kind).inc();
+            self.families.finding_cost.get_or_create(&kind).inc_by(seconds(finding.cost_ns));
+        }
+    }
+
+    /// Losses by kind, with those of the history.
+    pub fn lost(&self, history: &history::State) -> BTreeMap<String, u64> {
+        let mut lost = self.lost.clone();
+        if history.lost_requests() > 0 {
+            lost.insert(history::LOST.to_owned(), history.lost_requests());
+        }
+        lost
+    }
+
+    /// The page, in the text format of Prometheus.
+    pub fn render(&self, vitals: &Vitals, history: &history::State) -> String {
+        let own = own::Own::read();
+        let gauges = &self.families;
+        gauges.cpu.set_to(seconds(own.cpu_ns));
+        gauges.resident.set(own.resident_bytes as i64);
+        gauges.open_files.set(own.open_files as i64);
+        gauges.start.set(own.start_unix_ns as f64 / 1e9);
+        gauges.ring_lag.set(seconds(vitals.ring_lag_ns));
+        gauges.waiting_events.set(vitals.waiting_events as i64);
+        gauges.events.set_to(vitals.events);
+        gauges.late_events.set_to(vitals.late_events);
+        gauges.history_bytes.set(history.bytes() as i64);
+        gauges.history_lost.set_to(history.lost_requests());
+        let held = &vitals.held;
+        for (table, entries, limit) in [
+            ("processes", held.processes, Some(limits::PROCESSES)),
+            ("threads", held.threads, Some(limits::THREADS)),
+            ("connections", held.connections, Some(limits::SOCKETS)),
+            ("functions", held.functions, None),
+            ("open_requests", held.open_requests, None),
+            ("answered_requests", held.answered_requests, None),
+        ] {
+            let table = families::Table { table };
+            gauges.entries.get_or_create(&table).set(entries as i64);
+            if let Some(limit) = limit {
+                gauges.limits.get_or_create(&table).set(i64::from(limit));
+            }
+        }
+        text::render(&self.families.registry)
+    }
+
+    fn add_request(&mut self, request: &Request) {
+        let label = group::label(request);
+        let (method, route) = label.split_once(' ').unwrap_or(("", &label));
+        let method = if method.is_empty() || METHODS.contains(&method) { method } else { OTHER };
+        let route = Route { method: method.to_owned(), route: route.to_owned() };
+        self.families.duration.get_or_create(&route).observe(seconds(request.wall_ns));
+        self.families.errors.get_or_create(&route).inc_by(u64::from(is_error(request)));
+        self.families.incomplete.get_or_create(&route).inc_by(u64::from(!request.complete));
+        for (bucket, ns) in request.buckets.iter() {
+            let Some(ns) = ns.filter(|ns| *ns > 0) else { continue };
+            let Route { method, route } = route.clone();
+            let of = BucketOf { method, route, bucket: bucket.name() };
+            self.families.buckets.get_or_create(&of).inc_by(seconds(ns));
+        }
+        let background = request.background.iter().flat_map(|background| &background.calls);
+        for call in request.calls.iter().chain(background).filter(|call| call.vendor.is_some()) {
+            self.add_call(call);
+        }
+    }
+
+    fn add_call(&mut self, call: &Call) {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let mut peer = Peer { vendor: text(&call.vendor), model: text(&call.model) };
+        if !self.peers.contains(&peer) && self.peers.len() >= PEERS {
+            peer = Peer { vendor: OTHER.to_owned(), model: OTHER.to_owned() };
+        } else {
+            self.peers.insert(peer.clone());
+        }
+        let families = &self.families;
+        families.call_duration.get_or_create(&peer).observe(seconds(call.wall_ns));
+        if let Some(ns) = call.first_byte_ns {
+            families.first_byte.get_or_create(&peer).observe(seconds(ns));
+        }
+        if let Some(ns) = call.first_content_ns {
+            families.first_content.get_or_create(&peer).observe(seconds(ns));
+        }
+        families.call_errors.get_or_create(&peer).inc_by(u64::from(is_call_error(call)));
+        families.retries.get_or_create(&peer).inc_by(u64::from(call.attempt > 1));
+        for (direction, tokens) in [("input", call.input_tokens), ("output", call.output_tokens)] {
+            let Some(tokens) = tokens else { continue };
+            let Peer { vendor, model } = peer.clone();
+            families.tokens.get_or_create(&Tokens { vendor, model, direction }).inc_by(tokens);
+        }
+    }
+}
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        finding::cases::{call, request},
+        report::bucket::Bucket,
+    };
+
+    fn page(metrics: &Metrics) -> String {
+        metrics.render(&Vitals::default(), &history::State::default())
+    }
+
+    fn batch(requests: impl IntoIterator<Item = Request>) -> Batch {
+        Batch { requests: requests.into_iter().map(Arc::new).collect(), ..Batch::default() }
+    }
+
+    #[test]
+    fn requests_and_calls_are_counted() {
+        let mut chat = request("/chat", 0, &[(Bucket::LlmFirstByte, 400), (Bucket::PythonCpu, 100)]);
+        let answered = Call {
+            model: Some("gpt".to_owned()),
+            output_tokens: Some(20),
+            attempt: 2,
+            status: Some(429),
+            ..call("api.openai.com", &chat, 0, 400)
+        };
+        chat.calls.push(answered);
+        chat.status = Some(502);
+        let mut batch = batch([chat]);
+        batch.lost.insert("sample".to_owned(), 3);
+        let mut metrics = Metrics::default();
+        metrics.apply(&batch, 2);
+        let page = page(&metrics);
+        for line in [
+            r#"tracer_request_duration_seconds_count{method="GET",route="/chat"} 1"#,
+            r#"tracer_request_duration_seconds_bucket{le="0.64",method="GET",route="/chat"} 1"#,
+            r#"tracer_request_errors_total{method="GET",route="/chat"} 1"#,
+            r#"tracer_request_bucket_seconds_total{method="GET",route="/chat",bucket="llm.first_byte"} 0.4"#,
+            r#"tracer_call_duration_seconds_count{vendor="openai",model="gpt"} 1"#,
+            r#"tracer_call_errors_total{vendor="openai",model="gpt"} 1"#,
+            r#"tracer_call_retries_total{vendor="openai",model="gpt"} 1"#,
+            r#"tracer_tokens_total{vendor="openai",model="gpt",direction="output"} 20"#,
+            r#"tracer_lost_total{kind="sample"} 3"#,
+            r#"tracer_lost_total{kind="metrics"} 2"#,
+            r#"tracer_table_limit{table="connections"} 32768"#,
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+    }
+
+    #[test]
+    fn labels_are_bounded() {
+        let mut metrics = Metrics::default();
+        for number in 0..3 * PEERS {
+            let mut request = request("/chat", 0, &[(Bucket::LlmFirstByte, 400)]);
+            request.method = Some(format!("M{number}"));
+            let called = call("api.openai.com", &request, 0, 400);
+            request.calls.push(Call { model: Some(format!("m{number}")), ..called });
+            metrics.apply(&batch([request]), 0);
+        }
+        let page = page(&metrics);
+        let count = |start: &str| page.lines().filter(|line| line.starts_with(start)).count();
+        assert_eq!(count("tracer_request_duration_seconds_count"), 1);
+        assert_eq!(count("tracer_call_duration_seconds_count"), PEERS + 1);
+    }
+}

@@ -1,0 +1,119 @@
+//! What the daemon shows over HTTP: figures for Prometheus at `/metrics`, and an API at `/api/v1/` (`docs/api.md`).
+
+mod api;
+mod answer;
+mod events;
+mod guard;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use axum::{
+    Router, extract::State, http::header::CONTENT_TYPE, middleware, response::IntoResponse, routing::get,
+};
+use tokio::sync::Semaphore;
+
+use crate::serve::{
+    batch::{Batch, Batches},
+    config,
+    history::State as HistoryState,
+    metrics::{Metrics, text},
+};
+
+pub use server::Web;
+
+/// Questions to the history at once; more wait.
+const QUESTIONS: usize = 4;
+
+/// What answers are made of.
+pub struct Site {
+    pub config: config::Web,
+    /// `None` where none is kept.
+    pub history: Option<PathBuf>,
+    pub history_state: Arc<HistoryState>,
+    pub batches: Batches,
+    pub started: Instant,
+    metrics: Mutex<Metrics>,
+    /// The latest batch.
+    latest: Mutex<Arc<Batch>>,
+    questions: Semaphore,
+}
+
+impl Site {
+    pub fn new(
+        config: config::Web,
+        history: Option<PathBuf>,
+        history_state: Arc<HistoryState>,
+        batches: Batches,
+    ) -> Site {
+        Site {
+            config,
+            history,
+            history_state,
+            batches,
+            started: Instant::now(),
+            metrics: Mutex::default(),
+            latest: Mutex::default(),
+            questions: Semaphore::new(QUESTIONS),
+        }
+    }
+
+    /// Takes in batches until no more come.
+    pub async fn watch(self: Arc<Self>) {
+        let mut batches = self.batches.subscribe();
+        while let Some((batch, missed)) = batches.next().await {
+            self.metrics.lock().unwrap_or_else(PoisonError::into_inner).apply(&batch, missed);
+            *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = batch;
+        }
+    }
+
+    pub fn latest(&self) -> Arc<Batch> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Losses since the start, by kind.
+    pub fn lost(&self) -> std::collections::BTreeMap<String, u64> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner).lost(&self.history_state)
+    }
+}
+
+/// Every page, behind the guard.
+pub fn router(site: Arc<Site>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .nest("/api/v1", api::router())
+        .fallback(answer::not_found)
+        .layer(middleware::from_fn_with_state(site.clone(), guard::check))
+        .with_state(site)
+}
+
+async fn metrics(State(site): State<Arc<Site>>) -> impl IntoResponse {
+    let latest = site.latest();
+    let metrics = site.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+    let page = metrics.render(&latest.vitals, &site.history_state);
+    ([(CONTENT_TYPE, text::CONTENT_TYPE)], page)
+}
+
+/// A question to the history, asked on a thread that may wait.
+async fn ask<T: Send + 'static>(
+    site: &Site,
+    question: impl FnOnce(&crate::serve::history::read::Reader) -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, answer::Refusal> {
+    let Some(path) = site.history.clone() else { return Err(answer::Refusal::no_history()) };
+    let _turn = tokio::time::timeout(Duration::from_secs(30), site.questions.acquire())
+        .await
+        .map_err(|_| answer::Refusal::busy())?;
+    let answered = tokio::task::spawn_blocking(move || {
+        let reader = crate::serve::history::read::Reader::open(&path)?;
+        question(&reader)
+    });
+    Ok(answered.await.context("the question ended by a defect of the tracer")??)
+}
