@@ -2,6 +2,7 @@
 
 pub mod figures;
 mod histogram;
+mod minutes;
 pub mod read;
 pub mod report;
 mod retention;
