@@ -189,6 +189,50 @@ fn prometheus_scrapes_what_promtool_finds_nothing_wrong_with() {
     finished.expect_code(0);
 }
 
+/// Run by `cargo test -p tests --features live --test live -- --ignored --nocapture what_the_daemon_costs`, with `TRACER` set as
+/// `cargo xtask test live` does.
+#[test]
+#[ignore = "it measures, for half a minute"]
+fn what_the_daemon_costs_at_100_requests_a_second() {
+    let lab = Lab::start();
+    let python = Python::system();
+    let command = chat(&python);
+    let name = format!("lab:{}", std::process::id());
+    let mut server = lab.command(&command[0]);
+    let _server = lab.start_command(server.args(&command[1..]).args(["--header", &name]), "server");
+    let history = History::new(&lab, "of/history.db");
+    let configuration = format!("select.command_lines = ['*{name}']\n{}", history.configuration());
+    let serving = Serving::start(&lab, "serve", &configuration);
+    let health = || -> serde_json::Value {
+        let mut curl = lab.command("curl");
+        let page = lab.run(curl.args(["--silent", "http://localhost:7070/api/v1/health"]), "curl").stdout;
+        serde_json::from_str(&page).expect("JSON")
+    };
+    // 50 at a time that take half a second each.
+    let drive = |requests: &str, prefix: &str| {
+        let route = "/chat/{id}?model=ttft=100,gap=20,n=20";
+        lab.drive(&["--requests", requests, "--concurrency", "50", "--prefix", prefix, route]);
+    };
+    drive("100", "warm");
+    let (before, start) = (health(), Instant::now());
+    drive("3000", "more");
+    let (after, took) = (health(), start.elapsed());
+    let number = |health: &serde_json::Value, key: &str| health[key].as_f64().expect("a number");
+    let cpu = (number(&after, "cpu_ns") - number(&before, "cpu_ns")) / took.as_nanos() as f64;
+    let requests = number(&after, "requests") - number(&before, "requests");
+    let events = number(&after, "events") - number(&before, "events");
+    eprintln!(
+        "{:.0} requests/s, {:.0} events/s: {:.2} % of a core, {:.1} MB, lost {}",
+        requests / took.as_secs_f64(),
+        events / took.as_secs_f64(),
+        100.0 * cpu,
+        number(&after, "resident_bytes") / 1e6,
+        after["lost"]
+    );
+    assert!(requests >= 2_900.0, "{requests} requests were seen");
+    serving.end(libc::SIGTERM).0.expect_code(0);
+}
+
 fn ids(report: &Report) -> BTreeSet<String> {
     report.requests.iter().map(|request| request.id.clone()).collect()
 }

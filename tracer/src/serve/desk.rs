@@ -18,10 +18,10 @@ use crate::{
 /// Findings are of the requests that finished in one minute of the clock,
 const WINDOW_NS: u64 = 60_000_000_000;
 /// or of so many, which bounds what is held of them.
-const WINDOW_REQUESTS: usize = 1_000;
+const WINDOW_REQUESTS: usize = 250;
 
 /// Requests that finished lately may have delayed those that finish now: so many, ended no longer ago.
-const RECENT: usize = 256;
+const RECENT: usize = 128;
 const RECENT_NS: u64 = 5_000_000_000;
 
 pub struct Desk {
@@ -90,7 +90,7 @@ impl Desk {
     }
 
     fn find(&mut self, report: &mut Report, at_unix_ns: u64) -> Found {
-        report.requests = self.window.drain(..).map(|request| Request::clone(&request)).collect();
+        report.requests = self.window.drain(..).map(Arc::unwrap_or_clone).collect();
         let findings = finding::find(report);
         report.requests = Vec::new();
         Found { start_unix_ns: self.window_start_unix_ns, end_unix_ns: at_unix_ns, findings }

@@ -125,7 +125,7 @@ families! {
     tokens: Family<Tokens, Counter> = Family::default(),
         "tracer_tokens", "Tokens that vendors counted";
     findings: Family<Kind, Counter> = Family::default(),
-        "tracer_findings", "Findings, each counted once in a minute in which it was made";
+        "tracer_findings", "Findings, each counted once in a minute, or in 250 requests where these come faster";
     finding_cost: Family<Kind, Seconds> = Family::default(),
         "tracer_finding_cost_seconds", "What the findings cost";
     lost: Family<Kind, Counter> = Family::default(),
