@@ -1,6 +1,9 @@
 """A route for each trouble that a finding tells of, and one that has none. Run: uvicorn troubles:app"""
 
 import asyncio
+import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2 as httpx
 from fastapi import FastAPI
@@ -14,6 +17,7 @@ app.add_middleware(truth.Middleware)
 client = AsyncOpenAI()
 blocking_client = OpenAI()
 small_pool = AsyncOpenAI(http_client=httpx.AsyncClient(limits=httpx.Limits(max_connections=2), timeout=60))
+one_thread = ThreadPoolExecutor(1)
 truth.settle()
 
 MODEL = "ttft=80-120,gap=10,n=5"
@@ -83,6 +87,21 @@ async def pause(identity: str) -> str:
     await work.ask_async(client, request, MODEL)
     await asyncio.sleep(6)
     return await work.ask_async(client, request, MODEL)
+
+
+@app.get("/small_executor/{identity}")
+async def small_executor(identity: str) -> None:
+    """A pool with one thread for all."""
+    await asyncio.get_running_loop().run_in_executor(one_thread, time.sleep, 0.05)
+
+
+@app.get("/collecting/{identity}")
+async def collecting(identity: str) -> None:
+    """Collections that look at a million objects, which `truth.settle` did not exempt from them."""
+    objects = [[] for _ in range(1_000_000)]
+    for _ in range(3):
+        gc.collect()
+    del objects
 
 
 @app.get("/compute/{identity}")

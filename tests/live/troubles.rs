@@ -7,7 +7,7 @@ use tests::{lab::Lab, python::Python, recording::Recording};
 use crate::application::troubles;
 
 /// Routes, requests at a time, and what must be found; what is found besides must be one of [`BESIDES`] or follow from it.
-const TROUBLES: [(&str, &str, &[&str]); 11] = [
+const TROUBLES: [(&str, &str, &[&str]); 13] = [
     ("none", "4", &[]),
     // The synchronous client closes the connection of a stream whose end it has not read (openai 3.57).
     ("in_thread", "4", &["connection_not_reused"]),
@@ -20,11 +20,14 @@ const TROUBLES: [(&str, &str, &[&str]); 11] = [
     ("failing", "2", &["retry_backoff"]),
     ("read_late", "1", &["stream_read_late", "cpu_bound"]),
     ("compute", "2", &["cpu_bound"]),
+    ("small_executor", "4", &["executor_saturated"]),
+    ("collecting", "1", &["long_collections"]),
 ];
 
-/// What is true of any of them: most wait for the vendor, two requests at a time hold each other up, and a library that is
-/// used first is imported then.
-const BESIDES: [&str; 4] = ["vendor_dominates", "loop_saturated", "import_in_request", "gil_contention"];
+/// What is true of any of them: most wait for the vendor, two requests at a time hold each other up, a library that is
+/// used first is imported then, and the vendor needs the CPUs, too.
+const BESIDES: [&str; 5] =
+    ["vendor_dominates", "loop_saturated", "import_in_request", "gil_contention", "cpu_oversubscribed"];
 
 #[test]
 fn each_trouble_is_found_where_it_is() {

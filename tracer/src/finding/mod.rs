@@ -4,6 +4,7 @@
 mod connection_not_reused;
 mod cpu_bound;
 mod gil_contention;
+mod held_back;
 mod import_in_request;
 mod keep_alive_expired;
 mod loop_blocked;
@@ -32,7 +33,7 @@ use crate::report::{
 /// Looks for one bottleneck.
 type Check = fn(&Report) -> Vec<Finding>;
 
-const CHECKS: [Check; 14] = [
+const CHECKS: [Check; 15] = [
     loop_blocked::check,
     loop_saturated::check,
     cpu_bound::check,
@@ -40,6 +41,7 @@ const CHECKS: [Check; 14] = [
     connection_not_reused::check,
     vendor_dominates::check,
     gil_contention::check,
+    held_back::check,
     retry_backoff::check,
     rate_limited::check,
     pool_exhausted::check,
