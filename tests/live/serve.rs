@@ -184,6 +184,21 @@ fn prometheus_scrapes_what_promtool_finds_nothing_wrong_with() {
     lint.args(["check", "metrics"]).stdin(fs::File::open(lab.dir().join("page")).expect("it is there"));
     let lint = Running::start(&mut lint, lab.dir(), "promtool").finish(LIMIT);
     assert_eq!((lint.status.code(), lint.stdout, lint.stderr), (Some(0), String::new(), String::new()));
+    for query in shipped_queries() {
+        let mut curl = lab.command("curl");
+        curl.args(["--silent", "--get", "http://127.0.0.1:9099/api/v1/query", "--data-urlencode"]);
+        let answer = lab.run(curl.arg(format!("query={query}")), "curl").stdout;
+        assert!(answer.starts_with(r#"{"status":"success""#), "{query}: {answer}");
+    }
+    // Figures that there are none of yet are not on the page.
+    let families = include_str!("../../tracer/src/serve/metrics/families.rs");
+    let alerts = fs::read_to_string(deploy("prometheus/alerts.yaml")).expect("they are shipped");
+    for name in shipped_queries().iter().chain([&alerts]).flat_map(|text| figures(text)) {
+        assert!(families.contains(&format!("\"{name}\"")), "there is no {name}");
+    }
+    let mut rules = Command::new("promtool");
+    rules.args(["check", "rules"]).arg(deploy("prometheus/alerts.yaml"));
+    Running::start(&mut rules, lab.dir(), "promtool").finish(LIMIT).expect_code(0);
     let (finished, took) = serving.end(libc::SIGTERM);
     assert!(took < SECOND, "it took {took:?} to end:\n{}", finished.stderr);
     finished.expect_code(0);
@@ -231,6 +246,33 @@ fn what_the_daemon_costs_at_100_requests_a_second() {
     );
     assert!(requests >= 2_900.0, "{requests} requests were seen");
     serving.end(libc::SIGTERM).0.expect_code(0);
+}
+
+/// What the dashboard that comes with the program asks for.
+fn shipped_queries() -> Vec<String> {
+    let read = |path| fs::read_to_string(deploy(path)).expect("it is shipped");
+    let dashboard: serde_json::Value = serde_json::from_str(&read("grafana/tracer.json")).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("it has panels");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("it has targets"));
+    let shown = targets.map(|target| {
+        let query = target["expr"].as_str().expect("a query");
+        query.replace("$__rate_interval", "1m").replace("$method", ".*").replace("$route", ".*")
+    });
+    let queries: Vec<String> = shown.collect();
+    assert!(queries.len() > 10, "{queries:?}");
+    queries
+}
+
+/// The figures that a text names, without what Prometheus adds to their names.
+fn figures(text: &str) -> Vec<&str> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let named = words.filter(|word| word.starts_with("tracer_") || word.starts_with("process_"));
+    let suffixes = ["_bucket", "_count", "_total"];
+    named.map(|name| suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)).collect()
+}
+
+fn deploy(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(path)
 }
 
 fn ids(report: &Report) -> BTreeSet<String> {
