@@ -50,13 +50,14 @@ pub fn ends(address: u64, ids: Ids) {
     }
 }
 
-/// OpenSSL is called to read or to write: remembers what it was given, and tells by ASKING who sends a head. `count_place` is 0 where it returns its count.
+/// OpenSSL is called to read or to write: remembers what it was given, and tells by ASKING who sends a head. `count_place`
+/// is 0 where it returns its count.
 #[inline(always)]
 pub fn called(role: u8, regs: &pt_regs, count_place: u64, ids: Ids) {
     let known = find(regs.rdi, ids);
     // SAFETY: the helper checks the address and fails instead of faulting.
-    let first = unsafe { bpf_probe_read_user(regs.rsi as *const [u8; 4]) };
-    let asks = role == role::TLS_WRITE && first.is_ok_and(is_request);
+    let first = || unsafe { bpf_probe_read_user(regs.rsi as *const [u8; 4]) };
+    let asks = role == role::TLS_WRITE && first().is_ok_and(is_request);
     if known.as_ref().is_none_or(|session| session.flags & session::HTTP == 0) {
         if !asks {
             return;
