@@ -137,13 +137,8 @@ fn nothing_private_is_in_the_history() {
 #[test]
 fn prometheus_scrapes_what_promtool_finds_nothing_wrong_with() {
     let lab = Lab::start();
-    let python = Python::system();
-    let command = chat(&python);
-    // Only this server: others may run on this host.
-    let name = format!("lab:{}", std::process::id());
-    let mut server = lab.command(&command[0]);
-    let _server = lab.start_command(server.args(&command[1..]).args(["--header", &name]), "server");
-    let configuration = format!("select.command_lines = ['*{name}']\nhistory.path = ''");
+    let (_server, selection) = selected_server(&lab);
+    let configuration = format!("{selection}history.path = ''");
     let serving = Serving::start(&lab, "serve", &configuration);
     let scrape = "scrape_configs: [{job_name: tracer, scrape_interval: 1s, static_configs: [{targets: ['127.0.0.1:7070']}]}]";
     fs::write(lab.dir().join("prometheus.yml"), scrape).expect("write a configuration");
@@ -210,13 +205,9 @@ fn prometheus_scrapes_what_promtool_finds_nothing_wrong_with() {
 #[ignore = "it measures, for half a minute"]
 fn what_the_daemon_costs_at_100_requests_a_second() {
     let lab = Lab::start();
-    let python = Python::system();
-    let command = chat(&python);
-    let name = format!("lab:{}", std::process::id());
-    let mut server = lab.command(&command[0]);
-    let _server = lab.start_command(server.args(&command[1..]).args(["--header", &name]), "server");
+    let (_server, selection) = selected_server(&lab);
     let history = History::new(&lab, "of/history.db");
-    let configuration = format!("select.command_lines = ['*{name}']\n{}", history.configuration());
+    let configuration = format!("{selection}{}", history.configuration());
     let serving = Serving::start(&lab, "serve", &configuration);
     let health = || -> serde_json::Value {
         let mut curl = lab.command("curl");
@@ -246,6 +237,15 @@ fn what_the_daemon_costs_at_100_requests_a_second() {
     );
     assert!(requests >= 2_900.0, "{requests} requests were seen");
     serving.end(libc::SIGTERM).0.expect_code(0);
+}
+
+/// A server, and the configuration that selects it alone: others may run on this host.
+fn selected_server(lab: &Lab) -> (Running, String) {
+    let command = chat(&Python::system());
+    let name = format!("lab:{}", std::process::id());
+    let mut server = lab.command(&command[0]);
+    let server = lab.start_command(server.args(&command[1..]).args(["--header", &name]), "server");
+    (server, format!("select.command_lines = ['*{name}']\n"))
 }
 
 /// What the dashboard that comes with the program asks for.

@@ -185,11 +185,15 @@ impl Model {
         }
     }
 
+    /// The function of the first of code objects, where it is known.
+    fn innermost(&self, tgid: u32, frames: &[u64]) -> Option<&Function> {
+        let number = self.processes.get(&tgid)?.codes.get(frames.first()?)?;
+        Some(self.functions.get(*number))
+    }
+
     /// A thread is about to sleep in a futex: for a lock, unless these wait for something to do.
     pub(super) fn waiting(&mut self, tgid: u32, tid: u32, frames: &[u64]) {
-        let codes = self.processes.get(&tgid).map(|process| &process.codes);
-        let innermost = frames.first().and_then(|address| codes?.get(address));
-        let at_lock = innermost.is_some_and(|number| !waits_for_work(self.functions.get(*number)));
+        let at_lock = self.innermost(tgid, frames).is_some_and(|function| !waits_for_work(function));
         let thread = self.thread(tgid, tid);
         thread.at_lock = at_lock;
         thread.runs_python = true;
@@ -215,9 +219,7 @@ impl Model {
 
     /// A thread is about to set the result that a task waits for.
     pub(super) fn setting(&mut self, tgid: u32, tid: u32, frames: &[u64]) {
-        let codes = self.processes.get(&tgid).map(|process| &process.codes);
-        let innermost = frames.first().and_then(|address| codes?.get(address));
-        let sets = innermost.map_or(Sets::Result, |number| sets(self.functions.get(*number)));
+        let sets = self.innermost(tgid, frames).map_or(Sets::Result, sets);
         self.thread(tgid, tid).sets = sets;
     }
 

@@ -84,6 +84,15 @@ fn inspects_a_python_process(interpreter: &str) {
     assert!(is_mapped(start) && is_mapped(end - 1), "{start:#x}..{end:#x} in\n{maps}");
 }
 
+fn codes_of(tgid: u32) -> Codes {
+    let process = inspect(tgid).expect("an own child").expect("it runs Python");
+    let binary = inspect_binary(&process.binaries[0].file).expect("it holds CPython");
+    let (_, layout) = process.layouts(&binary).expect("a known version");
+    let mut codes = Codes::default();
+    codes.found(tgid, layout);
+    codes
+}
+
 #[test]
 fn names_the_code_of_a_process() {
     for interpreter in ["python3", "/usr/bin/python3"] {
@@ -99,11 +108,7 @@ sys.stdin.read()";
         BufReader::new(stdout).read_line(&mut line).expect("addresses");
         let addresses: Vec<u64> = line.split(' ').map(|id| id.trim().parse().expect("a number")).collect();
         let tgid = running.0.id();
-        let process = inspect(tgid).expect("an own child").expect("it runs Python");
-        let binary = inspect_binary(&process.binaries[0].file).expect("it holds CPython");
-        let (_, layout) = process.layouts(&binary).expect("a known version");
-        let mut codes = Codes::default();
-        codes.found(tgid, layout);
+        let mut codes = codes_of(tgid);
         let sample =
             |ts_ns| Event { ts_ns, tgid, tid: tgid, body: Body::Sample { frames: addresses.clone() } };
         let mut first = sample(1);
@@ -143,11 +148,7 @@ sys.stdin.read()";
         stdout.read_line(&mut line).expect("an address");
         let address: u64 = line.trim().parse().expect("a number");
         let tgid = running.0.id();
-        let process = inspect(tgid).expect("an own child").expect("it runs Python");
-        let binary = inspect_binary(&process.binaries[0].file).expect("it holds CPython");
-        let (_, layout) = process.layouts(&binary).expect("a known version");
-        let mut codes = Codes::default();
-        codes.found(tgid, layout);
+        let mut codes = codes_of(tgid);
         let mut named = |ts_ns| {
             let mut sample = Event { ts_ns, tgid, tid: tgid, body: Body::Sample { frames: vec![address] } };
             let told = codes.name(&mut sample);

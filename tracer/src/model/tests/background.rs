@@ -139,8 +139,7 @@ fn library(name: &str, file: &str) -> Body {
 fn gives(name: &str, file: &str) -> Report {
     let mut story = Story::new();
     story
-        .request_begun()
-        .at(20, Body::ContextCopy { context: 0xb })
+        .task_begun()
         .answer_sent(25)
         .exit(30)
         .second_begun(31)
@@ -172,7 +171,7 @@ fn a_lock_that_is_released_says_nothing_of_whom_a_task_works_for() {
 fn what_takes_jobs_from_a_queue_is_nobodys_unless_they_are_of_its_own_request() {
     let calls = |is_answered: bool, by: u64| {
         let mut story = Story::new();
-        story.request_begun().at(20, Body::ContextCopy { context: 0xb }).exit(24);
+        story.task_begun().exit(24);
         if is_answered {
             story.enter(25, 0xa).answer_sent(25).exit(30);
         }
