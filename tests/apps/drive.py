@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=10, help="for each path")
     parser.add_argument("--concurrency", type=int, default=10)
     parser.add_argument("--stagger-ms", type=float, default=0, help="between the starts of two workers")
+    parser.add_argument("--rate", type=float, help="requests a second at most, begun at even intervals")
     parser.add_argument("--prefix", default="", help="of the requests' names")
     parser.add_argument("--fresh", action="store_true", help="a connection for each request")
     parser.add_argument("--wait", type=float, default=30, help="seconds for the server to come up")
@@ -38,6 +39,7 @@ def main() -> int:
 async def drive(arguments: argparse.Namespace) -> int:
     await server_up(arguments.port, arguments.wait)
     log = Log(arguments.truth) if arguments.truth else None
+    pace = Pace(arguments.rate)
     targets = iter(
         [
             (f"{arguments.prefix}{len(arguments.paths) * i + j}", path)
@@ -45,11 +47,24 @@ async def drive(arguments: argparse.Namespace) -> int:
             for j, path in enumerate(arguments.paths)
         ]
     )
-    workers = (worker(arguments, number, targets, log) for number in range(arguments.concurrency))
+    workers = (worker(arguments, number, targets, pace, log) for number in range(arguments.concurrency))
     failures = sum(await asyncio.gather(*workers))
     if failures:
         print(f"drive: {failures} requests failed", file=sys.stderr)
     return 1 if failures else 0
+
+
+class Pace:
+    """When the next request may begin."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._interval = 1 / rate if rate else 0
+        self._next = asyncio.get_running_loop().time()
+
+    async def wait(self) -> None:
+        begin, self._next = self._next, self._next + self._interval
+        if self._interval:
+            await asyncio.sleep(begin - asyncio.get_running_loop().time())
 
 
 async def server_up(port: int, seconds: float) -> None:
@@ -64,12 +79,13 @@ async def server_up(port: int, seconds: float) -> None:
             await asyncio.sleep(0.05)
 
 
-async def worker(arguments: argparse.Namespace, number: int, targets, log: Log | None) -> int:
+async def worker(arguments: argparse.Namespace, number: int, targets, pace: Pace, log: Log | None) -> int:
     """Takes a target after the other; the number of failures."""
     await asyncio.sleep(number * arguments.stagger_ms / 1000)
     failures = 0
     connection = None
     for name, path in targets:
+        await pace.wait()
         connection = connection or Connection(arguments.port)
         record = {"id": name, "path": path.format(id=name)}
         try:

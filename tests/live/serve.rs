@@ -137,7 +137,7 @@ fn nothing_private_is_in_the_history() {
 #[test]
 fn prometheus_scrapes_what_promtool_finds_nothing_wrong_with() {
     let lab = Lab::start();
-    let (_server, selection) = selected_server(&lab);
+    let (_server, selection) = selected_server(&lab, &[]);
     let configuration = format!("{selection}history.path = ''");
     let serving = Serving::start(&lab, "serve", &configuration);
     let scrape = "scrape_configs: [{job_name: tracer, scrape_interval: 1s, static_configs: [{targets: ['127.0.0.1:7070']}]}]";
@@ -199,53 +199,36 @@ fn prometheus_scrapes_what_promtool_finds_nothing_wrong_with() {
     finished.expect_code(0);
 }
 
-/// Run by `cargo test -p tests --features live --test live -- --ignored --nocapture what_the_daemon_costs`, with `TRACER` set as
-/// `cargo xtask test live` does.
+/// The workers' command line is another one than that of the server which is selected, and they were there before the daemon.
 #[test]
-#[ignore = "it measures, for half a minute"]
-fn what_the_daemon_costs_at_100_requests_a_second() {
+fn workers_of_a_selected_server_are_traced() {
     let lab = Lab::start();
-    let (_server, selection) = selected_server(&lab);
+    let (server, selection) = selected_server(&lab, &["--workers", "2"]);
+    lab.drive(&["--requests", "2", "--prefix", "before", "/chat/{id}?model=ttft=5-20,gap=1,n=5"]);
     let history = History::new(&lab, "of/history.db");
-    let configuration = format!("{selection}{}", history.configuration());
-    let serving = Serving::start(&lab, "serve", &configuration);
-    let health = || -> serde_json::Value {
-        let mut curl = lab.command("curl");
-        let page = lab.run(curl.args(["--silent", "http://localhost:7070/api/v1/health"]), "curl").stdout;
-        serde_json::from_str(&page).expect("JSON")
+    let serving = Serving::start(&lab, "serve", &format!("{selection}{}", history.configuration()));
+    lab.drive(&["--requests", "20", "--fresh", "/chat/{id}?model=ttft=5-20,gap=1,n=5"]);
+    let deadline = Instant::now() + LIMIT;
+    let report = loop {
+        let report = history.read(&lab, false);
+        if report.requests.len() >= 20 {
+            break report;
+        }
+        assert!(Instant::now() < deadline, "{} of 20 requests", report.requests.len());
+        thread::sleep(SECOND / 4);
     };
-    // 50 at a time that take half a second each.
-    let drive = |requests: &str, prefix: &str| {
-        let route = "/chat/{id}?model=ttft=100,gap=20,n=20";
-        lab.drive(&["--requests", requests, "--concurrency", "50", "--prefix", prefix, route]);
-    };
-    drive("100", "warm");
-    let (before, start) = (health(), Instant::now());
-    drive("3000", "more");
-    let (after, took) = (health(), start.elapsed());
-    let number = |health: &serde_json::Value, key: &str| health[key].as_f64().expect("a number");
-    let cpu = (number(&after, "cpu_ns") - number(&before, "cpu_ns")) / took.as_nanos() as f64;
-    let requests = number(&after, "requests") - number(&before, "requests");
-    let events = number(&after, "events") - number(&before, "events");
-    eprintln!(
-        "{:.0} requests/s, {:.0} events/s: {:.2} % of a core, {:.1} MB, lost {}",
-        requests / took.as_secs_f64(),
-        events / took.as_secs_f64(),
-        100.0 * cpu,
-        number(&after, "resident_bytes") / 1e6,
-        after["lost"]
-    );
-    assert!(requests >= 2_900.0, "{requests} requests were seen");
+    assert_eq!(report.requests.len(), 20);
+    assert!(report.requests.iter().all(|request| request.pid != server.pid() && request.calls.len() == 1));
     serving.end(libc::SIGTERM).0.expect_code(0);
 }
 
 /// A server, and the configuration that selects it alone: others may run on this host.
-fn selected_server(lab: &Lab) -> (Running, String) {
+fn selected_server(lab: &Lab, options: &[&str]) -> (Running, String) {
     let command = chat(&Python::system());
     let name = format!("lab:{}", std::process::id());
     let mut server = lab.command(&command[0]);
-    let server = lab.start_command(server.args(&command[1..]).args(["--header", &name]), "server");
-    (server, format!("select.command_lines = ['*{name}']\n"))
+    server.args(&command[1..]).args(options).args(["--header", &name]);
+    (lab.start_command(&mut server, "server"), format!("select.command_lines = ['*{name}']\n"))
 }
 
 /// What the dashboard that comes with the program asks for.

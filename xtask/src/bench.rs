@@ -23,6 +23,12 @@ pub enum Bench {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// What the daemon takes, by thread, at several rates of requests; as root
+    Daemon {
+        /// What to measure; `-- --help` lists the choices
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// What a streamed call costs the application under tracers that are put into it, and under this one; as root
     Tracers {
         /// What to measure; `-- --help` lists the choices
@@ -38,6 +44,7 @@ pub fn bench(bench: &Bench) -> Result<()> {
     let (example, arguments) = match bench {
         Bench::Truth { arguments } => ("bench-truth", arguments),
         Bench::Cost { arguments } => ("bench-cost", arguments),
+        Bench::Daemon { arguments } => ("bench-daemon", arguments),
         Bench::Tracers { arguments } => ("bench-tracers", arguments),
     };
     let tracer = build()?;
@@ -46,6 +53,7 @@ pub fn bench(bench: &Bench) -> Result<()> {
     let (builds, sdks) = match bench {
         Bench::Tracers { .. } => (Vec::new(), python::sdks("bench")?),
         Bench::Truth { .. } | Bench::Cost { .. } => (python::builds("bench")?, Vec::new()),
+        Bench::Daemon { .. } => (Vec::new(), Vec::new()),
     };
     let (builds, sdks) = (venv::venvs("bench", &builds)?, venv::venvs("bench", &sdks)?);
     say("bench", "measuring; the whole takes minutes (cost) or hours (truth)");

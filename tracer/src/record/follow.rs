@@ -72,10 +72,10 @@ impl Follower {
         self.is_host = true;
         self.is_selected = Box::new(is_selected);
         self.probes.watch_exec(true).context("can't watch for new programs")?;
-        for tgid in discover::scan().into_iter().filter(|tgid| (self.is_selected)(*tgid)).collect::<Vec<_>>()
-        {
-            self.trace(tgid)?;
-            self.examine(tgid);
+        for tgid in discover::scan() {
+            if (self.is_selected)(tgid) {
+                self.trace_family(tgid)?;
+            }
         }
         Ok(())
     }
@@ -83,11 +83,7 @@ impl Follower {
     /// Traces a process, and those that it has made or will make.
     pub fn trace_process(&mut self, tgid: u32) -> anyhow::Result<()> {
         self.wanted.insert(tgid);
-        for tgid in with_descendants(tgid) {
-            self.trace(tgid)?;
-            self.examine(tgid);
-        }
-        Ok(())
+        self.trace_family(tgid)
     }
 
     /// Traces a program that is about to start.
@@ -183,6 +179,17 @@ impl Follower {
         before > 0 && self.wanted.is_empty()
     }
 
+    /// What a process has made stays traced as what it will make.
+    fn trace_family(&mut self, tgid: u32) -> anyhow::Result<()> {
+        for tgid in with_descendants(tgid) {
+            if !self.probes.is_traced(tgid) {
+                self.trace(tgid)?;
+                self.examine(tgid);
+            }
+        }
+        Ok(())
+    }
+
     fn trace(&mut self, tgid: u32) -> anyhow::Result<()> {
         self.probes.trace(tgid, true).with_context(|| format!("can't trace process {tgid}"))
     }
@@ -217,7 +224,7 @@ impl Follower {
         if self.reads_tls && self.attach_module(&process, Library::Ssl, &interpreter).is_err() {
             self.without_ssl.insert(tgid);
         }
-        self.tell(tgid, monotonic_ns(), Body::Process(facts));
+        self.tell(tgid, monotonic_ns(), Body::Process(Box::new(facts)));
         self.attach_libraries(tgid, process.libraries);
     }
 
