@@ -98,8 +98,9 @@ pub fn wake_flags(ts_ns: u64) -> u64 {
 
 #[inline(always)]
 pub fn count_drop(kind: u32) {
-    if let Some(drops) = DROPS.get_ptr_mut(kind) {
-        // SAFETY: the element is this CPU's own; a program nested in this one could lose one count.
-        unsafe { *drops += 1 };
+    // SAFETY: the element is this CPU's own; a program nested in this one could lose one count.
+    let drops = DROPS.get_ptr_mut(0).map(|drops| unsafe { &mut *drops });
+    if let Some(count) = drops.and_then(|drops| drops.get_mut(kind as usize)) {
+        *count += 1;
     }
 }

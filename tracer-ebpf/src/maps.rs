@@ -11,9 +11,9 @@ use tracer_ebpf::{event::kind, limits, settings::PythonLayout};
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(limits::RING_BYTES, 0);
 
-/// Events that found the ring full, by kind.
+/// One element: events that found the ring full, by kind.
 #[map]
-pub static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(kind::LIMIT, 0);
+pub static DROPS: PerCpuArray<[u64; kind::LIMIT as usize]> = PerCpuArray::with_max_entries(1, 0);
 
 /// Traced processes, by tgid: [`tracer_ebpf::settings::traced`] flags. Written by user space and at fork.
 #[map]

@@ -24,7 +24,7 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Body {
     /// Facts about a process, read when it was found to run Python.
-    Process(ProcessFacts),
+    Process(Box<ProcessFacts>),
     Fork {
         child_tgid: u32,
         child_tid: u32,
@@ -44,7 +44,7 @@ pub enum Body {
         /// 0 when unknown, or an interrupt.
         waker_tid: u32,
     },
-    Connection(Connection),
+    Connection(Box<Connection>),
     Connect {
         connection: ConnectionId,
         enter_ns: u64,

@@ -101,7 +101,7 @@ pub struct Probes {
     traced: HashMap<MapData, u32, u32>,
     watch: Array<MapData, u32>,
     layouts: HashMap<MapData, u32, Layout>,
-    drops: PerCpuArray<MapData, u64>,
+    drops: PerCpuArray<MapData, [u64; kind::LIMIT as usize]>,
     uprobes: Result<UprobePrograms, String>,
     missing: Vec<Missing>,
     /// Holds the tracepoint programs and their links.
@@ -214,14 +214,10 @@ impl Probes {
     /// Events that were lost since the start because the ring was full, by name of their kind. Kinds
     /// without loss are left out.
     pub fn drops(&self) -> Result<Vec<(&'static str, u64)>, MapError> {
-        let mut drops = Vec::new();
-        for kind in 0..kind::LIMIT {
-            let count: u64 = self.drops.get(&kind, 0)?.iter().sum();
-            if count != 0 {
-                drops.push((decode::kind_name(kind), count));
-            }
-        }
-        Ok(drops)
+        let by_cpu = self.drops.get(&0, 0)?;
+        let count = |kind: u32| by_cpu.iter().map(|counts| counts[kind as usize]).sum::<u64>();
+        let counts = (0..kind::LIMIT).map(|kind| (decode::kind_name(kind), count(kind)));
+        Ok(counts.filter(|(_, count)| *count != 0).collect())
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     evidence,
-    loop_wait::{Busy, Threads, waits},
+    loop_wait::{Busy, Threads, all_waits},
     named,
 };
 use crate::report::{
@@ -37,9 +37,9 @@ struct Blocker<'a> {
 /// Holds the `wait.loop` of each request against the steps of others on the thread where it goes on. The
 /// cost of a route is the time that others waited while its long steps ran.
 pub fn check(report: &Report) -> Vec<Finding> {
-    let threads = Threads::new(report);
+    let threads = Threads::new(&report.requests);
     let mut blockers = BTreeMap::<String, Blocker>::new();
-    for (waiting, wait) in waits(report) {
+    for (waiting, wait) in all_waits(report) {
         let long = threads.during(waiting, wait).filter(|(busy, _)| busy.length_ns() >= LONG_STEP_NS);
         for (busy, delay_ns) in long {
             let blocker = blockers.entry(group::label(busy.request)).or_default();

@@ -1,13 +1,14 @@
 //! An event loop that has more to do than time to do it, though no step is long.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use foldhash::HashSet;
 use serde_json::json;
 
 use super::{
     evidence,
     loop_blocked::LONG_STEP_NS,
-    loop_wait::{Threads, waits},
+    loop_wait::{Threads, all_waits},
 };
 use crate::report::{
     stats,
@@ -20,17 +21,17 @@ const LEAST_SHARE: f64 = 0.1;
 /// What the loop of a process keeps waiting.
 #[derive(Default)]
 struct Queue<'a> {
-    waiting: BTreeSet<&'a str>,
+    waiting: HashSet<&'a str>,
     cost_ns: u64,
-    steps: BTreeSet<(&'a str, u64)>,
+    steps: HashSet<(&'a str, u64)>,
     steps_ns: u64,
 }
 
 /// The cost of a process is the `wait.loop` of its requests while the loop ran short steps of others.
 pub fn check(report: &Report) -> Vec<Finding> {
-    let threads = Threads::new(report);
+    let threads = Threads::new(&report.requests);
     let mut queues = BTreeMap::<u32, Queue>::new();
-    for (waiting, wait) in waits(report) {
+    for (waiting, wait) in all_waits(report) {
         let queue = queues.entry(waiting.pid).or_default();
         for (busy, delay_ns) in threads.during(waiting, wait) {
             if busy.length_ns() < LONG_STEP_NS {

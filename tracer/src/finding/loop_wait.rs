@@ -1,6 +1,8 @@
 //! Waits for an event loop, held against what its thread did meanwhile.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
 
 use crate::report::{
     bucket::Bucket,
@@ -23,7 +25,7 @@ impl Busy<'_> {
     }
 }
 
-/// What the threads of a report did.
+/// What the threads of some requests did.
 pub struct Threads<'a> {
     /// Steps by process and thread, in order and without overlap.
     lanes: HashMap<(u32, u32), Vec<Busy<'a>>>,
@@ -32,9 +34,11 @@ pub struct Threads<'a> {
 }
 
 impl<'a> Threads<'a> {
-    pub fn new(report: &'a Report) -> Self {
-        let mut lanes = HashMap::<(u32, u32), Vec<Busy>>::new();
-        for request in &report.requests {
+    pub fn new(requests: impl IntoIterator<Item = &'a Request>) -> Self {
+        let mut lanes = HashMap::<(u32, u32), Vec<Busy>>::default();
+        let mut loops = HashMap::default();
+        for request in requests {
+            loops.extend(loop_of(request).map(|tid| (request.id.as_str(), tid)));
             for step in &request.steps {
                 let start_ns = request.start_unix_ns.saturating_add(step.start_ns);
                 let end_ns = request.start_unix_ns.saturating_add(step.end_ns);
@@ -47,8 +51,6 @@ impl<'a> Threads<'a> {
             }
         }
         lanes.values_mut().for_each(|lane| *lane = without_overlap(lane));
-        let requests = report.requests.iter();
-        let loops = requests.filter_map(|request| Some((request.id.as_str(), loop_of(request)?))).collect();
         Threads { lanes, loops }
     }
 
@@ -77,12 +79,14 @@ fn loop_of(request: &Request) -> Option<u32> {
     steps.into_iter().max_by_key(|(_, steps)| *steps).map(|(tid, _)| tid)
 }
 
-/// Every wait for an event loop.
-pub fn waits(report: &Report) -> impl Iterator<Item = (&Request, &Segment)> {
-    report.requests.iter().flat_map(|request| {
-        let waits = request.timeline.iter().filter(|piece| piece.bucket == Bucket::WaitLoop);
-        waits.map(move |wait| (request, wait))
-    })
+/// Every wait of a request for its event loop.
+pub fn waits(request: &Request) -> impl Iterator<Item = &Segment> {
+    request.timeline.iter().filter(|piece| piece.bucket == Bucket::WaitLoop)
+}
+
+/// Every wait for an event loop, and the request that waits.
+pub fn all_waits(report: &Report) -> impl Iterator<Item = (&Request, &Segment)> {
+    report.requests.iter().flat_map(|request| waits(request).map(move |wait| (request, wait)))
 }
 
 /// Contexts may run within each other; what is inside belongs to the outermost.

@@ -229,7 +229,7 @@ impl<'a> Fields<'a> {
             (_, UDP) => Transport::Udp,
             _ => Transport::Other,
         };
-        Some(Ok(Body::Connection(Connection {
+        Some(Ok(Body::Connection(Box::new(Connection {
             id,
             role,
             transport,
@@ -237,7 +237,7 @@ impl<'a> Fields<'a> {
             remote: address(family, remote).map(|address| (address, remote_port)),
             first_data_ns: (first_data_ns != 0).then_some(first_data_ns),
             copied_seq,
-        })))
+        }))))
     }
 
     fn transfer(&mut self) -> Option<Result<(Body, Bytes), DecodeError>> {

@@ -1,7 +1,7 @@
 //! Putting events into order of time. CPUs write into one ring, each in its own order; what is older than the
 //! newest by a slack has settled.
 
-use std::{cmp::Ordering, collections::BinaryHeap};
+use std::collections::VecDeque;
 
 use super::Raw;
 use crate::event::{Body, Direction};
@@ -9,13 +9,13 @@ use crate::event::{Body, Direction};
 /// By how much one CPU's events may come after another's.
 pub const SLACK_NS: u64 = 20_000_000;
 
-/// Events on their way into order.
+/// Events on their way into order. They come nearly in order, so each finds its place close to the end.
 #[derive(Debug, Default)]
 pub struct Order {
-    waiting: BinaryHeap<Waiting>,
+    /// With when each counts, in the order of that.
+    waiting: VecDeque<(u64, Raw)>,
     newest_ns: u64,
     released_ns: u64,
-    pushed: u64,
     late: u64,
 }
 
@@ -24,20 +24,23 @@ impl Order {
         let key_ns = key_ns(&raw);
         self.newest_ns = self.newest_ns.max(raw.event.ts_ns);
         self.late += u64::from(key_ns < self.released_ns);
-        self.pushed += 1;
-        self.waiting.push(Waiting { key_ns, number: self.pushed, raw });
+        let later = self.waiting.iter().rev().take_while(|(other_ns, _)| *other_ns > key_ns).count();
+        self.waiting.insert(self.waiting.len() - later, (key_ns, raw));
     }
 
-    /// Events that have settled, in order; those of one time in the order of [`Order::push`]. `now_ns` is the
+    /// The next event that has settled, in order; those of one time in the order of [`Order::push`]. `now_ns` is the
     /// time before the ring was last found empty: nothing older can come. It is 0 while the ring is not.
-    pub fn pop_settled(&mut self, now_ns: u64) -> impl Iterator<Item = Raw> + '_ {
+    pub fn pop_settled(&mut self, now_ns: u64) -> Option<Raw> {
         let settled_ns = self.newest_ns.max(now_ns).saturating_sub(SLACK_NS);
-        std::iter::from_fn(move || (self.waiting.peek()?.key_ns < settled_ns).then(|| self.pop()).flatten())
+        self.waiting.front().filter(|(key_ns, _)| *key_ns < settled_ns)?;
+        self.pop()
     }
 
-    /// All that is left, at the end of a run.
-    pub fn pop_all(&mut self) -> impl Iterator<Item = Raw> + '_ {
-        std::iter::from_fn(|| self.pop())
+    /// The next of all that is left, at the end of a run.
+    pub fn pop(&mut self) -> Option<Raw> {
+        let (key_ns, raw) = self.waiting.pop_front()?;
+        self.released_ns = self.released_ns.max(key_ns);
+        Some(raw)
     }
 
     /// Events that came after later ones were released.
@@ -52,12 +55,6 @@ impl Order {
 
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
-    }
-
-    fn pop(&mut self) -> Option<Raw> {
-        let waiting = self.waiting.pop()?;
-        self.released_ns = self.released_ns.max(waiting.key_ns);
-        Some(waiting.raw)
     }
 }
 
@@ -75,34 +72,6 @@ fn key_ns(raw: &Raw) -> u64 {
         _ => ts_ns,
     }
 }
-
-#[derive(Debug)]
-struct Waiting {
-    key_ns: u64,
-    number: u64,
-    raw: Raw,
-}
-
-/// The earliest is the greatest, as a [`BinaryHeap`] gives the greatest first.
-impl Ord for Waiting {
-    fn cmp(&self, other: &Waiting) -> Ordering {
-        (other.key_ns, other.number).cmp(&(self.key_ns, self.number))
-    }
-}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Waiting) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Waiting) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Waiting {}
 
 #[cfg(test)]
 mod tests {
@@ -131,11 +100,12 @@ mod tests {
         let mut order = Order::default();
         order.push(raw(1_000, 1, Body::Exec));
         order.push(raw(1_000 + SLACK_NS, 2, Body::Exec));
-        assert_eq!(order.pop_settled(0).count(), 0);
+        assert!(order.pop_settled(0).is_none());
         order.push(raw(1_001 + SLACK_NS, 3, Body::Exec));
-        let settled: Vec<u32> = order.pop_settled(0).map(|raw| raw.event.tid).collect();
+        let settled: Vec<u32> =
+            std::iter::from_fn(|| order.pop_settled(0)).map(|raw| raw.event.tid).collect();
         assert_eq!(settled, [1]);
-        assert_eq!(order.pop_settled(2_000 + 2 * SLACK_NS).count(), 2);
+        assert_eq!(std::iter::from_fn(|| order.pop_settled(2_000 + 2 * SLACK_NS)).count(), 2);
         order.push(raw(999, 4, Body::Exec));
         assert_eq!(order.late(), 1);
     }
@@ -146,7 +116,7 @@ mod tests {
         order.push(raw(500, 1, Body::Exec));
         order.push(sent(400, 600));
         order.push(sent(400, 400 + SLACK_NS));
-        let times: Vec<u64> = order.pop_all().map(|raw| raw.event.ts_ns).collect();
+        let times: Vec<u64> = std::iter::from_fn(|| order.pop()).map(|raw| raw.event.ts_ns).collect();
         assert_eq!(times, [600, 500, 400 + SLACK_NS]);
     }
 
@@ -158,7 +128,7 @@ mod tests {
                 order.push(raw(ts_ns, number as u32, Body::Exec));
             }
             let popped: Vec<(u64, u32)> =
-                order.pop_all().map(|raw| (raw.event.ts_ns, raw.event.tid)).collect();
+                std::iter::from_fn(|| order.pop()).map(|raw| (raw.event.ts_ns, raw.event.tid)).collect();
             let mut expected: Vec<(u64, u32)> =
                 times.iter().enumerate().map(|(number, &ts_ns)| (ts_ns, number as u32)).collect();
             expected.sort();

@@ -1,9 +1,8 @@
 //! A socket of a traced process: what arrived, what was read, and what it is used for.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    net::IpAddr,
-};
+use std::{collections::VecDeque, net::IpAddr};
+
+use foldhash::HashMap;
 
 use crate::{
     event::{self, ConnectionId, Role, Transport},

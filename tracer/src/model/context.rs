@@ -1,6 +1,6 @@
 //! Contexts of a process: addresses are reused at once, so every use gets a generation number.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::{event::ConnectionId, request::RequestId};
 

@@ -1,7 +1,7 @@
 //! Name lookups, joined to calls by host: asyncio looks names up in a pool thread, so the thread that asked
 //! is not the one that connects.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::request::call::Span;
 

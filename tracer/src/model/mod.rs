@@ -27,11 +27,9 @@ mod property_tests;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use foldhash::HashMap;
 
 use crate::{
     event::{Body, Event, Function, OffState},
@@ -71,9 +69,9 @@ impl Model {
     pub fn new(vendors: Arc<VendorTable>) -> Self {
         Model {
             vendors,
-            processes: HashMap::new(),
-            threads: HashMap::new(),
-            connections: HashMap::new(),
+            processes: HashMap::default(),
+            threads: HashMap::default(),
+            connections: HashMap::default(),
             requests: requests::Requests::default(),
             functions: samples::Functions::default(),
             facts: BTreeMap::new(),

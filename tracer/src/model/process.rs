@@ -1,6 +1,8 @@
 //! A traced process.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use foldhash::HashMap;
 
 use crate::{
     event::ProcessFacts,

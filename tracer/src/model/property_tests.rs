@@ -90,13 +90,13 @@ fn body() -> impl Strategy<Value = Body> {
     let result = prop_oneof![Just(-32i64), 0i64..100, Just(i64::MAX)];
     let facts = ProcessFacts { runtime: Some((0, 2)), ..ProcessFacts::default() };
     prop_oneof![
-        Just(Body::Process(facts)),
+        Just(Body::Process(Box::new(facts))),
         (id(), id()).prop_map(|(child_tgid, child_tid)| Body::Fork { child_tgid, child_tid }),
         Just(Body::Exec),
         Just(Body::Exit),
         (state, wait(), time_ns()).prop_map(|(state, wait, cpu_ns)| Body::SwitchOut { state, wait, cpu_ns }),
         (time_ns(), id()).prop_map(|(wake_ns, waker_tid)| Body::SwitchIn { wake_ns, waker_tid }),
-        opened().prop_map(Body::Connection),
+        opened().prop_map(|connection| Body::Connection(Box::new(connection))),
         (connection_id(), time_ns(), -115i64..1).prop_map(|(connection, enter_ns, result)| Body::Connect {
             connection,
             enter_ns,

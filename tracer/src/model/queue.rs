@@ -1,6 +1,6 @@
 //! Work that a queue hands from one thread to another: who put it in is whom it is for.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::{
     model::{Model, thread::Frame},

@@ -1,7 +1,9 @@
 //! Requests by their number: those that are being answered, and those that were, which tasks of theirs may still
 //! work for.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
+
+use foldhash::{HashMap, HashSet};
 
 use crate::request::{Request, RequestId};
 

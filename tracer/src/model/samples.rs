@@ -1,9 +1,11 @@
 //! Samples: what threads ran, for the request they worked for, and for those whom they held up.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     sync::Arc,
 };
+
+use foldhash::HashMap;
 
 use crate::{
     event::{self, Function},
@@ -97,7 +99,7 @@ impl Samples {
         end_ns: u64,
         is_meant: impl Fn(u32) -> bool,
     ) -> Option<(FunctionId, u32)> {
-        let mut counts: HashMap<(FunctionId, u32), usize> = HashMap::new();
+        let mut counts: HashMap<(FunctionId, u32), usize> = HashMap::default();
         let since = self.0.iter().rev().take_while(|sampled| sampled.at_ns >= start_ns);
         for sampled in since.filter(|sampled| sampled.at_ns <= end_ns && is_meant(sampled.tid)) {
             *counts.entry((sampled.function, sampled.tid)).or_default() += 1;

@@ -43,7 +43,7 @@ impl Story {
     fn new() -> Self {
         let mut story = Story { model: Model::new(Arc::new(VendorTable::builtin())), pid: PID, tid: PID };
         let facts = ProcessFacts { runtime: Some((0x1000, 0x1100)), ..ProcessFacts::default() };
-        story.at(0, Body::Process(facts)).at(0, Body::SwitchIn { wake_ns: 0, waker_tid: 0 });
+        story.at(0, Body::Process(Box::new(facts))).at(0, Body::SwitchIn { wake_ns: 0, waker_tid: 0 });
         story
     }
 
@@ -73,10 +73,10 @@ impl Story {
         let remote = Some(([127, 0, 0, 1].into(), 443));
         self.at(
             at_us,
-            Body::Connection(Connection {
+            Body::Connection(Box::new(Connection {
                 copied_seq: 1,
                 ..Connection::new(id, role, Transport::Tcp, remote)
-            }),
+            })),
         )
     }
 
@@ -171,11 +171,11 @@ fn a_worker_that_accepts_late_waits_for_itself_then_for_the_vendor() {
     story
         .at(
             300,
-            Body::Connection(Connection {
+            Body::Connection(Box::new(Connection {
                 first_data_ns: Some(100 * US),
                 copied_seq: 1,
                 ..Connection::new(CALLER, Role::Accepted, Transport::Tcp, None)
-            }),
+            })),
         )
         .request_read(310)
         .tls_opened(320)

@@ -1,6 +1,8 @@
 //! A thread of a traced process: on or off CPU, and the steps it is in.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use foldhash::HashMap;
 
 use crate::{
     event::{ConnectionId, OffState, Wait},

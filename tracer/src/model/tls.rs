@@ -4,7 +4,7 @@
 //! it sends first is of the session that it began first, also where its event loop sends later (uvloop). Of a session that
 //! began unseen it is the ciphertext that a thread sends next, if that is as long as the plaintext makes it.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use tracer_ebpf::limits;
 

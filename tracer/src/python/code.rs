@@ -1,15 +1,17 @@
 //! What functions the code objects of a process are.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::{collections::hash_map::Entry, fs::File, io, os::unix::fs::FileExt as _};
+
+use foldhash::HashMap;
 
 use super::layout::CodeLayout;
 use crate::event::{Body, Event, Function, Place};
 
 /// Code objects that are remembered of all processes.
 const LIMIT: usize = 262_144;
+
+/// Memories of processes that are open at once.
+const OPEN_MEMORIES: usize = 64;
 
 /// The file of the code that 3.12 puts between a function in C and one in Python.
 const SHIM: &str = "<shim>";
@@ -29,6 +31,8 @@ const TABLE_BYTES: u64 = 1 << 20;
 pub struct Codes {
     layouts: HashMap<u32, CodeLayout>,
     known: HashMap<(u32, u64), Known>,
+    /// Opened when it was needed first. After exec nothing can be read in what was the memory before.
+    memories: HashMap<u32, File>,
 }
 
 #[derive(Debug)]
@@ -53,6 +57,8 @@ impl Codes {
     /// A process runs Python.
     pub fn found(&mut self, tgid: u32, layout: CodeLayout) {
         self.layouts.insert(tgid, layout);
+        // The end of another process with this id may have been lost.
+        self.memories.remove(&tgid);
     }
 
     /// A process is the copy of another one.
@@ -65,6 +71,7 @@ impl Codes {
     /// The process runs another program now, or ended.
     pub fn forget(&mut self, tgid: u32) {
         self.layouts.remove(&tgid);
+        self.memories.remove(&tgid);
         self.known.retain(|(of, _), _| *of != tgid);
     }
 
@@ -103,7 +110,16 @@ impl Codes {
         if self.known.len() >= LIMIT {
             self.known.clear();
         }
-        Some(Reading { layout, known: &mut self.known, memory: None, tgid, told: Vec::new() })
+        if self.memories.len() >= OPEN_MEMORIES && !self.memories.contains_key(&tgid) {
+            self.memories.clear();
+        }
+        let memory = match self.memories.entry(tgid) {
+            Entry::Occupied(entry) => Some(&*entry.into_mut()),
+            Entry::Vacant(entry) => {
+                File::open(format!("/proc/{tgid}/mem")).ok().map(|memory| &*entry.insert(memory))
+            }
+        };
+        Some(Reading { layout, known: &mut self.known, memory, tgid, told: Vec::new() })
     }
 }
 
@@ -111,27 +127,22 @@ impl Codes {
 struct Reading<'a> {
     layout: &'a CodeLayout,
     known: &'a mut HashMap<(u32, u64), Known>,
-    /// Opened when it is needed first.
-    memory: Option<io::Result<File>>,
+    /// `None` where it may not be read, or the process is gone.
+    memory: Option<&'a File>,
     tgid: u32,
     /// What is new or has changed.
     told: Vec<(u64, Function)>,
 }
 
 impl Reading<'_> {
-    fn memory(&mut self) -> Option<&File> {
-        let open = || File::open(format!("/proc/{}/mem", self.tgid));
-        self.memory.get_or_insert_with(open).as_ref().ok()
-    }
-
     /// Whether there is a code object at an address, by now or when it could be read last.
     fn is_code(&mut self, address: u64) -> bool {
         let (key, layout) = ((self.tgid, address), self.layout);
-        let mark = self.memory().and_then(|memory| mark(memory, layout, address).ok());
+        let mark = self.memory.and_then(|memory| mark(memory, layout, address).ok());
         let known = self.known.get(&key);
         let is_as_known = mark.is_none_or(|mark| known.is_some_and(|known| known.mark == mark));
         if let (false, Some(mark)) = (is_as_known, mark) {
-            let function = self.memory().and_then(|memory| read(memory, layout, address, mark).ok());
+            let function = self.memory.and_then(|memory| read(memory, layout, address, mark).ok());
             let before = self.known.get(&key).and_then(|known| known.function.as_ref());
             if let Some(function) = function.as_ref().filter(|function| before != Some(function)) {
                 self.told.push((address, function.clone()));
@@ -147,7 +158,7 @@ impl Reading<'_> {
         let Known { mark, lines, .. } = self.known.get(&key)?;
         if let (None, table) = (lines, mark.line_table) {
             let layout = self.layout;
-            let lines = self.memory().and_then(|memory| line_table(memory, layout, table).ok());
+            let lines = self.memory.and_then(|memory| line_table(memory, layout, table).ok());
             self.known.get_mut(&key)?.lines = Some(lines.unwrap_or_default());
         }
         let known = self.known.get(&key)?;

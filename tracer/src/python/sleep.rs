@@ -1,6 +1,6 @@
 //! Which callables of a process end an `asyncio.sleep`.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;

@@ -1,6 +1,6 @@
 //! How many steps a process takes for its CPU time: each costs it a breakpoint at least.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use tracer_ebpf::limits::SAMPLES_PER_SECOND;
 

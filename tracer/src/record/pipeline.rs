@@ -221,8 +221,9 @@ impl Stage {
                     Input::Finish => finishing = true,
                 }
             }
-            let settled: Vec<Raw> = self.order.pop_settled(if full { 0 } else { now_ns }).collect();
-            settled.into_iter().for_each(|raw| self.pass_on(raw));
+            while let Some(raw) = self.order.pop_settled(if full { 0 } else { now_ns }) {
+                self.pass_on(raw);
+            }
             if let Some(hand_out) = &mut self.hand_out {
                 let vanished = hand_out.pass_on(now_ns, &mut self.replay, &self.order);
                 vanished.into_iter().for_each(|event| self.order.push(event.into()));
@@ -231,8 +232,9 @@ impl Stage {
                 continue;
             }
             if finishing {
-                let rest: Vec<Raw> = self.order.pop_all().collect();
-                rest.into_iter().for_each(|raw| self.pass_on(raw));
+                while let Some(raw) = self.order.pop() {
+                    self.pass_on(raw);
+                }
                 return self.end(now_ns);
             }
             if self.reader.wait(WAIT).is_err() {

@@ -37,7 +37,7 @@ impl Origin {
 pub fn build(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTable) -> Report {
     let mut report = assemble(origin, end_ns, outcome, vendors);
     route(&mut report.requests);
-    delays::fill_in(&mut report);
+    delays::fill_in(&mut report.requests, &[]);
     report.findings = crate::finding::find(&report);
     report
 }

@@ -1,12 +1,14 @@
 //! Who kept the event loop while a request waited for it.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+
+use foldhash::HashMap;
 
 use crate::{
     finding::loop_wait::{Threads, waits},
     report::{
         group,
-        types::{Delay, Frame, Function, Report},
+        types::{Delay, Function, Request},
     },
 };
 
@@ -16,38 +18,41 @@ const LIMIT: usize = 20;
 /// Shorter ones are how a loop works.
 const LEAST_NS: u64 = 1_000_000;
 
-/// Fills in what delayed each request.
-pub fn fill_in(report: &mut Report) {
-    let mut delays = of_requests(report);
-    for request in &mut report.requests {
-        request.delays = delays.remove(&request.id).unwrap_or_default();
+/// Fills in what delayed each request: others of these, and those that finished before.
+pub fn fill_in(requests: &mut [Request], before: &[&Request]) {
+    let all = of_requests(requests, before);
+    for (request, delays) in requests.iter_mut().zip(all) {
+        request.delays = delays;
     }
 }
 
-fn of_requests(report: &Report) -> BTreeMap<String, Vec<Delay>> {
-    let threads = Threads::new(report);
-    // By the request that waits, the one that it waits for, and what that ran.
-    let mut delays = BTreeMap::<&str, BTreeMap<(&str, Option<String>), Delay>>::new();
-    for (waiting, wait) in waits(report) {
-        for (busy, wait_ns) in threads.during(waiting, wait) {
-            let function = busy.function.map(Function::frame);
-            let key = (busy.request.id.as_str(), function.as_ref().map(Frame::label));
-            let delay = delays.entry(&waiting.id).or_default().entry(key).or_insert_with(|| Delay {
-                request: busy.request.id.clone(),
-                route: group::label(busy.request),
-                function,
-                wait_ns: 0,
-            });
-            delay.wait_ns = delay.wait_ns.saturating_add(wait_ns);
-        }
+fn of_requests(requests: &[Request], before: &[&Request]) -> Vec<Vec<Delay>> {
+    let threads = Threads::new(before.iter().copied().chain(requests));
+    requests.iter().map(|request| of_request(request, &threads)).collect()
+}
+
+fn of_request(waiting: &Request, threads: &Threads) -> Vec<Delay> {
+    // By the request that it waits for, and the function that this ran.
+    let mut waits_ns =
+        HashMap::<(&str, Option<(&str, &str, u32)>), (&Request, Option<&Function>, u64)>::default();
+    for (busy, wait_ns) in waits(waiting).flat_map(|wait| threads.during(waiting, wait)) {
+        let function =
+            busy.function.map(|Function { function, file, line, .. }| (&**function, &**file, *line));
+        let (_, _, sum_ns) =
+            waits_ns.entry((&busy.request.id, function)).or_insert((busy.request, busy.function, 0));
+        *sum_ns = sum_ns.saturating_add(wait_ns);
     }
-    let longest = |delays: BTreeMap<_, Delay>| {
-        let mut delays: Vec<Delay> = delays.into_values().filter(|delay| delay.wait_ns >= LEAST_NS).collect();
-        delays.sort_by_key(|delay| std::cmp::Reverse(delay.wait_ns));
-        delays.truncate(LIMIT);
-        delays
+    let mut longest: Vec<_> =
+        waits_ns.into_iter().filter(|(_, (_, _, wait_ns))| *wait_ns >= LEAST_NS).collect();
+    longest.sort_unstable_by_key(|(key, (_, _, wait_ns))| (Reverse(*wait_ns), *key));
+    longest.truncate(LIMIT);
+    let delay = |(_, (request, function, wait_ns)): (_, (&Request, Option<&Function>, u64))| Delay {
+        request: request.id.clone(),
+        route: group::label(request),
+        function: function.map(Function::frame),
+        wait_ns,
     };
-    delays.into_iter().map(|(request, delays)| (request.to_owned(), longest(delays))).collect()
+    longest.into_iter().map(delay).collect()
 }
 
 #[cfg(test)]
@@ -65,7 +70,7 @@ mod tests {
         let long = request("/compute", 6, &[(Bucket::PythonCpu, 60)]);
         let short = request("/short", 67, &[(Bucket::PythonCpu, 12)]);
         let mut report = report([waiting, long, short]);
-        fill_in(&mut report);
+        fill_in(&mut report.requests, &[]);
         let delays: Vec<_> =
             report.requests[0].delays.iter().map(|delay| (delay.route.as_str(), delay.wait_ns)).collect();
         assert_eq!(delays, [("GET /compute", 60 * MS), ("GET /short", 12 * MS)]);

@@ -1,6 +1,6 @@
 //! What a request ran, by function.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 use tracer_ebpf::limits::SAMPLES_PER_SECOND;
 

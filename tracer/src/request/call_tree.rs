@@ -1,6 +1,6 @@
 //! Whole stacks that samples found a request in.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::{report::bucket::Bucket, request::FunctionId};
 
@@ -109,7 +109,7 @@ impl CallTree {
 
     /// No more samples come.
     pub fn close(&mut self) {
-        self.callees = HashMap::new();
+        self.callees = HashMap::default();
         self.nodes.shrink_to_fit();
         self.timed.shrink_to_fit();
     }
@@ -144,7 +144,7 @@ impl CallTree {
     /// The samples of each function. One that called itself counts once.
     pub fn hits(&self) -> HashMap<FunctionId, Hits> {
         let mut totals: Vec<u64> = self.nodes.iter().map(|node| node.own.sum()).collect();
-        let mut hits = HashMap::<FunctionId, Hits>::new();
+        let mut hits = HashMap::<FunctionId, Hits>::default();
         for (index, node) in self.nodes.iter().enumerate().rev() {
             let total = totals[index];
             let function = hits.entry(node.function).or_default();

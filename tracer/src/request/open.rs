@@ -1,6 +1,6 @@
 //! A request that is being followed.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::{
     event::{ConnectionId, RequestHead},
@@ -127,10 +127,10 @@ impl Request {
             idle: None,
             connected_ns: None,
             stacks: CallTree::default(),
-            gil_waits_ns: HashMap::new(),
+            gil_waits_ns: HashMap::default(),
             claims: Vec::new(),
             settled: Vec::new(),
-            contexts: HashMap::new(),
+            contexts: HashMap::default(),
             n_contexts: None,
         }
     }

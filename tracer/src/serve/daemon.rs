@@ -28,6 +28,7 @@ use crate::{
         desk::Desk,
         history::{self, Limits},
         life::{self, Manager},
+        memory,
         select::Selection,
         web::{Site, Web},
     },
@@ -103,6 +104,7 @@ async fn follow(mut follower: Follower, mut pipeline: Pipeline, selection: Selec
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut alive = life::interval().map(tokio::time::interval);
+    let mut give_back = tokio::time::interval_at(tokio::time::Instant::now() + TICK, memory::INTERVAL);
     eprintln!("tracer: serving");
     manager.ready();
     let ended = loop {
@@ -111,6 +113,7 @@ async fn follow(mut follower: Follower, mut pipeline: Pipeline, selection: Selec
             _ = interrupt.recv() => break Ok(()),
             _ = terminate.recv() => break Ok(()),
             () = due(&mut alive) => manager.alive(),
+            _ = give_back.tick() => memory::give_back(),
             _ = tick.tick() => {
                 follower.look_again();
                 follower.report_losses();

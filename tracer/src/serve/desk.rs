@@ -48,7 +48,7 @@ impl Desk {
     pub fn batch(&mut self, Piece { mut report, vitals, is_last }: Piece) -> Batch {
         let at_unix_ns = report.capture.start_unix_ns.saturating_add(report.capture.duration_ns);
         self.routes.fill_in(&mut report.requests);
-        self.fill_in_delays(&mut report, at_unix_ns);
+        self.fill_in_delays(&mut report.requests, at_unix_ns);
         let requests: Vec<Arc<Request>> = report.requests.drain(..).map(Arc::new).collect();
         self.recent.extend(requests.iter().cloned());
         if self.window.is_empty() {
@@ -72,7 +72,7 @@ impl Desk {
         }
     }
 
-    fn fill_in_delays(&mut self, report: &mut Report, at_unix_ns: u64) {
+    fn fill_in_delays(&mut self, requests: &mut [Request], at_unix_ns: u64) {
         let is_old = |request: &Arc<Request>| {
             let end_unix_ns = request.start_unix_ns.saturating_add(request.wall_ns);
             at_unix_ns.saturating_sub(end_unix_ns) > RECENT_NS
@@ -80,13 +80,10 @@ impl Desk {
         while self.recent.len() > RECENT || self.recent.front().is_some_and(is_old) {
             self.recent.pop_front();
         }
-        if report.requests.is_empty() {
-            return;
+        if !requests.is_empty() {
+            let recent: Vec<&Request> = self.recent.iter().map(Arc::as_ref).collect();
+            delays::fill_in(requests, &recent);
         }
-        let n_new = report.requests.len();
-        report.requests.extend(self.recent.iter().map(|request| Request::clone(request)));
-        delays::fill_in(report);
-        report.requests.truncate(n_new);
     }
 
     fn find(&mut self, report: &mut Report, at_unix_ns: u64) -> Found {

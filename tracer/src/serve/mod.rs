@@ -6,6 +6,7 @@ pub mod desk;
 pub mod history;
 mod daemon;
 mod life;
+mod memory;
 pub mod metrics;
 mod routes;
 mod select;

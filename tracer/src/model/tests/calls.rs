@@ -16,12 +16,12 @@ fn a_lookup_in_a_pool_thread_is_joined_by_host() {
         .back(22, 22)
         .at(
             100,
-            Body::Connection(Connection::new(
+            Body::Connection(Box::new(Connection::new(
                 resolver,
                 Role::Connected,
                 Transport::Udp,
                 Some(([127, 0, 0, 53].into(), 53)),
-            )),
+            ))),
         )
         .at(100, Body::Connect { connection: resolver, enter_ns: 100 * US, result: 0 });
     let name = || "api.openai.com".to_owned();

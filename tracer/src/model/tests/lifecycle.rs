@@ -57,7 +57,7 @@ fn what_a_process_can_not_see_its_forked_workers_can_not_either() {
     let unknown = Unknown { bucket: "python.gc".into(), reason: "no probe".into() };
     let facts = ProcessFacts { unknown: vec![unknown], ..ProcessFacts::default() };
     let mut story = Story::new();
-    story.at(0, Body::Process(facts)).at(5, Body::Fork { child_tgid: worker, child_tid: worker });
+    story.at(0, Body::Process(Box::new(facts))).at(5, Body::Fork { child_tgid: worker, child_tid: worker });
     story.tid = worker;
     story.pid = worker;
     story.opened(6, CALLER, Role::Accepted).arrival(10, CALLER, 100).request_read(10).answer_sent(40);

@@ -157,7 +157,7 @@ fn the_context_that_a_thread_lives_in_is_no_step() {
         python: Some("3.14.10".to_owned()),
         ..ProcessFacts::default()
     };
-    story.at(0, Body::Process(facts));
+    story.at(0, Body::Process(Box::new(facts)));
     // The first request's step starts the thread, which goes on to the second one's work.
     let second = ConnectionId(3);
     let head = RequestHead { method: "GET".into(), path: "/second".into(), ..RequestHead::default() };
