@@ -12,4 +12,5 @@ pub mod recording;
 pub mod running;
 pub mod sample;
 pub mod serving;
+pub mod terminal;
 pub mod truth;

@@ -10,6 +10,7 @@ fn help_is_as_expected() {
         ("help-record.txt", &["record", "--help"]),
         ("help-report.txt", &["report", "--help"]),
         ("help-serve.txt", &["serve", "--help"]),
+        ("help-top.txt", &["top", "--help"]),
         ("help-diff.txt", &["diff", "--help"]),
         ("help-check.txt", &["check", "--help"]),
     ] {

@@ -4,3 +4,4 @@ mod commands;
 mod diff;
 mod json;
 mod text;
+mod top;

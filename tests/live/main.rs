@@ -14,6 +14,7 @@ mod sdks;
 mod sealed;
 mod serve;
 mod survival;
+mod top;
 mod troubles;
 mod truth;
 mod waits;

@@ -223,7 +223,7 @@ fn workers_of_a_selected_server_are_traced() {
 }
 
 /// A server, and the configuration that selects it alone: others may run on this host.
-fn selected_server(lab: &Lab, options: &[&str]) -> (Running, String) {
+pub fn selected_server(lab: &Lab, options: &[&str]) -> (Running, String) {
     let command = chat(&Python::system());
     let name = format!("lab:{}", std::process::id());
     let mut server = lab.command(&command[0]);

@@ -1,7 +1,8 @@
 //! The command line. Each command's options are handed on as they are declared here.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt, fs, path::PathBuf, time::Duration};
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracer_ebpf::{limits, settings::reading};
 
@@ -20,6 +21,7 @@ pub enum Command {
     Record(RecordOptions),
     Report(ReportOptions),
     Serve(ServeOptions),
+    Top(TopOptions),
     Diff(DiffOptions),
     Check(CheckOptions),
 }
@@ -152,6 +154,56 @@ pub struct ServeOptions {
     /// Print the configuration file with every option, its meaning and its default, and do nothing else
     #[arg(long)]
     pub print_config: bool,
+}
+
+/// Watch what the daemon sees: routes, vendors, requests and findings, live
+///
+/// A client of the daemon's API (`tracer serve`), which may run without root. `?` lists the keys: a route leads to its requests, and
+/// a request to where its time went. While no daemon answers, it says so and tries on.
+#[derive(Clone, Args)]
+#[command(after_long_help = TOP_EXAMPLES)]
+pub struct TopOptions {
+    /// Where the daemon answers: web.listen of its configuration
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7070")]
+    pub url: String,
+
+    /// What requests must bring: web.token of the daemon's configuration; other users of this host see it here
+    #[arg(long, value_name = "TOKEN", env = "TRACER_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+
+    /// The same, as the first line of a file; goes before --token
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Show what finished since so long ago: seconds, or with a unit as in `30m` or `1h`
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
+    pub since: Duration,
+}
+
+impl TopOptions {
+    /// The token, from wherever it comes; an empty one is none.
+    ///
+    /// # Errors
+    /// When its file can't be read.
+    pub fn token(&self) -> anyhow::Result<Option<String>> {
+        let token = match &self.token_file {
+            Some(path) => {
+                let text = fs::read_to_string(path)
+                    .with_context(|| format!("can't read the token from {}", path.display()))?;
+                text.lines().next().map(|line| line.trim().to_owned())
+            }
+            None => self.token.clone(),
+        };
+        Ok(token.filter(|token| !token.is_empty()))
+    }
+}
+
+/// The token is nobody's business.
+impl fmt::Debug for TopOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let TopOptions { url, since, .. } = self;
+        formatter.debug_struct("TopOptions").field("url", url).field("since", since).finish_non_exhaustive()
+    }
 }
 
 /// Compare two captures: which routes, buckets and functions changed, and which differ by chance
@@ -297,6 +349,7 @@ EXAMPLES
   sudo tracer record -d 30 -o run.capture  trace the host for 30 seconds, keep a capture
   tracer report run.capture --slowest 10   look again, without root
   sudo tracer serve                        trace the host for months
+  tracer top                               watch what that sees
   tracer diff base.capture new.capture     what changed, and what differs by chance
   tracer check                             what is missing, and how to get it
 
@@ -324,6 +377,13 @@ EXAMPLES
   sudo tracer serve
   tracer serve --print-config > tracer.toml
   sudo tracer serve --config tracer.toml";
+
+const TOP_EXAMPLES: &str = "\
+EXAMPLES
+  tracer top
+  tracer top --since 1h
+  tracer top --url http://10.0.0.5:7070 --token-file token
+  sudo tracer report --since 5m            the same once, as text";
 
 const DIFF_EXAMPLES: &str = "\
 EXAMPLES

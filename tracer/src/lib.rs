@@ -20,6 +20,7 @@ pub mod diff;
 pub mod replay;
 pub mod record;
 pub mod serve;
+pub mod top;
 pub mod check;
 pub mod cli;
 pub mod output;

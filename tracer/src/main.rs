@@ -11,7 +11,7 @@ use clap::Parser as _;
 use tracer::{
     check,
     cli::{Cli, Command, DiffOptions},
-    diff, hint, output, record, replay, serve,
+    diff, hint, output, record, replay, serve, top,
     vendor::VendorTable,
 };
 
@@ -41,6 +41,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Serve(options) => serve::run(&options),
+        Command::Top(options) => top::run(&options),
         Command::Diff(options) => compare(&options),
         Command::Check(options) => check::run(&options),
     }

@@ -89,6 +89,20 @@ fn round(ns: u64) -> String {
     }
 }
 
+/// A bar of parts, one behind the other, that stands for their sum.
+pub fn bar(parts: &[(u64, Glyph)], cells: usize) -> Vec<Option<Glyph>> {
+    let mut at_ns = 0u64;
+    let pieces: Vec<(u64, u64, Glyph)> = parts
+        .iter()
+        .map(|(ns, glyph)| {
+            let start_ns = at_ns;
+            at_ns = at_ns.saturating_add(*ns);
+            (start_ns, at_ns, *glyph)
+        })
+        .collect();
+    Chart { span_ns: at_ns, cells }.row(pieces)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,21 +23,7 @@ pub fn render(report: &Report, filter: &Filter, width: usize, paint: Paint) -> S
     }
     let mut text = format!("{}\n", paint.title("findings, by cost"));
     for (index, finding) in findings.iter().take(FINDINGS).enumerate() {
-        let title = format!(
-            "{} ({} over {})",
-            format::printable(&finding.title),
-            format::duration(finding.cost_ns),
-            format::plural(finding.requests, "request"),
-        );
-        let number = format!("{:>2}. ", index + 1);
-        text.push_str(&paint.warning(&wrap::words(&title, &number, INDENT, width)));
-        let lead = " ".repeat(INDENT);
-        let evidence = evidence(finding);
-        if !evidence.is_empty() {
-            text.push_str(&paint.dim(&wrap::facts(&evidence, &lead, INDENT, width)));
-        }
-        let advice = format!("→ {}", format::printable(&finding.advice));
-        text.push_str(&wrap::words(&advice, &lead, INDENT + 2, width));
+        text.push_str(&one(finding, index + 1, width, paint));
     }
     if let Some(rest) = findings.get(FINDINGS..).filter(|rest| !rest.is_empty()) {
         let cost_ns = rest.iter().map(|finding| finding.cost_ns).max().unwrap_or_default();
@@ -45,6 +31,25 @@ pub fn render(report: &Report, filter: &Filter, width: usize, paint: Paint) -> S
             format!("and {} more, of at most {}: --format json", rest.len(), format::duration(cost_ns));
         text.push_str(&wrap::words(&line, "    ", INDENT, width));
     }
+    text
+}
+
+/// One finding, with its place among them.
+pub fn one(finding: &Finding, number: usize, width: usize, paint: Paint) -> String {
+    let title = format!(
+        "{} ({} over {})",
+        format::printable(&finding.title),
+        format::duration(finding.cost_ns),
+        format::plural(finding.requests, "request"),
+    );
+    let mut text = paint.warning(&wrap::words(&title, &format!("{number:>2}. "), INDENT, width));
+    let lead = " ".repeat(INDENT);
+    let evidence = evidence(finding);
+    if !evidence.is_empty() {
+        text.push_str(&paint.dim(&wrap::facts(&evidence, &lead, INDENT, width)));
+    }
+    let advice = format!("→ {}", format::printable(&finding.advice));
+    text.push_str(&wrap::words(&advice, &lead, INDENT + 2, width));
     text
 }
 

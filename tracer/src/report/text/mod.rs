@@ -2,8 +2,8 @@
 //! for each of the slowest requests; of one request or route also what it ran and waited for, by function.
 
 mod calls;
-mod chart;
-mod findings;
+pub mod chart;
+pub mod findings;
 pub mod format;
 mod header;
 mod lanes;
@@ -11,7 +11,7 @@ mod notes;
 pub mod paint;
 mod summary;
 mod tree;
-mod waterfall;
+pub mod waterfall;
 pub mod wrap;
 
 use super::{filter::Filter, types::Report};

@@ -1,9 +1,8 @@
 //! The summary by route: how slow, because of whom, and where the time went.
 
 use super::{
-    chart::Chart,
-    format,
-    paint::{Paint, glyph},
+    chart, format,
+    paint::{Glyph, Paint, glyph},
     wrap,
 };
 use crate::report::{
@@ -71,15 +70,10 @@ fn shares(group: &Group, width: usize, paint: Paint) -> String {
         .collect();
     seen.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
 
-    let chart = Chart { span_ns: wall_ns, cells: width / 5 };
-    let mut at_ns = 0u64;
-    let pieces = seen.iter().map(|(bucket, ns)| {
-        let start_ns = at_ns;
-        at_ns = at_ns.saturating_add(*ns);
-        (start_ns, at_ns, glyph(*bucket))
-    });
-    let mut line = format!("  {}", paint.cells(&chart.row(pieces)));
-    let mut column = 2 + chart.cells;
+    let cells = width / 5;
+    let parts: Vec<(u64, Glyph)> = seen.iter().map(|(bucket, ns)| (*ns, glyph(*bucket))).collect();
+    let mut line = format!("  {}", paint.cells(&chart::bar(&parts, cells)));
+    let mut column = 2 + cells;
     for (bucket, ns) in seen.into_iter().filter(|(_, ns)| *ns as f64 >= LEAST_SHARE * wall_ns as f64) {
         let doubt = if group.is_unknown(bucket) { " ?" } else { "" };
         let text = format!("{} {}{doubt}", bucket.name(), format::share(ns, wall_ns));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::Row;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     histogram::Histogram,
@@ -14,7 +14,7 @@ use super::{
 use crate::report::types::Buckets;
 
 /// What requests came to.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Figures {
     pub requests: u64,
     pub errors: u64,
@@ -25,7 +25,7 @@ pub struct Figures {
     pub buckets: Buckets,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RouteFigures {
     /// `GET /chat`, or `(run)`.
     pub route: String,
@@ -34,7 +34,7 @@ pub struct RouteFigures {
 }
 
 /// A piece of a range.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Point {
     pub start_unix_ns: u64,
     #[serde(flatten)]
@@ -42,7 +42,7 @@ pub struct Point {
 }
 
 /// Minutes that lie in a range in part count whole.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Overview {
     #[serde(flatten)]
     pub range: Range,
@@ -56,7 +56,7 @@ pub struct Overview {
 }
 
 /// What calls to a vendor, host and model came to; what is not known of them is empty.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Vendor {
     pub vendor: String,
     pub host: String,

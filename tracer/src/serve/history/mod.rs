@@ -97,7 +97,7 @@ pub fn start(
 }
 
 /// What a finding is about: of one kind and minute there is one for each.
-fn subject(finding: &Finding) -> String {
+pub fn subject(finding: &Finding) -> String {
     let of = |key: &str| finding.evidence.get(key)?.as_str().map(str::to_owned);
     of("route").or_else(|| of("host")).unwrap_or_default()
 }

@@ -28,7 +28,7 @@ pub struct Reader {
 }
 
 /// A stretch of time, in ns since the epoch: what ended in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
     pub from_unix_ns: u64,
     pub to_unix_ns: u64,
@@ -67,7 +67,7 @@ pub enum Order {
     Slowest,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Page {
     pub requests: Vec<Listed>,
     /// For [`Asked::after`]; `None` on the last page.
@@ -75,7 +75,7 @@ pub struct Page {
 }
 
 /// A request in a list.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Listed {
     pub id: String,
     pub pid: u32,
