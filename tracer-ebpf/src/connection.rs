@@ -21,7 +21,7 @@ pub fn find_or_register(sock: &Sock, enter_ns: u64, ids: Ids) -> Option<&'static
         return Some(socket);
     }
     let socket = register(sock, role::UNKNOWN, ids)?;
-    thread_state::tell_context_as_of(Some(enter_ns), ids);
+    thread_state::tell_context_as_of(enter_ns, ids);
     // What it is found by counts from its start.
     announce(sock.address, socket, enter_ns, 0);
     Some(socket)

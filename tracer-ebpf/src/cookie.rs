@@ -3,6 +3,10 @@
 //! Bits 0 to 7 are the [`role`], 8 to 15 the form of the operand, 16 to 23 its register, 32 to 63 its
 //! displacement.
 
+/// Stands in the programs where user space writes the cookie of the only point that a copy is for, on kernels that give
+/// programs none (before 5.15). No cookie: 0x1e is no role.
+pub const PLACEHOLDER: u64 = 0x00c0_0c1e;
+
 /// What reaching a point means.
 pub mod role {
     /// `context_run(self, args, ...)`: runs the callable `args[0]` in `self`.
@@ -54,6 +58,17 @@ pub mod role {
     pub const TLS_READ_DONE: u8 = 23;
     /// The same of TLS_WRITE.
     pub const TLS_WRITE_DONE: u8 = 24;
+
+    /// All of them.
+    pub const EVERY_ROLE: [u8; TLS_WRITE_DONE as usize] = {
+        let mut roles = [0; TLS_WRITE_DONE as usize];
+        let mut index = 0;
+        while index < roles.len() {
+            roles[index] = index as u8 + 1;
+            index += 1;
+        }
+        roles
+    };
 }
 
 /// Where the argument of a point is. Registers have their x86-64 instruction encoding, from rax 0 to r15 15.

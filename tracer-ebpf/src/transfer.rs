@@ -93,7 +93,7 @@ pub fn emit_transfer(socket: &mut Socket, done: Done, place: Place, ids: Ids) {
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
     // SAFETY: the element is this CPU's own, and system call tracepoints don't nest.
     let scratch = unsafe { &mut *scratch };
-    thread_state::tell_context_as_of(Some(done.enter_ns), ids);
+    thread_state::tell_context_as_of(done.enter_ns, ids);
     let moved = if done.result > 0 { done.result as u64 } else { 0 };
     let copied = copy(scratch, socket, place, moved, done.sent);
     let body = event::Transfer {

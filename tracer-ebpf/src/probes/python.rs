@@ -118,6 +118,15 @@ pub fn python_return(ctx: RetProbeContext) -> u32 {
 
 #[inline(always)]
 fn cookie_of(ctx: &impl EbpfContext) -> u64 {
+    let mut written: u64;
+    // SAFETY: loads a constant into the register that it is given. Assembly, because the compiler may not take the constant
+    // for the one that user space finds there.
+    unsafe {
+        core::arch::asm!("{0} = {1} ll", out(reg) written, const cookie::PLACEHOLDER, options(pure, nomem));
+    }
+    if written != cookie::PLACEHOLDER {
+        return written;
+    }
     // SAFETY: the context is the program's own.
     unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }
 }

@@ -11,7 +11,8 @@ use crate::{
     emit::{Ids, emit},
     kernel::{self, load, offsets},
     maps::{LOCK, THREADS, Thread},
-    stack, thread_state,
+    stack,
+    thread_state::{self, NOW},
 };
 
 /// Bits of the task state that say why a task is off the CPU; those above are modifiers
@@ -52,13 +53,13 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn switch_out(ids: Ids, state: u32, cpu_ns: u64, now_ns: u64) {
     let mut body = SwitchOut { state, wait: 0, connection: 0, argument: 0, cpu_ns };
-    let mut enter_ns = None;
+    let mut enter_ns = NOW;
     match THREADS.get_ptr_mut(&ids.tid) {
         // SAFETY: the kernel keeps an element's memory while a program runs; only this thread, which is
         // current, and its waker write to it, each its own fields.
         Some(thread) => unsafe {
             if (*thread).op != 0 {
-                enter_ns = Some((*thread).enter_ns);
+                enter_ns = (*thread).enter_ns;
                 body.wait = (*thread).wait;
                 body.connection = (*thread).connection;
                 body.argument = (*thread).argument;

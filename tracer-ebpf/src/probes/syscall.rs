@@ -152,7 +152,7 @@ fn prepare_connect(thread: &mut Thread, descriptor: u64, ids: Ids) {
         thread.wait = wait::OTHER;
         return;
     };
-    thread_state::tell_context_as_of(Some(thread.enter_ns), ids);
+    thread_state::tell_context_as_of(thread.enter_ns, ids);
     if kernel::state(sock.address) == TCP_CLOSE {
         connection::close(sock.address);
     }

@@ -1,7 +1,8 @@
 //! Uprobes: our own loading and attaching, because aya 0.14 attaches one perf event per point (100 of them
 //! take ten seconds to close) and knows no USDT semaphores.
 //!
-//! One `uprobe_multi` link carries all points of a file (6.6 and later). Older kernels get a perf event per point.
+//! One `uprobe_multi` link carries all points of a file (6.6 and later). Older kernels get a perf event per point, and those
+//! before 5.15, which give programs no cookie, a copy of the program for each.
 
 use std::{
     fs::File,
@@ -9,7 +10,10 @@ use std::{
     os::fd::{AsRawFd as _, OwnedFd},
 };
 
-use super::sys::{self, ProgramKind};
+use super::{
+    sys,
+    uprobe::{Copies, Way},
+};
 
 /// A place to probe in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,27 +61,39 @@ pub enum AttachError {
 /// Fields are dropped in order: the link goes before the event that it hangs on.
 #[derive(Debug)]
 struct Link {
-    _link: OwnedFd,
+    _link: Option<OwnedFd>,
     _event: Option<OwnedFd>,
 }
 
-/// The two loaded programs.
+/// The programs of uprobes, as this kernel attaches them.
 #[derive(Debug)]
-pub struct UprobePrograms {
-    entry: OwnedFd,
-    exit: OwnedFd,
-    kind: ProgramKind,
+pub struct Uprobes {
+    way: Way,
 }
 
-impl UprobePrograms {
-    /// Takes programs that were loaded as `kind`.
-    pub(super) fn new(entry: OwnedFd, exit: OwnedFd, kind: ProgramKind) -> UprobePrograms {
-        UprobePrograms { entry, exit, kind }
+impl Uprobes {
+    pub(super) fn new(way: Way) -> Uprobes {
+        Uprobes { way }
     }
 
     /// Whether points can be attached in one process alone.
     pub fn can_choose(&self) -> bool {
-        self.kind == ProgramKind::Multi
+        matches!(self.way, Way::Multi(_))
+    }
+
+    /// What the way to attach costs, where it is not the best one.
+    pub(super) fn fallback(&self) -> Option<&'static str> {
+        match self.way {
+            Way::Multi(_) => None,
+            Way::Single(_) => Some(
+                "a perf event for each point stands in for uprobe_multi links (6.6): a hundred points take ten seconds \
+                 to detach",
+            ),
+            Way::Copies(_) => Some(
+                "a program for each kind of point stands in for attach cookies (5.15), and a perf event for each point \
+                 for uprobe_multi links (6.6): a hundred points take ten seconds to detach",
+            ),
+        }
     }
 
     /// Attaches all points that the kernel takes, in one process or in every. Fails if it takes none.
@@ -114,16 +130,17 @@ impl UprobePrograms {
         tgid: Option<u32>,
         attached: &mut Attached,
     ) {
-        if self.kind == ProgramKind::Multi
-            && let Ok(link) = self.attach_multi(file, group, returns, tgid)
+        if let Way::Multi(programs) = &self.way
+            && let Ok(link) = attach_multi(programs.of(returns), file, group, returns, tgid)
         {
             attached.links.push(link);
             return;
         }
         for point in group {
-            let result = match self.kind {
-                ProgramKind::Multi => self.attach_multi(file, &[*point], returns, tgid),
-                ProgramKind::Single => self.attach_single(file, point),
+            let result = match &self.way {
+                Way::Multi(programs) => attach_multi(programs.of(returns), file, &[*point], returns, tgid),
+                Way::Single(programs) => attach_single(programs.of(returns), file, point),
+                Way::Copies(programs) => attach_copy(programs, file, point),
             };
             match result {
                 Ok(link) => attached.links.push(link),
@@ -133,25 +150,30 @@ impl UprobePrograms {
             }
         }
     }
+}
 
-    fn attach_multi(
-        &self,
-        file: &File,
-        points: &[UprobePoint],
-        returns: bool,
-        tgid: Option<u32>,
-    ) -> io::Result<Link> {
-        let program = if returns { &self.exit } else { &self.entry };
-        let link = sys::link_uprobe_multi(program, &path_of(file), points, returns, tgid)?;
-        Ok(Link { _link: link, _event: None })
-    }
+fn attach_multi(
+    program: &OwnedFd,
+    file: &File,
+    points: &[UprobePoint],
+    returns: bool,
+    tgid: Option<u32>,
+) -> io::Result<Link> {
+    let link = sys::link_uprobe_multi(program, &path_of(file), points, returns, tgid)?;
+    Ok(Link { _link: Some(link), _event: None })
+}
 
-    fn attach_single(&self, file: &File, point: &UprobePoint) -> io::Result<Link> {
-        let program = if point.returns { &self.exit } else { &self.entry };
-        let event = sys::open_uprobe_event(&path_of(file), point)?;
-        let link = sys::link_perf_event(program, &event, point.cookie)?;
-        Ok(Link { _link: link, _event: Some(event) })
-    }
+fn attach_single(program: &OwnedFd, file: &File, point: &UprobePoint) -> io::Result<Link> {
+    let event = sys::open_uprobe_event(&path_of(file), point)?;
+    let link = sys::link_perf_event(program, &event, point.cookie)?;
+    Ok(Link { _link: Some(link), _event: Some(event) })
+}
+
+fn attach_copy(programs: &Copies, file: &File, point: &UprobePoint) -> io::Result<Link> {
+    let program = programs.of(point.returns, point.cookie)?;
+    let event = sys::open_uprobe_event(&path_of(file), point)?;
+    sys::set_program_of_event(&event, &program)?;
+    Ok(Link { _link: None, _event: Some(event) })
 }
 
 /// A path that means the open file also where its own path is that of another mount namespace.

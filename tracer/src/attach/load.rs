@@ -1,20 +1,17 @@
 //! The probes in the kernel: loaded, attached, and told what to trace.
 
-use std::{
-    fs::File,
-    io,
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd},
-};
+use std::{fs::File, io};
 
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::{
-        BtfTracePoint, Program,
+        BtfTracePoint, ProgramError,
         perf_event::{PerfEvent, PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
     },
     util::online_cpus,
 };
+use aya_obj::btf::BtfKind;
 use tracer_ebpf::{
     event::kind,
     limits::SAMPLES_PER_SECOND,
@@ -23,60 +20,22 @@ use tracer_ebpf::{
 
 use super::{
     kernel_btf::{self, BtfError},
-    link::{AttachError, Attached, UprobePoint, UprobePrograms},
-    sys::{self, ProgramKind},
+    link::{AttachError, Attached, UprobePoint, Uprobes},
+    program::Programs,
+    support::{
+        ARRIVALS, ARRIVALS_FALLBACK, ProbeSupport, SAMPLES, Support, TRACEPOINTS, Tracepoint, UPROBE_BUCKETS,
+        UPROBES,
+    },
+    sys,
+    uprobe::Way,
 };
 use crate::ingest::{Reader, decode};
 
 /// The object that `cargo xtask build` compiled; empty without it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
 
-/// Programs on kernel tracepoints; each is named after its tracepoint.
-const TRACEPOINTS: [Tracepoint; 9] = [
-    Tracepoint::required("sched_switch"),
-    Tracepoint::required("sys_enter"),
-    Tracepoint::required("sys_exit"),
-    Tracepoint::required("sched_process_fork"),
-    Tracepoint::required("sched_process_exit"),
-    Tracepoint::optional("sched_process_exec"),
-    Tracepoint::optional("sched_waking"),
-    Tracepoint::optional("inet_sock_set_state"),
-    Tracepoint::optional(ARRIVALS),
-];
-
-/// Tells arrivals from 6.3 on; [`ARRIVALS_FALLBACK`] does before, for TCP alone.
-const ARRIVALS: &str = "sk_data_ready";
-const ARRIVALS_FALLBACK: &str = "tcp_probe";
-
 /// The program of the CPUs' timers.
 const SAMPLER: &str = "sample";
-
-/// The programs of uprobes.
-const UPROBE_ENTRY: &str = "python_entry";
-const UPROBE_RETURN: &str = "python_return";
-
-struct Tracepoint {
-    name: &'static str,
-    is_required: bool,
-}
-
-impl Tracepoint {
-    const fn required(name: &'static str) -> Tracepoint {
-        Tracepoint { name, is_required: true }
-    }
-
-    const fn optional(name: &'static str) -> Tracepoint {
-        Tracepoint { name, is_required: false }
-    }
-}
-
-/// A probe that this kernel does not take; the buckets that need it are unknown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
-    /// Name of the tracepoint, or `uprobes`.
-    pub probe: &'static str,
-    pub reason: String,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -102,8 +61,8 @@ pub struct Probes {
     watch: Array<MapData, u32>,
     layouts: HashMap<MapData, u32, Layout>,
     drops: PerCpuArray<MapData, [u64; kind::LIMIT as usize]>,
-    uprobes: Result<UprobePrograms, String>,
-    missing: Vec<Missing>,
+    uprobes: Result<Uprobes, String>,
+    support: Vec<ProbeSupport>,
     /// Holds the tracepoint programs and their links.
     _ebpf: Ebpf,
 }
@@ -125,14 +84,22 @@ impl Probes {
             .map_err(load_error)?;
         #[cfg(feature = "log")]
         print_log(&mut ebpf);
-        let uprobes = load_uprobes(&ebpf);
-        let mut missing = attach_tracepoints(&mut ebpf)?;
-        if let Err(reason) = &uprobes {
-            missing.push(Missing { probe: "uprobes", reason: reason.clone() });
-        }
-        if let Err(reason) = attach_sampler(&mut ebpf) {
-            missing.push(Missing { probe: SAMPLER, reason });
-        }
+        let uprobes = Programs::new(OBJECT, &ebpf).and_then(Way::choose).map(Uprobes::new);
+        let mut support = attach_tracepoints(&mut ebpf)?;
+        support.push(ProbeSupport {
+            probe: UPROBES,
+            support: match uprobes.as_ref().map(Uprobes::fallback) {
+                Ok(None) => Support::Available,
+                Ok(Some(what)) => Support::Fallback(what.to_owned()),
+                Err(reason) => Support::Missing(reason.clone()),
+            },
+            buckets: UPROBE_BUCKETS,
+        });
+        support.push(ProbeSupport {
+            probe: SAMPLES,
+            support: attach_sampler(&mut ebpf).map_or_else(Support::Missing, |()| Support::Available),
+            buckets: &[],
+        });
         let ring = RingBuf::try_from(take(&mut ebpf, "EVENTS")?).map_err(map_error)?;
         let probes = Probes {
             traced: HashMap::try_from(take(&mut ebpf, "TRACED")?).map_err(map_error)?,
@@ -140,15 +107,15 @@ impl Probes {
             layouts: HashMap::try_from(take(&mut ebpf, "LAYOUTS")?).map_err(map_error)?,
             drops: PerCpuArray::try_from(take(&mut ebpf, "DROPS")?).map_err(map_error)?,
             uprobes,
-            missing,
+            support,
             _ebpf: ebpf,
         };
         Ok((probes, Reader::new(ring)))
     }
 
-    /// Probes that could not be attached.
-    pub fn missing(&self) -> &[Missing] {
-        &self.missing
+    /// What became of each probe.
+    pub fn support(&self) -> &[ProbeSupport] {
+        &self.support
     }
 
     /// Traces a process, and with `inherit` also every process that it makes. Fails when
@@ -184,7 +151,7 @@ impl Probes {
 
     /// Whether points can be attached in one process alone: from 6.6 on.
     pub fn can_choose(&self) -> bool {
-        self.uprobes.as_ref().is_ok_and(UprobePrograms::can_choose)
+        self.uprobes.as_ref().is_ok_and(Uprobes::can_choose)
     }
 
     /// Attaches points of a binary, in one process or in all of them; only traced ones give events.
@@ -239,37 +206,56 @@ fn print_log(ebpf: &mut Ebpf) {
     }
 }
 
-fn attach_tracepoints(ebpf: &mut Ebpf) -> Result<Vec<Missing>, LoadError> {
+fn attach_tracepoints(ebpf: &mut Ebpf) -> Result<Vec<ProbeSupport>, LoadError> {
     let btf = Btf::from_sys_fs().map_err(|error| LoadError::Object(error.to_string()))?;
-    let mut missing = Vec::new();
-    for Tracepoint { name, is_required } in TRACEPOINTS {
-        let Err(reason) = attach_tracepoint(ebpf, name, &btf) else { continue };
-        if is_required {
-            return Err(LoadError::Required { probe: name, reason });
-        }
-        if name == ARRIVALS && attach_tracepoint(ebpf, ARRIVALS_FALLBACK, &btf).is_ok() {
-            let reason = format!("{reason}; `{ARRIVALS_FALLBACK}` stands in, for TCP alone");
-            missing.push(Missing { probe: name, reason });
-        } else {
-            missing.push(Missing { probe: name, reason });
-        }
+    let mut all = Vec::new();
+    for Tracepoint { name, is_required, buckets } in TRACEPOINTS {
+        let support = match attach_tracepoint(ebpf, name, &btf) {
+            Ok(()) => Support::Available,
+            Err(reason) if is_required => return Err(LoadError::Required { probe: name, reason }),
+            Err(reason) if name == ARRIVALS => match attach_tracepoint(ebpf, ARRIVALS_FALLBACK, &btf) {
+                Ok(()) => {
+                    Support::Fallback(format!("{ARRIVALS_FALLBACK} stands in, for TCP alone: {reason}"))
+                }
+                Err(second) => Support::Missing(format!("{reason}; {second}")),
+            },
+            Err(reason) => Support::Missing(reason),
+        };
+        all.push(ProbeSupport { probe: name, support, buckets });
     }
-    Ok(missing)
+    Ok(all)
 }
 
 fn attach_tracepoint(ebpf: &mut Ebpf, name: &str, btf: &Btf) -> Result<(), String> {
     let program = ebpf.program_mut(name).ok_or_else(|| "not in the eBPF object".to_owned())?;
     let program: &mut BtfTracePoint = program.try_into().map_err(|error| with_sources(&error))?;
-    program.load(name, btf).map_err(|error| with_sources(&error))?;
+    tracepoint_type(name, btf)?;
+    program.load(name, btf).map_err(|error| refusal(&error))?;
     program.attach().map_err(|error| with_sources(&error))?;
     Ok(())
+}
+
+/// The id of a tracepoint's type in the kernel's BTF; the error is a clause for the user.
+pub(super) fn tracepoint_type(name: &str, btf: &Btf) -> Result<u32, String> {
+    btf.id_by_type_name_kind(&format!("btf_trace_{name}"), BtfKind::Typedef)
+        .map_err(|_| format!("this kernel has no tracepoint `{name}`"))
+}
+
+/// Why the kernel refuses a program: of the verifier's log the end, which may be all of a screen and more.
+fn refusal(error: &ProgramError) -> String {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            format!("{io_error}: {}", sys::tail(&verifier_log.to_string()))
+        }
+        error => with_sources(error),
+    }
 }
 
 /// Starts a timer on every CPU.
 fn attach_sampler(ebpf: &mut Ebpf) -> Result<(), String> {
     let program = ebpf.program_mut(SAMPLER).ok_or_else(|| "not in the eBPF object".to_owned())?;
     let program: &mut PerfEvent = program.try_into().map_err(|error| with_sources(&error))?;
-    program.load().map_err(|error| with_sources(&error))?;
+    program.load().map_err(|error| refusal(&error))?;
     for cpu in online_cpus().map_err(|(path, error)| format!("{path}: {error}"))? {
         let clock = PerfEventConfig::Software(SoftwareEvent::CpuClock);
         let everybody = PerfEventScope::AllProcessesOneCpu { cpu };
@@ -288,60 +274,6 @@ struct Layout(PythonLayout);
 // SAFETY: a struct of integers without padding.
 unsafe impl aya::Pod for Layout {}
 
-/// Loads the uprobe programs against the maps that aya made: bound to `uprobe_multi` where the kernel has it.
-fn load_uprobes(ebpf: &Ebpf) -> Result<UprobePrograms, String> {
-    if !matches!(ebpf.program(UPROBE_ENTRY), Some(Program::UProbe(_))) {
-        return Err(format!("no uprobe program `{UPROBE_ENTRY}` in the eBPF object"));
-    }
-    let object = relocated(ebpf)?;
-    let load = |name: &str, kind| -> Result<OwnedFd, String> {
-        let program = object.programs.get(name).ok_or_else(|| format!("no program `{name}`"))?;
-        let function = object
-            .functions
-            .get(&program.function_key())
-            .ok_or_else(|| format!("no code of program `{name}`"))?;
-        sys::load_uprobe_program(name, &function.instructions, kind)
-            .map_err(|error| format!("loading program `{name}`: {error}"))
-    };
-    if let Ok(entry) = load(UPROBE_ENTRY, ProgramKind::Multi)
-        && sys::has_uprobe_multi(&entry)
-    {
-        let exit = load(UPROBE_RETURN, ProgramKind::Multi)?;
-        return Ok(UprobePrograms::new(entry, exit, ProgramKind::Multi));
-    }
-    let entry = load(UPROBE_ENTRY, ProgramKind::Single)?;
-    let exit = load(UPROBE_RETURN, ProgramKind::Single)?;
-    Ok(UprobePrograms::new(entry, exit, ProgramKind::Single))
-}
-
-/// The object again, its code made to use the maps of `ebpf`.
-fn relocated(ebpf: &Ebpf) -> Result<aya_obj::Object, String> {
-    let mut object = aya_obj::Object::parse(OBJECT).map_err(|error| with_sources(&error))?;
-    let text = object.functions.keys().map(|(section, _)| *section).collect();
-    let maps: Vec<(String, RawFd, aya_obj::Map)> = object
-        .maps
-        .iter()
-        .filter_map(|(name, map)| Some((name.clone(), descriptor(ebpf.map(name)?)?, map.clone())))
-        .collect();
-    object
-        .relocate_maps(maps.iter().map(|(name, fd, map)| (name.as_str(), *fd, map)), &text)
-        .map_err(|error| with_sources(&error))?;
-    object.relocate_calls(&text).map_err(|error| with_sources(&error))?;
-    Ok(object)
-}
-
-/// The types of map that the probes use.
-fn descriptor(map: &Map) -> Option<RawFd> {
-    match map {
-        Map::Array(data)
-        | Map::HashMap(data)
-        | Map::LruHashMap(data)
-        | Map::PerCpuArray(data)
-        | Map::RingBuf(data) => Some(data.fd().as_fd().as_raw_fd()),
-        _ => None,
-    }
-}
-
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, LoadError> {
     ebpf.take_map(name).ok_or_else(|| LoadError::Incomplete(format!("map `{name}`")))
 }
@@ -350,7 +282,7 @@ fn map_error(error: MapError) -> LoadError {
     LoadError::Object(with_sources(&error))
 }
 
-fn load_error(error: EbpfError) -> LoadError {
+pub(super) fn load_error(error: EbpfError) -> LoadError {
     let text = with_sources(&error);
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(error) = source {
@@ -365,7 +297,7 @@ fn load_error(error: EbpfError) -> LoadError {
 }
 
 /// An error with what caused it, on one line. aya's messages often leave their source out.
-fn with_sources(error: &dyn std::error::Error) -> String {
+pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -380,13 +312,13 @@ fn with_sources(error: &dyn std::error::Error) -> String {
 
 /// Before 5.11 the kernel counts maps as locked memory. Where the limit can't be raised, creating the maps
 /// fails and says so.
-fn raise_memlock() {
+pub(super) fn raise_memlock() {
     let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: reads a struct that outlives the call.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
 }
 
-fn bytes_of(offsets: &KernelOffsets) -> &[u8] {
+pub(super) fn bytes_of(offsets: &KernelOffsets) -> &[u8] {
     // SAFETY: a struct of `u32` alone, so without padding.
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(offsets).cast(), size_of::<KernelOffsets>()) }
 }

@@ -3,4 +3,8 @@
 pub mod kernel_btf;
 pub mod link;
 pub mod load;
+mod program;
+pub mod support;
 mod sys;
+mod uprobe;
+pub mod verify;

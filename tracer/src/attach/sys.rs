@@ -6,13 +6,25 @@ use std::{
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
 };
 
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_type, perf_event_attr};
+use aya_obj::generated::{
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_func_id, bpf_insn, bpf_prog_type, perf_event_attr,
+};
 
 use super::link::UprobePoint;
 
-/// How the kernel is to attach a uprobe program; it is bound to that at load.
+/// What a program is for; the kernel binds it to that at load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgramKind {
+    Uprobe(UprobeKind),
+    /// A tracepoint, by the id of its type in the kernel's BTF.
+    Tracepoint(u32),
+    /// A perf event that is no uprobe.
+    Event,
+}
+
+/// How the kernel is to attach a uprobe program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UprobeKind {
     /// Many points by one link, 6.6 and later.
     Multi,
     /// A perf event for each point.
@@ -22,42 +34,92 @@ pub enum ProgramKind {
 /// Licence of the programs, as in their object.
 const LICENSE: &std::ffi::CStr = c"Dual MIT/GPL";
 
-/// Bytes for what the verifier says when it refuses.
-const LOG_BYTES: usize = 64 << 10;
+/// Bytes for what the verifier says when it refuses: before 6.4 a longer log has no end.
+const LOG_BYTES: usize = 4 << 20;
+
+/// Lines at its end that say why.
+const LOG_LINES: usize = 4;
+
+/// Opcodes, include/uapi/linux/bpf.h: `BPF_JMP | BPF_CALL`, `BPF_JMP | BPF_EXIT`.
+const CALL: u8 = 0x85;
+const EXIT: u8 = 0x95;
+
+/// `PERF_EVENT_IOC_SET_BPF`, include/uapi/linux/perf_event.h.
+const SET_BPF: libc::c_ulong = 0x4004_2408;
 
 /// Flag of a `uprobe_multi` link, `BPF_F_UPROBE_MULTI_RETURN` in include/uapi/linux/bpf.h.
 const MULTI_RETURN: u32 = 1;
 
-/// Loads a uprobe program under this name, as far as the kernel keeps it (15 bytes). The error ends in the last lines of the verifier's log.
-pub fn load_uprobe_program(name: &str, instructions: &[bpf_insn], kind: ProgramKind) -> io::Result<OwnedFd> {
-    let mut log = vec![0_u8; LOG_BYTES];
+/// Asks the verifier for the last line of its log alone, `BPF_LOG_STATS` in include/linux/bpf_verifier.h.
+const LOG_STATS: u32 = 4;
+/// Asks it for everything.
+const LOG_ALL: u32 = 1;
+
+/// Loads a program under this name, as far as the kernel keeps it (15 bytes). The error ends in the last lines of the
+/// verifier's log.
+pub fn load_program(name: &str, instructions: &[bpf_insn], kind: ProgramKind) -> io::Result<OwnedFd> {
+    let mut attr = load_attr(name, instructions, kind);
+    bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr).or_else(|_| {
+        // The log is asked for only now: it makes a load several times as slow.
+        let (result, log) = load_with_log(&mut attr, LOG_ALL);
+        result.map_err(|error| io::Error::new(error.kind(), format!("{error}: {}", tail(&log))))
+    })
+}
+
+/// What the verifier says at the end of its log of a program, which is not kept: among it how many instructions it went
+/// through.
+pub fn verify_program(name: &str, instructions: &[bpf_insn], kind: ProgramKind) -> io::Result<String> {
+    let mut attr = load_attr(name, instructions, kind);
+    let (result, log) = load_with_log(&mut attr, LOG_STATS);
+    match result {
+        Ok(_) => Ok(log),
+        Err(_) => load_program(name, instructions, kind).map(|_| log),
+    }
+}
+
+fn load_attr(name: &str, instructions: &[bpf_insn], kind: ProgramKind) -> bpf_attr {
     let mut attr = empty_attr();
     // SAFETY: writes the member of the union that BPF_PROG_LOAD reads.
     let load = unsafe { &mut attr.__bindgen_anon_3 };
-    load.prog_type = bpf_prog_type::BPF_PROG_TYPE_KPROBE as u32;
+    load.prog_type = match kind {
+        ProgramKind::Uprobe(_) => bpf_prog_type::BPF_PROG_TYPE_KPROBE,
+        ProgramKind::Tracepoint(_) => bpf_prog_type::BPF_PROG_TYPE_TRACING,
+        ProgramKind::Event => bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT,
+    } as u32;
     load.insn_cnt = instructions.len() as u32;
     load.insns = instructions.as_ptr() as u64;
     load.license = LICENSE.as_ptr() as u64;
     let [kept @ .., _nul] = &mut load.prog_name;
     kept.iter_mut().zip(name.bytes()).for_each(|(kept, byte)| *kept = byte as _);
-    if kind == ProgramKind::Multi {
-        load.expected_attach_type = bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32;
+    match kind {
+        ProgramKind::Uprobe(UprobeKind::Multi) => {
+            load.expected_attach_type = bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32;
+        }
+        ProgramKind::Tracepoint(type_id) => {
+            load.expected_attach_type = bpf_attach_type::BPF_TRACE_RAW_TP as u32;
+            load.attach_btf_id = type_id;
+        }
+        ProgramKind::Uprobe(UprobeKind::Single) | ProgramKind::Event => {}
     }
-    bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr).or_else(|_| {
-        // The log is asked for only now: it makes a load several times as slow.
-        // SAFETY: as above; the buffers outlive the call.
-        let load = unsafe { &mut attr.__bindgen_anon_3 };
-        load.log_level = 1;
-        load.log_size = log.len() as u32;
-        load.log_buf = log.as_mut_ptr() as u64;
-        bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr).map_err(|error| {
-            let text = String::from_utf8_lossy(&log);
-            let text = text.trim_end_matches('\0').trim_end();
-            let tail: Vec<&str> = text.lines().rev().take(3).collect();
-            let tail = tail.into_iter().rev().collect::<Vec<_>>().join("; ");
-            io::Error::new(error.kind(), format!("{error}: {tail}"))
-        })
-    })
+    attr
+}
+
+/// Loads what `attr` describes; also gives the verifier's log.
+fn load_with_log(attr: &mut bpf_attr, level: u32) -> (io::Result<OwnedFd>, String) {
+    let mut log = vec![0_u8; LOG_BYTES];
+    // SAFETY: writes the member of the union that BPF_PROG_LOAD reads; the buffer outlives the call.
+    let load = unsafe { &mut attr.__bindgen_anon_3 };
+    load.log_level = level;
+    load.log_size = log.len() as u32;
+    load.log_buf = log.as_mut_ptr() as u64;
+    let result = bpf(bpf_cmd::BPF_PROG_LOAD, attr);
+    (result, String::from_utf8_lossy(&log).trim_end_matches('\0').trim_end().to_owned())
+}
+
+/// The last lines of a verifier's log, in one.
+pub fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("; ")
 }
 
 /// Whether the kernel links a multi program: it must object to a path that is no regular file, not to the
@@ -66,6 +128,20 @@ pub fn has_uprobe_multi(program: &OwnedFd) -> bool {
     let point = UprobePoint { offset: 0, semaphore: 0, cookie: 0, returns: false };
     let result = link_uprobe_multi(program, "/", &[point], false, None);
     result.is_err_and(|error| error.raw_os_error() == Some(libc::EBADF))
+}
+
+/// Whether programs of uprobes can ask for the cookie of their point.
+pub fn has_attach_cookies() -> bool {
+    // Its context is in the register of the first argument.
+    let asking = bpf_insn { imm: bpf_func_id::BPF_FUNC_get_attach_cookie as i32, ..instruction(CALL) };
+    let code = [asking, instruction(EXIT)];
+    bpf(bpf_cmd::BPF_PROG_LOAD, &mut load_attr("tracer_test", &code, ProgramKind::Uprobe(UprobeKind::Single)))
+        .is_ok()
+}
+
+/// An instruction without operands, by its opcode.
+pub fn instruction(code: u8) -> bpf_insn {
+    bpf_insn { code, _bitfield_align_1: [], _bitfield_1: bpf_insn::new_bitfield_1(0, 0), off: 0, imm: 0 }
 }
 
 /// Attaches a multi program to all points of the file at `path`, of one process or of every.
@@ -111,6 +187,13 @@ pub fn link_perf_event(program: &OwnedFd, event: &OwnedFd, cookie: u64) -> io::R
         create.__bindgen_anon_3.perf_event.bpf_cookie = cookie;
     }
     bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr)
+}
+
+/// Attaches a program to a perf event until that is closed, without a link, which 5.15 brought.
+pub fn set_program_of_event(event: &OwnedFd, program: &OwnedFd) -> io::Result<()> {
+    // SAFETY: both are descriptors that outlive the call; the argument is a number.
+    let result = unsafe { libc::ioctl(event.as_raw_fd(), SET_BPF as _, program.as_raw_fd()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Opens the perf event of a uprobe, of every process. The layout of `config` is that of the files in

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    attach::load::Probes,
+    attach::{load::Probes, support::Support},
     event::{Body, Event, ProcessFacts, Unknown},
     python::{
         binary::Binary,
@@ -215,9 +215,10 @@ impl Follower {
         if let Err(reason) = self.attach_module(&process, Library::Asyncio, &interpreter) {
             eprintln!("tracer: process {tgid}: tasks that wait for each other can't be seen: {reason}");
         }
-        for missing in self.probes.missing() {
-            for bucket in buckets_of(missing.probe) {
-                let reason = format!("the kernel does not give `{}`: {}", missing.probe, missing.reason);
+        for probe in self.probes.support() {
+            let Support::Missing(reason) = &probe.support else { continue };
+            for bucket in probe.buckets {
+                let reason = format!("the kernel does not give `{}`: {reason}", probe.probe);
                 facts.unknown.push(Unknown { bucket: (*bucket).to_owned(), reason });
             }
         }
@@ -270,16 +271,6 @@ impl Follower {
     fn tell(&self, tgid: u32, ts_ns: u64, body: Body) {
         // The thread is gone only when recording has ended.
         let _ = self.input.send(Input::Event(Event { ts_ns, tgid, tid: tgid, body }));
-    }
-}
-
-/// Buckets that are unknown without a kernel probe.
-fn buckets_of(probe: &str) -> &'static [&'static str] {
-    match probe {
-        "sched_waking" => &["wait.runqueue"],
-        "inet_sock_set_state" => &["llm.connect"],
-        "uprobes" => &["wait.loop", "wait.executor", "python.gc", "python.import"],
-        _ => &[],
     }
 }
 

@@ -1,0 +1,95 @@
+//! What this kernel's verifier says of each program: how far it is from the limit, or why it refuses.
+
+use aya::{Btf, EbpfLoader};
+use aya_obj::{ProgramSection, generated::bpf_insn};
+use tracer_ebpf::cookie::{self, Operand, role::EVERY_ROLE};
+
+use super::{
+    kernel_btf,
+    load::{self, LoadError},
+    program::Programs,
+    sys::{self, ProgramKind, UprobeKind},
+    uprobe::with_cookie,
+};
+
+/// Instructions that the verifier goes through at most, `BPF_COMPLEXITY_LIMIT_INSNS` in include/linux/bpf.h, since 5.2.
+pub const LIMIT_INSTRUCTIONS: u32 = 1_000_000;
+
+/// What becomes of a program.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub program: String,
+    /// Instructions that the verifier went through, those of a loop as often as it took; or why it refuses. Where a copy is
+    /// loaded for each cookie, those of the longest.
+    pub instructions: Result<u32, String>,
+}
+
+/// Loads every program of an eBPF object once, and keeps none.
+///
+/// # Errors
+/// As [`load::Probes::load`], where no program could be loaded.
+pub fn verdicts(object: &[u8]) -> Result<Vec<Verdict>, LoadError> {
+    load::raise_memlock();
+    let offsets = kernel_btf::kernel_offsets()?;
+    let ebpf = EbpfLoader::new()
+        .override_global("OFFSETS", load::bytes_of(&offsets), true)
+        .load(object)
+        .map_err(load::load_error)?;
+    let programs = Programs::new(object, &ebpf).map_err(LoadError::Object)?;
+    let btf = Btf::from_sys_fs().map_err(|error| LoadError::Object(error.to_string()))?;
+    let has_cookies = sys::has_attach_cookies();
+    let verdict = |(name, section): (&str, &ProgramSection)| {
+        let instructions = kind_of(name, section, &btf).and_then(|kind| {
+            let code = programs.code(name)?;
+            match kind {
+                ProgramKind::Uprobe(_) if !has_cookies => {
+                    let copies = EVERY_ROLE.map(|role| with_cookie(code, cookie::pack(role, LONGEST)));
+                    copies.into_iter().try_fold(0, |most, copy| Ok(most.max(count(name, &copy, kind)?)))
+                }
+                kind => count(name, code, kind),
+            }
+        });
+        Verdict { program: name.to_owned(), instructions }
+    };
+    let mut verdicts: Vec<Verdict> = programs.all().map(verdict).collect();
+    verdicts.sort_by(|one, other| one.program.cmp(&other.program));
+    Ok(verdicts)
+}
+
+/// Any operand in memory: no other takes the verifier longer.
+const LONGEST: Operand = Operand::Memory { base: 5, displacement: -8 };
+
+fn count(name: &str, code: &[bpf_insn], kind: ProgramKind) -> Result<u32, String> {
+    let log = sys::verify_program(name, code, kind).map_err(|error| error.to_string())?;
+    processed(&log).ok_or_else(|| format!("the verifier counts nothing: {}", sys::tail(&log)))
+}
+
+fn kind_of(name: &str, section: &ProgramSection, btf: &Btf) -> Result<ProgramKind, String> {
+    match section {
+        ProgramSection::UProbe { .. } | ProgramSection::URetProbe { .. } => {
+            Ok(ProgramKind::Uprobe(UprobeKind::Single))
+        }
+        ProgramSection::PerfEvent => Ok(ProgramKind::Event),
+        ProgramSection::BtfTracePoint => load::tracepoint_type(name, btf).map(ProgramKind::Tracepoint),
+        other => Err(format!("a program of kind {other:?}, which is never loaded")),
+    }
+}
+
+/// Of the log's line `processed 110 insns (limit 1000000) ...`.
+fn processed(log: &str) -> Option<u32> {
+    let rest = log.lines().rev().find_map(|line| line.strip_prefix("processed "))?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_is_read_from_the_last_line() {
+        let log =
+            "func#0 @0\nverification time 12 usec\nstack depth 8\nprocessed 110 insns (limit 1000000) x 0\n";
+        assert_eq!(processed(log), Some(110));
+        assert_eq!(processed("invalid read"), None);
+    }
+}
