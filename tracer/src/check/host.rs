@@ -1,8 +1,15 @@
-//! The host's side: capabilities, kernel, BTF, tracefs and its tracepoints, perf events, the embedded object.
+//! The host's side: capabilities, kernel, BTF, the probes, perf events, the embedded object.
 
 use std::{fs, path::Path};
 
+use tracer_ebpf::settings::reading;
+
 use super::{Prerequisite, Status};
+use crate::attach::{
+    kernel_btf,
+    load::{LoadError, Probes},
+    support::{ProbeSupport, Support, TRACEPOINTS, Tracepoint},
+};
 
 /// What was read of the host; judged by [`prerequisites`], which reads nothing.
 #[derive(Clone, Debug, Default)]
@@ -13,61 +20,64 @@ pub struct Facts {
     pub release: String,
     pub has_btf: bool,
     pub has_object: bool,
-    /// Whether the directory of tracepoints can be listed.
-    pub has_tracefs: bool,
-    /// Tracepoints that exist, as `sched:sched_switch`.
-    pub tracepoints: Vec<&'static str>,
+    /// What became of each probe when all were loaded; `None` where something else that is missing kept them from it.
+    pub probes: Option<Result<Vec<ProbeSupport>, Refused>>,
     pub perf_event_paranoid: Option<i32>,
+}
+
+/// Why the probes could not be loaded.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The probe, where it was one of the required alone.
+    pub probe: Option<&'static str>,
+    pub reason: String,
 }
 
 /// Bits of `CapEff` (include/uapi/linux/capability.h), and why each is needed.
 const CAPABILITIES: [(&str, u32, &str); 4] = [
-    ("CAP_BPF", 39, "load the probes"),
-    ("CAP_PERFMON", 38, "attach them and read kernel memory"),
+    ("CAP_BPF", CAP_BPF, "load the probes"),
+    ("CAP_PERFMON", CAP_PERFMON, "attach them and read kernel memory"),
     ("CAP_SYS_PTRACE", 19, "read the memory and maps of other users' processes"),
-    ("CAP_DAC_READ_SEARCH", 2, "open their executables and tracefs"),
+    ("CAP_DAC_READ_SEARCH", 2, "open their executables"),
 ];
+
+const CAP_BPF: u32 = 39;
+const CAP_PERFMON: u32 = 38;
 
 /// Has all that `CAP_BPF` and `CAP_PERFMON` give.
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// Tracepoints that are used, whether nothing works without, and the buckets they fill.
-const TRACEPOINTS: [(&str, bool, &[&str]); 10] = [
-    ("sched:sched_switch", true, &["python.cpu", "wait.*"]),
-    ("sched:sched_waking", false, &["wait.runqueue"]),
-    ("sched:sched_process_fork", true, &[]),
-    ("sched:sched_process_exec", false, &[]),
-    ("sched:sched_process_exit", true, &[]),
-    ("raw_syscalls:sys_enter", true, &["llm.*", "net.other", "client"]),
-    ("raw_syscalls:sys_exit", true, &["llm.*", "net.other", "client"]),
-    ("sock:inet_sock_set_state", false, &["llm.connect"]),
-    ("tcp:tcp_probe", false, &["llm.first_byte", "llm.stream", "wait.loop"]),
-    ("sock:sk_data_ready", false, &[]),
-];
-
 /// The eBPF object that the build embedded; empty where there was none.
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
 
-const EVENTS: &str = "/sys/kernel/tracing/events";
+/// The smallest ring that every kernel takes, also those of larger pages: nothing is traced.
+const RING_BYTES: u32 = 64 << 10;
 
 impl Facts {
     /// What cannot be read counts as not there.
     pub fn read() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let exists = |name: &str| Path::new(EVENTS).join(name.replace(':', "/")).exists();
-        Facts {
+        let mut facts = Facts {
             capabilities: effective_capabilities(&read("/proc/self/status")).unwrap_or_default(),
             release: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            has_btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
+            has_btf: Path::new(kernel_btf::VMLINUX).exists(),
             has_object: !OBJECT.is_empty(),
-            has_tracefs: fs::read_dir(EVENTS).is_ok(),
-            tracepoints: TRACEPOINTS.into_iter().map(|(name, ..)| name).filter(|name| exists(name)).collect(),
+            probes: None,
             perf_event_paranoid: read("/proc/sys/kernel/perf_event_paranoid").trim().parse().ok(),
+        };
+        if facts.can_load() {
+            facts.probes = Some(load_probes());
         }
+        facts
+    }
+
+    fn can_load(&self) -> bool {
+        self.has_object && self.has_btf && self.has(CAP_BPF) && self.has(CAP_PERFMON)
     }
 
     fn has(&self, capability: u32) -> bool {
-        let stands_in = matches!(capability, 38 | 39) && self.capabilities & (1 << CAP_SYS_ADMIN) != 0;
+        let stands_in =
+            matches!(capability, CAP_PERFMON | CAP_BPF) && self.capabilities & (1 << CAP_SYS_ADMIN) != 0;
         self.capabilities & (1 << capability) != 0 || stands_in
     }
 }
@@ -76,10 +86,12 @@ impl Facts {
 pub fn prerequisites(facts: &Facts) -> Vec<Prerequisite> {
     let mut all: Vec<Prerequisite> =
         CAPABILITIES.iter().map(|(name, bit, why)| capability(name, facts.has(*bit), why)).collect();
-    all.extend([kernel(&facts.release), btf(facts.has_btf), object(facts.has_object), tracefs(facts)]);
-    all.extend(
-        TRACEPOINTS.iter().map(|(name, required, buckets)| tracepoint(facts, name, *required, buckets)),
-    );
+    all.extend([kernel(&facts.release), btf(facts.has_btf), object(facts.has_object)]);
+    match &facts.probes {
+        Some(Ok(probes)) => all.extend(probes.iter().map(probe)),
+        Some(Err(refused)) => all.push(refused_probe(refused)),
+        None => all.push(unchecked_probes(facts)),
+    }
     all.push(perf_events(facts));
     all
 }
@@ -106,13 +118,7 @@ fn capability(name: &str, held: bool, why: &str) -> Prerequisite {
 fn kernel(release: &str) -> Prerequisite {
     let holds = version(release).is_some_and(|version| version >= (5, 10));
     let found = if release.is_empty() { "unknown" } else { release };
-    prerequisite(
-        "kernel",
-        holds,
-        found,
-        "5.10 or newer",
-        "boot a newer kernel: apt-get install linux-image-amd64",
-    )
+    prerequisite("kernel", holds, found, "5.10 or newer", NEWER_KERNEL)
 }
 
 fn btf(exists: bool) -> Prerequisite {
@@ -126,50 +132,45 @@ fn object(embedded: bool) -> Prerequisite {
     prerequisite("eBPF object", embedded, found, "the probes, compiled", "cargo xtask build")
 }
 
-fn tracefs(facts: &Facts) -> Prerequisite {
-    let found = if facts.has_tracefs { EVENTS } else { "cannot be listed" };
-    let mut tracefs = prerequisite(
-        "tracefs",
-        facts.has_tracefs,
-        found,
-        "to attach to tracepoints",
-        "mount -t tracefs tracefs /sys/kernel/tracing",
-    );
-    if tracefs.fix.is_some() && !facts.has(2) {
-        // It is open to root alone, so it may well be mounted.
-        tracefs.status = Status::Unchecked;
-        tracefs.fix = Some("sudo tracer check".to_owned());
+/// Loads and attaches the probes, as nothing else tells whether the kernel takes them; they trace nothing.
+fn load_probes() -> Result<Vec<ProbeSupport>, Refused> {
+    match Probes::load(RING_BYTES, reading::BODIES) {
+        Ok((probes, _)) => Ok(probes.support().to_vec()),
+        Err(LoadError::Required { probe, reason }) => Err(Refused { probe: Some(probe), reason }),
+        Err(error) => Err(Refused { probe: None, reason: error.to_string() }),
     }
-    tracefs
 }
 
-fn tracepoint(facts: &Facts, name: &str, required: bool, buckets: &[&str]) -> Prerequisite {
-    let exists = facts.tracepoints.contains(&name);
-    let subject = name.split(':').next().unwrap_or_default();
-    let (found, fix) = match (exists, facts.has_tracefs) {
-        (true, _) => ("there", ""),
-        (false, true) => ("not in this kernel", missing_event(subject)),
-        (false, false) => ("tracefs cannot be listed", "mount -t tracefs tracefs /sys/kernel/tracing"),
-    };
+fn probe(found: &ProbeSupport) -> Prerequisite {
+    let required =
+        TRACEPOINTS.iter().any(|Tracepoint { name, is_required, .. }| *name == found.probe && *is_required);
     let needed = if required { "always" } else { "for the buckets it fills" };
-    let mut tracepoint = prerequisite(name, exists, found, needed, fix);
-    tracepoint.required = required;
-    tracepoint.buckets = buckets.iter().map(|&bucket| bucket.to_owned()).collect();
-    if !exists && !facts.has_tracefs {
-        tracepoint.status = Status::Unchecked;
-        tracepoint.fix = tracefs(facts).fix;
-    }
-    tracepoint
+    let (status, text) = match &found.support {
+        Support::Available => (Status::Ok, "there"),
+        Support::Fallback(what) => (Status::Fallback, what.as_str()),
+        Support::Missing(reason) => (Status::Missing, reason.as_str()),
+    };
+    let mut probe = prerequisite(found.probe, status != Status::Missing, text, needed, NEWER_KERNEL);
+    probe.status = status;
+    probe.required = required;
+    probe.buckets = found.buckets.iter().map(|&bucket| bucket.to_owned()).collect();
+    probe
 }
 
-fn missing_event(subject: &str) -> &'static str {
-    match subject {
-        "raw_syscalls" => "boot a kernel built with CONFIG_FTRACE_SYSCALLS=y",
-        "sock" | "tcp" => {
-            "boot a newer kernel; arrival is then seen by the other of tcp_probe and sk_data_ready"
-        }
-        _ => "boot a kernel built with CONFIG_TRACEPOINTS=y",
-    }
+const NEWER_KERNEL: &str = "boot a newer kernel: apt-get install linux-image-amd64";
+
+fn refused_probe(Refused { probe, reason }: &Refused) -> Prerequisite {
+    prerequisite(probe.unwrap_or(PROBES), false, reason, "always", NEWER_KERNEL)
+}
+
+/// All probes, where none could be loaded.
+const PROBES: &str = "probes";
+
+fn unchecked_probes(facts: &Facts) -> Prerequisite {
+    let fix = if facts.has_object { "sudo tracer check" } else { "cargo xtask build" };
+    let mut probes = prerequisite(PROBES, false, "not loaded", "always", fix);
+    probes.status = Status::Unchecked;
+    probes
 }
 
 /// 3 and more is a distribution's own level, at which even `CAP_PERFMON` may not be enough.
@@ -204,10 +205,16 @@ mod tests {
             release: "6.1.0-28-amd64".to_owned(),
             has_btf: true,
             has_object: true,
-            has_tracefs: true,
-            tracepoints: TRACEPOINTS.into_iter().map(|(name, ..)| name).collect(),
+            probes: Some(Ok(TRACEPOINTS
+                .iter()
+                .map(|tracepoint| support(tracepoint.name, Support::Available))
+                .collect())),
             perf_event_paranoid: Some(2),
         }
+    }
+
+    fn support(probe: &'static str, support: Support) -> ProbeSupport {
+        ProbeSupport { probe, support, buckets: &[] }
     }
 
     fn status(facts: &Facts, name: &str) -> (Status, Option<String>) {
@@ -239,13 +246,19 @@ mod tests {
     }
 
     #[test]
-    fn tracefs_that_may_not_be_looked_at_is_not_called_missing() {
-        let hidden = Facts { capabilities: 0, has_tracefs: false, tracepoints: Vec::new(), ..root() };
-        assert_eq!(status(&hidden, "tracefs").0, Status::Unchecked);
-        assert_eq!(status(&hidden, "tcp:tcp_probe").1.as_deref(), Some("sudo tracer check"));
-        let unmounted = Facts { has_tracefs: false, tracepoints: Vec::new(), ..root() };
-        assert_eq!(status(&unmounted, "tracefs").0, Status::Missing);
-        assert!(status(&unmounted, "tracefs").1.unwrap().starts_with("mount"));
+    fn a_fallback_is_named_and_no_gap() {
+        let stand_in = support("sk_data_ready", Support::Fallback("tcp_probe stands in".to_owned()));
+        let facts = Facts { probes: Some(Ok(vec![stand_in])), ..root() };
+        assert_eq!(status(&facts, "sk_data_ready"), (Status::Fallback, None));
+    }
+
+    #[test]
+    fn probes_that_were_not_loaded_are_not_called_missing() {
+        let nobody = Facts { capabilities: 0, probes: None, ..root() };
+        assert_eq!(status(&nobody, "probes"), (Status::Unchecked, Some("sudo tracer check".to_owned())));
+        let refused = Refused { probe: Some("sched_switch"), reason: "Permission denied".to_owned() };
+        let facts = Facts { probes: Some(Err(refused)), ..root() };
+        assert_eq!(status(&facts, "sched_switch").0, Status::Missing);
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct Prerequisite {
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Ok,
+    /// Something else stands in.
+    Fallback,
     Missing,
     /// It could not be looked at, because something else is missing.
     Unchecked,
@@ -86,6 +88,8 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
 }
 
 fn of(prerequisites: Vec<Prerequisite>, processes: Vec<ProcessCheck>) -> Check {
-    let ok = prerequisites.iter().all(|item| !item.required || item.status == Status::Ok);
+    let ok = prerequisites
+        .iter()
+        .all(|item| !item.required || matches!(item.status, Status::Ok | Status::Fallback));
     Check { schema: 1, ok, prerequisites, processes }
 }

@@ -46,7 +46,7 @@ fn fix_line(item: &Prerequisite) -> String {
 
 fn host_line(item: &Prerequisite, width: usize, colour: bool) -> String {
     let mut line = item.found.clone();
-    if item.status != Status::Ok {
+    if matches!(item.status, Status::Missing | Status::Unchecked) {
         line = format!("{line}; needed: {}", item.needed);
         if !item.buckets.is_empty() {
             line.push_str(&format!("; without it unknown: {}", item.buckets.join(", ")));
