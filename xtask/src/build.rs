@@ -27,8 +27,15 @@ pub fn build() -> Result<PathBuf> {
     Ok(target().join("release/tracer"))
 }
 
+/// Builds what prints the verifier's counts; the path of the program. It does no work of its own to speak of, and the tests
+/// need the same library.
+pub fn verifier() -> Result<PathBuf> {
+    run(cargo().args(["build", "--quiet", "--package", "tracer", "--example", "verifier"]))?;
+    Ok(target().join("debug/examples/verifier"))
+}
+
 /// The eBPF object.
-fn probes() -> Result<PathBuf> {
+pub fn probes() -> Result<PathBuf> {
     let toolchain = toolchain()?;
     say("build", "eBPF object");
     let folder = toolchain.folder();

@@ -26,6 +26,12 @@ pub fn packages(task: &str, what: &str, packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Whether a program can be started by its name.
+pub fn is_there(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|folder| folder.join(program).exists())
+}
+
 /// Whether this process may do everything.
 pub fn is_root() -> bool {
     // SAFETY: geteuid has no preconditions and can't fail.

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use crate::{
     build::{build, lint_probes},
     fuzz::fuzz,
-    need, python, tools, venv,
+    kernels, need, python, tools, venv,
     workspace::{cargo, run, say},
 };
 
@@ -24,6 +24,8 @@ pub enum Part {
     Fuzz,
     /// Real applications under real probes; as root
     Live,
+    /// The same on the kernels that the tracer is for, old and new, in emulated machines
+    Kernels,
 }
 
 /// For each target, in all tests.
@@ -43,7 +45,7 @@ pub fn test(parts: &[Part]) -> Result<()> {
             "--workspace",
             "--all-targets",
             "--features",
-            "tests/live,tests/tools,tests/fuzz",
+            "tests/live,tests/tools,tests/fuzz,tests/kernels",
             "--quiet",
         ];
         run(cargo().args(everything).args(["--", "-D", "warnings"]))?;
@@ -68,6 +70,9 @@ pub fn test(parts: &[Part]) -> Result<()> {
             );
         }
         live()?;
+    }
+    if wanted(Part::Kernels) {
+        kernels::test()?;
     }
     Ok(())
 }
@@ -98,7 +103,7 @@ pub fn capture(names: &[String]) -> Result<()> {
 
 fn live() -> Result<()> {
     let tracer = build()?;
-    if !is_there("promtool") {
+    if !need::is_there("promtool") {
         need::packages("test", "Prometheus", &["prometheus"])?;
     }
     let venvs = venv::venvs("test", &python::common("test", &python::TEST_VERSIONS)?)?;
@@ -114,10 +119,4 @@ fn live() -> Result<()> {
         .env("TRACER_TEST_BUILDS", builds)
         .env("TRACER_TEST_SDKS", sdks)
         .env("PYTHONDONTWRITEBYTECODE", "1"))
-}
-
-/// Whether a program can be started by its name.
-fn is_there(program: &str) -> bool {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&paths).any(|folder| folder.join(program).exists())
 }

@@ -2,7 +2,7 @@
 //! from source.
 
 mod archive;
-mod debian;
+pub mod debian;
 mod musl;
 mod pyenv;
 mod source;

@@ -1,0 +1,105 @@
+//! What the tracer did on each kernel, held against what is expected there. Run by `cargo xtask test kernels`, which leaves the results.
+
+mod kernel;
+mod table;
+
+use kernel::{Kernel, MOST_INSTRUCTIONS};
+use table::Table;
+use tests::{compare::Comparison, golden};
+use tracer::report::bucket::Bucket;
+
+#[test]
+fn every_kernel_gives_what_is_expected_of_its_age() {
+    let kernels = Kernel::all();
+    let mut table = Table::new("kernel", kernels.iter().map(|kernel| kernel.version()));
+    for name in unique(kernels.iter().flat_map(Kernel::probe_names)) {
+        table.row(&format!("probe {name}"), kernels.iter().map(|kernel| kernel.probe(name)));
+    }
+    for name in Bucket::ALL.map(Bucket::name) {
+        table.row(&format!("bucket {name}"), kernels.iter().map(|kernel| kernel.bucket(name)));
+    }
+    eprintln!("{table}");
+    for kernel in &kernels {
+        eprintln!("{}:{}", kernel.release, kernel.reasons());
+    }
+    for kernel in &kernels {
+        golden::assert_matches(&format!("kernels/{}.txt", kernel.age()), &kernel.summary());
+    }
+}
+
+#[test]
+fn no_program_comes_near_the_verifiers_limit() {
+    let kernels = Kernel::all();
+    let mut table = Table::new("instructions", kernels.iter().map(|kernel| kernel.version()));
+    for name in unique(kernels.iter().flat_map(Kernel::program_names)) {
+        table.row(name, kernels.iter().map(|kernel| kernel.instructions(name)));
+    }
+    eprintln!("{table}");
+    for kernel in &kernels {
+        for program in kernel.programs() {
+            match program.instructions {
+                Some(count) => assert!(
+                    count < MOST_INSTRUCTIONS,
+                    "{} takes the verifier of {} {count} instructions, of at most {MOST_INSTRUCTIONS}",
+                    program.name,
+                    kernel.release
+                ),
+                None => assert!(
+                    program.reason.contains("has no tracepoint"),
+                    "{} is refused by {}: {}",
+                    program.name,
+                    kernel.release,
+                    program.reason
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn requests_are_found_and_calls_linked_on_every_kernel() {
+    for kernel in Kernel::all() {
+        let (report, truth) = (kernel.report(), kernel.truth());
+        let comparison = Comparison::new(&kernel.release, &report, &truth);
+        eprintln!("{comparison}");
+        assert!(comparison.requests > 0, "{}: the application answered nothing", kernel.release);
+        assert_eq!(comparison.found, comparison.requests, "{}: requests found", kernel.release);
+        assert_eq!(comparison.links.wrong, 0, "{}: calls linked to a wrong request", kernel.release);
+        assert_eq!(comparison.links.missing, 0, "{}: calls not linked", kernel.release);
+        assert_eq!(comparison.links.extra, 0, "{}: calls that the vendor did not see", kernel.release);
+        assert_eq!(comparison.lost_events, 0, "{}: lost events", kernel.release);
+        for request in &report.requests {
+            assert_eq!(request.buckets.sum(), request.wall_ns, "{}: {}", kernel.release, request.id);
+            assert!(request.complete, "{}: {} is complete", kernel.release, request.id);
+        }
+    }
+}
+
+#[test]
+fn programs_do_the_same_as_without_the_tracer_on_every_kernel() {
+    for kernel in Kernel::all() {
+        let (alone, traced) = (kernel.text("safety-alone"), kernel.text("safety-traced"));
+        let done = alone.trim_end().strip_suffix("exit code 0");
+        let done = done.unwrap_or_else(|| panic!("{}: alone it ended otherwise:\n{alone}", kernel.release));
+        assert!(traced.starts_with(done), "{}: alone\n{alone}traced\n{traced}", kernel.release);
+        assert!(traced.ends_with("exit code 0\n"), "{}: {traced}", kernel.release);
+        assert_eq!(
+            kernel.text("killed"),
+            "ready\nexit code 0\n",
+            "{}: a tracer came and went",
+            kernel.release
+        );
+        assert!(kernel.text("tracers").contains("INT exit code 0"), "{}", kernel.release);
+    }
+}
+
+/// In the order in which they first come.
+fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut unique = Vec::new();
+    for name in names {
+        if !unique.contains(&name) {
+            unique.push(name);
+        }
+    }
+    unique
+}
