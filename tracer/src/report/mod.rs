@@ -4,6 +4,7 @@ pub mod bucket;
 pub mod filter;
 pub mod group;
 pub mod json;
+pub mod packed;
 pub mod route;
 pub mod stacks;
 pub mod stats;

@@ -35,6 +35,19 @@ impl Stacks {
         Stacks { tree: request.stacks.clone(), functions: functions.clone(), start_ns: request.start_ns }
     }
 
+    /// Of samples without their time.
+    pub fn of_tree(tree: CallTree, functions: Arc<Vec<Function>>) -> Stacks {
+        Stacks { tree, functions, start_ns: 0 }
+    }
+
+    pub fn tree(&self) -> &CallTree {
+        &self.tree
+    }
+
+    pub fn function(&self, number: FunctionId) -> Option<&Function> {
+        self.functions.get(number.0 as usize)
+    }
+
     /// Every stack, the outermost function first, with the samples that found it.
     pub fn iter(&self) -> impl Iterator<Item = (Vec<&Function>, Counts)> + '_ {
         self.tree.ends().map(|(node, own)| (self.named(self.tree.path(node)), own))
@@ -58,7 +71,7 @@ impl Stacks {
     }
 
     fn named(&self, path: impl Iterator<Item = FunctionId>) -> Vec<&Function> {
-        let mut stack: Vec<_> = path.filter_map(|function| self.functions.get(function.0 as usize)).collect();
+        let mut stack: Vec<_> = path.filter_map(|function| self.function(function)).collect();
         stack.reverse();
         stack
     }

@@ -24,6 +24,17 @@ pub struct CallTree {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NodeId(u32);
 
+impl NodeId {
+    /// By its place in [`CallTree::nodes`].
+    pub fn at(index: u32) -> NodeId {
+        NodeId(index)
+    }
+
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A function as called by another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -66,6 +77,18 @@ impl OnCpu {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts([u32; OnCpu::ALL.len()]);
 
+impl From<[u32; OnCpu::ALL.len()]> for Counts {
+    fn from(counts: [u32; OnCpu::ALL.len()]) -> Counts {
+        Counts(counts)
+    }
+}
+
+impl From<Counts> for [u32; OnCpu::ALL.len()] {
+    fn from(counts: Counts) -> [u32; OnCpu::ALL.len()] {
+        counts.0
+    }
+}
+
 impl Counts {
     pub fn get(self, cause: OnCpu) -> u64 {
         u64::from(self.0[cause as usize])
@@ -90,6 +113,11 @@ pub struct Hits {
 }
 
 impl CallTree {
+    /// A tree as [`CallTree::nodes`] gives it, of samples without their time. A caller has a lower number than its callees.
+    pub fn of_nodes(nodes: Vec<Node>, cut: Counts) -> CallTree {
+        CallTree { nodes, cut, ..CallTree::default() }
+    }
+
     /// Adds a sample of these functions, the innermost first. Where there is no room for its path it is only counted.
     pub fn add(&mut self, at_ns: u64, cause: OnCpu, stack: &[FunctionId]) {
         let mut caller = None;

@@ -1,6 +1,9 @@
 //! What was, in a database on disk: requests whole, and for longer their figures by minute and route.
 
+pub mod compare;
+pub mod detail;
 pub mod figures;
+pub mod flame;
 mod histogram;
 mod minutes;
 pub mod read;

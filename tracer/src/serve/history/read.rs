@@ -125,6 +125,13 @@ impl Reader {
         Ok(Reader { database })
     }
 
+    /// When the last request ended.
+    pub fn last_unix_ns(&self) -> anyhow::Result<Option<u64>> {
+        let find = "SELECT max(end_unix_ns) FROM requests";
+        let last: Option<i64> = self.database.query_row(find, [], |row| row.get(0))?;
+        Ok(last.map(|last| last as u64))
+    }
+
     /// A page of requests that ended within a range.
     pub fn requests(&self, range: Range, asked: &Asked) -> anyhow::Result<Page> {
         let key = match asked.order {
@@ -219,9 +226,8 @@ fn filter(range: Range, asked: &Asked, key: &str) -> anyhow::Result<(String, Vec
         values.extend(of);
     };
     if let Some(route) = &asked.route {
-        let of_route =
-            "route IN (SELECT id FROM routes WHERE label = ? OR substr(label, instr(label, ' ') + 1) = ?)";
-        add(of_route, vec![route.clone().into(), route.clone().into()]);
+        let (part, of) = of_route(route);
+        add(part, of);
     }
     if let Some(pid) = asked.pid {
         add("pid = ?", vec![i64::from(pid).into()]);
@@ -250,6 +256,12 @@ fn filter(range: Range, asked: &Asked, key: &str) -> anyhow::Result<(String, Vec
         add(&format!("({key}, requests.id) < (?, ?)"), vec![last.into(), id.into()]);
     }
     Ok((parts.join(" AND "), values))
+}
+
+/// Of a route as SQL, given with its method or for every one.
+pub(super) fn of_route(route: &str) -> (&'static str, Vec<Value>) {
+    let part = "route IN (SELECT id FROM routes WHERE label = ? OR substr(label, instr(label, ' ') + 1) = ?)";
+    (part, vec![route.to_owned().into(), route.to_owned().into()])
 }
 
 fn listed(row: &Row) -> rusqlite::Result<Listed> {

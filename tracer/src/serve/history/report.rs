@@ -29,7 +29,7 @@ pub fn of(path: Option<&Path>, since: Option<Duration>) -> anyhow::Result<(Repor
         Some(since_ns) => to_unix_ns.saturating_sub(since_ns),
         None => reader.first_unix_ns()?.unwrap_or(to_unix_ns),
     };
-    let (report, is_more) = reader.report(Range { from_unix_ns, to_unix_ns })?;
+    let (report, is_more) = reader.report(Range { from_unix_ns, to_unix_ns }, LIMIT)?;
     let note =
         || format!("there are more requests: the report is of the newest {LIMIT}; ask for a shorter --since");
     Ok((report, is_more.then(note)))
@@ -43,20 +43,20 @@ impl Reader {
         Ok(first.map(|first| first as u64))
     }
 
-    /// The report of what ended within a range, and whether that were more than [`LIMIT`] requests.
-    pub fn report(&self, range: Range) -> anyhow::Result<(Report, bool)> {
+    /// The report of what ended within a range, of so many requests at most, the newest, and whether there are more.
+    pub fn report(&self, range: Range, limit: usize) -> anyhow::Result<(Report, bool)> {
         let mut statement = self.database.prepare_cached(
             "SELECT whole FROM requests WHERE end_unix_ns BETWEEN ? AND ? ORDER BY end_unix_ns DESC LIMIT ?",
         )?;
-        let times = [range.from_unix_ns as i64, range.to_unix_ns as i64, LIMIT as i64 + 1];
+        let times = [range.from_unix_ns as i64, range.to_unix_ns as i64, limit as i64 + 1];
         let whole = |row: &Row| row.get::<_, Vec<u8>>(0);
         let mut requests = Vec::<Request>::new();
         for bytes in statement.query_map(times, whole)? {
             let whole = Whole::decode(&bytes?).context("a request of the history, of another version")?;
             requests.push(whole.into_request());
         }
-        let is_more = requests.len() > LIMIT;
-        requests.truncate(LIMIT);
+        let is_more = requests.len() > limit;
+        requests.truncate(limit);
         // In order of appearance, as in a capture.
         requests.sort_by_key(|request| request.id.parse::<u64>().unwrap_or_default());
         let seen = self.processes(range)?;

@@ -98,7 +98,7 @@ fn what_is_written_is_found() {
     case.store.write(&written, 2);
     case.store.write(&written, 0);
 
-    let (found, is_more) = case.reader().report(ALL).expect("a report");
+    let (found, is_more) = case.reader().report(ALL, 100).expect("a report");
     assert!(!is_more);
     assert_eq!(format!("{:?}", found.requests), format!("{requests:?}"));
     assert_eq!((found.processes.len(), found.capture.unknown.len()), (1, 1));

@@ -7,11 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::{
     bucket::Bucket,
+    packed::Packed,
     types::{Request, Segment, Step},
 };
 
 /// Pieces of a timeline, and steps, that are kept of a request: the first.
-const PIECES: usize = 4_096;
+pub const PIECES: usize = 4_096;
+
+/// Paths of stacks that are kept of a request: the first that samples found.
+const PATHS: usize = 4_096;
 
 /// Far more than such a request takes.
 const MAX_BYTES: u64 = 64 << 20;
@@ -24,6 +28,9 @@ pub struct Whole {
     pub steps: Vec<Ran>,
     /// For each call of the request, in order.
     pub calls: Vec<Placed>,
+    /// What samples found it in; nothing where a version before this one wrote it.
+    #[serde(default, skip_serializing_if = "Packed::is_empty")]
+    pub stacks: Packed,
 }
 
 /// Where a piece of time lies, from the request's start, and its bucket.
@@ -69,12 +76,14 @@ impl Whole {
             timeline: pieces(&request.timeline),
             steps: steps.collect(),
             calls: calls.collect(),
+            stacks: Packed::of(&request.stacks, PATHS),
         }
     }
 
     /// The request as it was before.
     pub fn into_request(self) -> Request {
         let mut request = self.request;
+        request.stacks = self.stacks.unpack();
         request.timeline = segments(&self.timeline);
         let steps = self.steps.into_iter().map(|Ran { start_ns, end_ns, context, tid, function }| Step {
             start_ns,
@@ -130,7 +139,7 @@ mod tests {
     use crate::finding::cases::{call, request};
 
     #[test]
-    fn nothing_is_lost_but_who_held_the_gil() {
+    fn nothing_is_lost_but_who_held_the_gil_and_when_samples_were_taken() {
         let mut request = request("/chat", 5, &[(Bucket::LlmFirstByte, 80), (Bucket::PythonCpu, 1)]);
         let mut call = call("api.openai.com", &request, 10, 70);
         call.phases = vec![Segment { start_ns: 1, end_ns: 2, bucket: Bucket::LlmDns }];
