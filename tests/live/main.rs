@@ -8,6 +8,7 @@ mod diff;
 mod functions;
 mod matrix;
 mod pace;
+mod page;
 mod privacy;
 mod safety;
 mod sdks;

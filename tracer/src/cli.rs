@@ -151,6 +151,10 @@ pub struct ServeOptions {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
+    /// Trace nothing and show this history, as a daemon here or elsewhere wrote it; needs no root
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+
     /// Print the configuration file with every option, its meaning and its default, and do nothing else
     #[arg(long)]
     pub print_config: bool,
@@ -376,7 +380,8 @@ const SERVE_EXAMPLES: &str = "\
 EXAMPLES
   sudo tracer serve
   tracer serve --print-config > tracer.toml
-  sudo tracer serve --config tracer.toml";
+  sudo tracer serve --config tracer.toml
+  tracer serve --history copied.db          look at a history from elsewhere, without root";
 
 const TOP_EXAMPLES: &str = "\
 EXAMPLES

@@ -1,4 +1,4 @@
-//! The project's tasks: `cargo xtask build`, `demo`, `test`, `golden`, `capture`, `fuzz`, `bench`. Results go to stdout, progress to stderr.
+//! The project's tasks: `cargo xtask build`, `demo`, `test`, `golden`, `capture`, `fuzz`, `bench`, `web`. Results go to stdout, progress to stderr.
 
 mod bench;
 mod build;
@@ -10,6 +10,7 @@ mod python;
 mod test;
 mod tools;
 mod venv;
+mod web;
 mod workspace;
 
 use std::process::ExitCode;
@@ -35,7 +36,9 @@ enum Task {
         #[arg(value_enum)]
         parts: Vec<test::Part>,
     },
-    /// Write the expected outputs of the tests anew; read the difference before you commit it
+    /// Build the web page anew, from `web/` into `tracer/data/web`
+    Web,
+    /// Write the expected outputs of the tests anew, with the pictures of the page; read the difference before you commit it
     Golden,
     /// Record the captures of the replay tests anew, all or the named ones, and hold them against the truth; as root
     Capture { names: Vec<String> },
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Build => build::build().map(|_| ()),
         Task::Demo => demo::demo(),
         Task::Test { parts } => test::test(&parts),
+        Task::Web => web::build(),
         Task::Golden => test::golden(),
         Task::Capture { names } => test::capture(&names),
         Task::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds),

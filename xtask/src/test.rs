@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use crate::{
     build::{build, lint_probes},
     fuzz::fuzz,
-    kernels, need, python, tools, venv,
+    kernels, need, python, tools, venv, web,
     workspace::{cargo, run, say},
 };
 
@@ -20,6 +20,8 @@ pub enum Part {
     Unit,
     /// Exports, opened in the tools they are for
     Tools,
+    /// The web page, built from its sources and used in a browser
+    Web,
     /// Every decoder on bytes that nobody meant, for a short time
     Fuzz,
     /// Real applications under real probes; as root
@@ -59,6 +61,9 @@ pub fn test(parts: &[Part]) -> Result<()> {
     if wanted(Part::Tools) {
         tools::test()?;
     }
+    if wanted(Part::Web) {
+        web::test(false)?;
+    }
     if wanted(Part::Fuzz) {
         fuzz(None, FUZZ_SECONDS)?;
     }
@@ -80,7 +85,8 @@ pub fn test(parts: &[Part]) -> Result<()> {
 /// Writes the expected outputs anew.
 pub fn golden() -> Result<()> {
     say("golden", "writing the expected outputs anew");
-    run(cargo().args(["test", "--package", "tests", "--quiet"]).env("UPDATE_GOLDEN", "1"))
+    run(cargo().args(["test", "--package", "tests", "--quiet"]).env("UPDATE_GOLDEN", "1"))?;
+    web::test(true)
 }
 
 /// Records the named captures of the replay tests anew, or all.
@@ -106,6 +112,7 @@ fn live() -> Result<()> {
     if !need::is_there("promtool") {
         need::packages("test", "Prometheus", &["prometheus"])?;
     }
+    let node = web::prepare("test")?;
     let venvs = venv::venvs("test", &python::common("test", &python::TEST_VERSIONS)?)?;
     let builds = venv::venvs("test", &python::builds("test")?)?;
     let sdks = venv::venvs("test", &python::sdks("test")?)?;
@@ -115,6 +122,7 @@ fn live() -> Result<()> {
         // One at a time: they measure time.
         .args(["--", "--test-threads=1", "--nocapture"])
         .env("TRACER", tracer)
+        .env("TRACER_TEST_NODE", node)
         .env("TRACER_TEST_VENVS", venvs)
         .env("TRACER_TEST_BUILDS", builds)
         .env("TRACER_TEST_SDKS", sdks)

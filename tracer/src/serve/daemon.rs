@@ -28,7 +28,7 @@ use crate::{
         desk::Desk,
         history::{self, Limits},
         life::{self, Manager},
-        memory,
+        memory, past,
         select::Selection,
         web::{Site, Web},
     },
@@ -55,6 +55,9 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let config = Config::load(options.config.as_deref())?;
+    if let Some(history) = &options.history {
+        return past::run(config.web, history);
+    }
     let selection = Selection::new(&config)?;
     let vendors = Arc::new(VendorTable::load(config.vendors.as_deref())?);
     let (probes, reader) = Probes::load(config.ring_bytes, config.read.level())

@@ -8,6 +8,7 @@ mod daemon;
 mod life;
 mod memory;
 pub mod metrics;
+mod past;
 mod routes;
 mod select;
 pub mod web;

@@ -13,12 +13,13 @@ use serde_json::{Value, json};
 
 use super::{Site, answer::Refusal, ask, events};
 use crate::{
-    record::pipeline::clocks,
+    diff::types::Diff,
     report::types::Finding,
     serve::history::{
+        detail::Detail,
         figures::{Overview, Vendor},
+        flame::Flame,
         read::{Asked, Page, Range, Seen},
-        whole::Whole,
     },
 };
 
@@ -36,6 +37,8 @@ pub fn router() -> Router<Arc<Site>> {
         .route("/overview", get(overview))
         .route("/requests", get(requests))
         .route("/requests/{id}", get(request))
+        .route("/flame", get(flame))
+        .route("/diff", get(diff))
         .route("/vendors", get(vendors))
         .route("/findings", get(findings))
         .route("/processes", get(processes))
@@ -53,8 +56,8 @@ struct Times {
 }
 
 impl Times {
-    fn range(&self) -> Result<Range, Refusal> {
-        let to_unix_ns = self.to_unix_ns.unwrap_or_else(|| clocks().1);
+    fn range(&self, site: &Site) -> Result<Range, Refusal> {
+        let to_unix_ns = self.to_unix_ns.unwrap_or_else(|| site.now_unix_ns());
         let since = self.since.as_deref().unwrap_or(SINCE);
         let since = humantime::parse_duration(since).map_err(|error| {
             Refusal::new(StatusCode::BAD_REQUEST, format!("`since` is a duration such as 30m or 1h: {error}"))
@@ -79,7 +82,7 @@ async fn overview(
     Query(times): Query<Times>,
     Query(shown): Query<Shown>,
 ) -> Answer<Overview> {
-    let range = times.range()?;
+    let range = times.range(&site)?;
     let points = shown.points.unwrap_or(POINTS).clamp(1, MAX_POINTS);
     ask(&site, move |reader| reader.overview(range, shown.route.as_deref(), points)).await.map(Json)
 }
@@ -89,7 +92,7 @@ async fn requests(
     Query(times): Query<Times>,
     Query(asked): Query<Asked>,
 ) -> Answer<Page> {
-    let range = times.range()?;
+    let range = times.range(&site)?;
     if asked.after.as_deref().is_some_and(|after| !is_place(after)) {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "`after` is what `next` of a page was"));
     }
@@ -100,9 +103,56 @@ fn is_place(after: &str) -> bool {
     after.split_once('-').is_some_and(|(key, id)| key.parse::<i64>().is_ok() && id.parse::<i64>().is_ok())
 }
 
-async fn request(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Answer<Whole> {
-    let whole = ask(&site, move |reader| reader.request(&id)).await?;
-    whole.map(Json).ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "there is no such request any more"))
+async fn request(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Answer<Detail> {
+    let detail = ask(&site, move |reader| reader.detail(&id)).await?;
+    detail.map(Json).ok_or_else(no_such_request)
+}
+
+fn no_such_request() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "there is no such request any more")
+}
+
+#[derive(Debug, Deserialize)]
+struct FlameOf {
+    route: Option<String>,
+    request: Option<String>,
+}
+
+async fn flame(
+    State(site): State<Arc<Site>>,
+    Query(times): Query<Times>,
+    Query(of): Query<FlameOf>,
+) -> Answer<Flame> {
+    let range = times.range(&site)?;
+    let flame = ask(&site, move |reader| match &of.request {
+        Some(id) => reader.flame_of(id),
+        None => reader.flame(range, of.route.as_deref()).map(Some),
+    });
+    flame.await?.map(Json).ok_or_else(no_such_request)
+}
+
+/// The range that another is compared with.
+#[derive(Debug, Deserialize)]
+struct Base {
+    base_from_unix_ns: Option<u64>,
+    base_to_unix_ns: Option<u64>,
+}
+
+async fn diff(
+    State(site): State<Arc<Site>>,
+    Query(times): Query<Times>,
+    Query(base): Query<Base>,
+) -> Answer<Diff> {
+    let range = times.range(&site)?;
+    let length_ns = range.to_unix_ns - range.from_unix_ns;
+    let to_unix_ns = base.base_to_unix_ns.unwrap_or(range.from_unix_ns);
+    let from_unix_ns = base.base_from_unix_ns.unwrap_or(to_unix_ns.saturating_sub(length_ns));
+    if from_unix_ns > to_unix_ns {
+        let reason = "`base_from_unix_ns` is after `base_to_unix_ns`";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
+    }
+    let base = Range { from_unix_ns, to_unix_ns };
+    ask(&site, move |reader| reader.diff(base, range)).await.map(Json)
 }
 
 /// A list, with the range it is of.
@@ -120,7 +170,7 @@ struct Vendors {
 }
 
 async fn vendors(State(site): State<Arc<Site>>, Query(times): Query<Times>) -> Answer<Listing<Vendors>> {
-    let range = times.range()?;
+    let range = times.range(&site)?;
     let vendors = ask(&site, move |reader| reader.vendors(range)).await?;
     Ok(Json(Listing { range, list: Vendors { vendors } }))
 }
@@ -131,7 +181,7 @@ struct Findings {
 }
 
 async fn findings(State(site): State<Arc<Site>>, Query(times): Query<Times>) -> Answer<Listing<Findings>> {
-    let range = times.range()?;
+    let range = times.range(&site)?;
     let findings = ask(&site, move |reader| reader.findings(range)).await?;
     Ok(Json(Listing { range, list: Findings { findings } }))
 }
@@ -142,7 +192,7 @@ struct Processes {
 }
 
 async fn processes(State(site): State<Arc<Site>>, Query(times): Query<Times>) -> Answer<Listing<Processes>> {
-    let range = times.range()?;
+    let range = times.range(&site)?;
     let processes = ask(&site, move |reader| reader.processes(range)).await?;
     Ok(Json(Listing { range, list: Processes { processes } }))
 }
@@ -153,6 +203,8 @@ async fn health(State(site): State<Arc<Site>>) -> Json<Value> {
     let vitals = latest.vitals;
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "is_tracing": site.past_unix_ns.is_none(),
+        "now_unix_ns": site.now_unix_ns(),
         "uptime_ns": u64::try_from(site.started.elapsed().as_nanos()).unwrap_or(u64::MAX),
         "at_unix_ns": latest.at_unix_ns,
         "processes": latest.processes.len(),

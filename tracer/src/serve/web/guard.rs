@@ -8,8 +8,8 @@ use axum::{
     http::{
         HeaderMap, HeaderValue, StatusCode, Uri,
         header::{
-            AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, WWW_AUTHENTICATE,
-            X_CONTENT_TYPE_OPTIONS,
+            AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY,
+            WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
         },
     },
     middleware::Next,
@@ -18,32 +18,45 @@ use axum::{
 
 use super::{Site, answer::Refusal};
 
-/// No page of ours loads anything from elsewhere, or is shown within another.
-const POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// The page loads its own parts alone, asks nobody else, makes no HTML of text, and is shown within no other.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+    frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
+/// Whether a caller is answered at all, and what every answer says to browsers.
 pub async fn check(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let mut response = match refusal(site.config.token.as_deref(), request.headers()) {
+    let is_open = site.config.token.is_some();
+    let mut response = match stranger(request.headers()).filter(|_| !is_open) {
         Some(refusal) => refusal.into_response(),
         None => next.run(request).await,
     };
-    let is_unauthorized = response.status() == StatusCode::UNAUTHORIZED;
     let headers = response.headers_mut();
-    if is_unauthorized {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
-fn refusal(token: Option<&str>, headers: &HeaderMap) -> Option<Refusal> {
-    if let Some(token) = token {
-        let given = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        let is_right = given.is_some_and(|given| is_same(given, token.as_bytes()));
-        let reason = "send web.token of the configuration as `Authorization: Bearer TOKEN`";
-        return (!is_right).then(|| Refusal::new(StatusCode::UNAUTHORIZED, reason));
+/// Whether a caller may have data.
+pub async fn check_token(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    match site.config.token.as_deref().and_then(|token| without_token(token, request.headers())) {
+        Some(refusal) => {
+            let mut response = refusal.into_response();
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+        }
+        None => next.run(request).await,
     }
+}
+
+fn without_token(token: &str, headers: &HeaderMap) -> Option<Refusal> {
+    let given = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let is_right = given.is_some_and(|given| is_same(given, token.as_bytes()));
+    let reason = "send web.token of the configuration as `Authorization: Bearer TOKEN`";
+    (!is_right).then(|| Refusal::new(StatusCode::UNAUTHORIZED, reason))
+}
+
+fn stranger(headers: &HeaderMap) -> Option<Refusal> {
     let is_local = |value: &HeaderValue| value.to_str().is_ok_and(is_loopback);
     if !headers.get(HOST).is_some_and(is_local) {
         let reason = "only localhost, 127.0.0.1 and [::1] are served: set web.token to serve other names";
@@ -83,7 +96,9 @@ mod tests {
         let headers = headers.iter().map(|(name, value)| {
             (axum::http::HeaderName::from_static(name), HeaderValue::from_static(value))
         });
-        refusal(token, &headers.collect()).map(|refusal| refusal.into_response().status())
+        let headers = headers.collect();
+        let refusal = token.map_or_else(|| stranger(&headers), |token| without_token(token, &headers));
+        refusal.map(|refusal| refusal.into_response().status())
     }
 
     #[test]

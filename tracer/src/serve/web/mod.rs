@@ -1,9 +1,11 @@
-//! What the daemon shows over HTTP: figures for Prometheus at `/metrics`, and an API at `/api/v1/` (`docs/api.md`).
+//! What the daemon shows over HTTP: a page at `/`, figures for Prometheus at `/metrics`, and an API at `/api/v1/`
+//! (`docs/api.md`).
 
 mod api;
 mod answer;
 mod events;
 mod guard;
+mod page;
 mod server;
 
 #[cfg(test)]
@@ -21,11 +23,14 @@ use axum::{
 };
 use tokio::sync::Semaphore;
 
-use crate::serve::{
-    batch::{Batch, Batches},
-    config,
-    history::State as HistoryState,
-    metrics::{Metrics, text},
+use crate::{
+    record::pipeline::clocks,
+    serve::{
+        batch::{Batch, Batches},
+        config,
+        history::{State as HistoryState, read::Reader},
+        metrics::{Metrics, text},
+    },
 };
 
 pub use server::Web;
@@ -38,6 +43,8 @@ pub struct Site {
     pub config: config::Web,
     /// `None` where none is kept.
     pub history: Option<PathBuf>,
+    /// Where nothing is traced and a history is shown, its end: until then ranges last that name no end.
+    pub past_unix_ns: Option<u64>,
     pub history_state: Arc<HistoryState>,
     pub batches: Batches,
     pub started: Instant,
@@ -57,6 +64,7 @@ impl Site {
         Site {
             config,
             history,
+            past_unix_ns: None,
             history_state,
             batches,
             started: Instant::now(),
@@ -64,6 +72,21 @@ impl Site {
             latest: Mutex::default(),
             questions: Semaphore::new(QUESTIONS),
         }
+    }
+
+    /// Of a history that nobody writes.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be read.
+    pub fn of_past(config: config::Web, history: PathBuf) -> anyhow::Result<Site> {
+        let end_unix_ns = Reader::open(&history)?.last_unix_ns()?;
+        let site = Site::new(config, Some(history), Arc::default(), Batches::default());
+        Ok(Site { past_unix_ns: Some(end_unix_ns.unwrap_or_default()), ..site })
+    }
+
+    /// When ranges end that name no end.
+    pub fn now_unix_ns(&self) -> u64 {
+        self.past_unix_ns.unwrap_or_else(|| clocks().1)
     }
 
     /// Takes in batches until no more come.
@@ -87,9 +110,9 @@ impl Site {
 
 /// Every page, behind the guard.
 pub fn router(site: Arc<Site>) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .nest("/api/v1", api::router())
+    let data = Router::new().route("/metrics", get(metrics)).nest("/api/v1", api::router());
+    page::router()
+        .merge(data.layer(middleware::from_fn_with_state(site.clone(), guard::check_token)))
         .fallback(answer::not_found)
         .layer(middleware::from_fn_with_state(site.clone(), guard::check))
         .with_state(site)
@@ -105,14 +128,14 @@ async fn metrics(State(site): State<Arc<Site>>) -> impl IntoResponse {
 /// A question to the history, asked on a thread that may wait.
 async fn ask<T: Send + 'static>(
     site: &Site,
-    question: impl FnOnce(&crate::serve::history::read::Reader) -> anyhow::Result<T> + Send + 'static,
+    question: impl FnOnce(&Reader) -> anyhow::Result<T> + Send + 'static,
 ) -> Result<T, answer::Refusal> {
     let Some(path) = site.history.clone() else { return Err(answer::Refusal::no_history()) };
     let _turn = tokio::time::timeout(Duration::from_secs(30), site.questions.acquire())
         .await
         .map_err(|_| answer::Refusal::busy())?;
     let answered = tokio::task::spawn_blocking(move || {
-        let reader = crate::serve::history::read::Reader::open(&path)?;
+        let reader = Reader::open(&path)?;
         question(&reader)
     });
     Ok(answered.await.context("the question ended by a defect of the tracer")??)

@@ -32,6 +32,7 @@ const HEAD_BYTES: usize = 16 << 10;
 
 /// The server, on a thread of its own.
 pub struct Web {
+    address: SocketAddr,
     end: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -52,6 +53,7 @@ impl Web {
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
             .with_context(|| format!("can't listen on {address}"))
             .hint("set web.listen to another address, or to \"\" for none")?;
+        let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name("tracer-web".to_owned()).spawn(move || {
@@ -69,7 +71,12 @@ impl Web {
             // What is being answered is not waited for.
             runtime.shutdown_background();
         })?;
-        Ok(Web { end, thread })
+        Ok(Web { address, end, thread })
+    }
+
+    /// Where it listens: with the port that was chosen, where any would do.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Ends what is being answered.

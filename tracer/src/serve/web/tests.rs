@@ -123,7 +123,7 @@ fn questions_are_answered_from_the_history() {
         ("/api/v1/requests/99", 404),
         ("/api/v1/requests/x", 404),
         ("/api/v1/nothing", 404),
-        ("/", 404),
+        ("/nothing", 404),
         ("/api/v1/overview?since=soon", 400),
         ("/api/v1/overview?from_unix_ns=2&to_unix_ns=1", 400),
         ("/api/v1/requests?after=x", 400),
@@ -131,6 +131,36 @@ fn questions_are_answered_from_the_history() {
     ] {
         assert_eq!(case.get(path).0, status, "{path}");
     }
+}
+
+#[test]
+fn the_page_is_served_to_whoever_may_ask() {
+    let case = Case::new(None);
+    let ask = |path: &str, headers: &str| {
+        case.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"))
+    };
+    let document = ask("/requests/7", "");
+    assert!(document.contains("text/html") && document.contains("/page.js"), "{document}");
+    assert!(document.contains("content-security-policy: default-src 'none'"), "{document}");
+    let etag = document.lines().find_map(|line| line.strip_prefix("etag: ")).expect("it has one");
+    assert!(ask("/", &format!("If-None-Match: {etag}\r\n")).starts_with("HTTP/1.1 304"));
+
+    let guarded = Case::new(Some("hush"));
+    assert_eq!((guarded.get("/").0, guarded.get("/page.js").0), (200, 200));
+    for path in ["/metrics", "/api/v1/health", "/api/v1/requests/1", "/api/v1/events"] {
+        assert_eq!(guarded.get(path).0, 401, "{path}");
+    }
+}
+
+#[test]
+fn a_past_ends_with_its_last_request() {
+    let case = Case::new(None).with_history();
+    let config = config::Web { listen: None, token: None };
+    let site = Site::of_past(config, case.folder.path().join("history.db")).expect("there is a history");
+    let end_unix_ns = three().requests.iter().map(|request| request.start_unix_ns + request.wall_ns).max();
+    assert_eq!(Some(site.now_unix_ns()), end_unix_ns);
+    let config = config::Web { listen: None, token: None };
+    assert!(Site::of_past(config, case.folder.path().join("none.db")).is_err());
 }
 
 #[test]
