@@ -1,10 +1,16 @@
 //! What the tasks need of the machine: installed where we may, else named with the command that installs it.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Result, bail};
 
 use crate::workspace::{command, run, say};
+
+/// apt has a lock, and does not wait for it.
+static INSTALLING: Mutex<()> = Mutex::new(());
 
 /// Installs packages of Debian or Ubuntu. `what` they are is for the message where that can't be done.
 pub fn packages(task: &str, what: &str, packages: &[&str]) -> Result<()> {
@@ -17,6 +23,7 @@ pub fn packages(task: &str, what: &str, packages: &[&str]) -> Result<()> {
     if !is_root() {
         bail!("{what} is missing: run `sudo apt-get install {names}`, and try again");
     }
+    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     say(task, format!("installing {what} ({names})"));
     if install(packages).is_err() {
         say(task, "fetching the list of packages");

@@ -1,6 +1,11 @@
 //! Runs the tests, part by part.
 
-use anyhow::{Result, bail};
+use std::{
+    ffi::OsString,
+    thread::{self, JoinHandle},
+};
+
+use anyhow::{Result, anyhow, bail};
 use clap::ValueEnum;
 
 use crate::{
@@ -54,6 +59,8 @@ pub fn test(parts: &[Part]) -> Result<()> {
         say("test", "lint of the probes");
         lint_probes()?;
     }
+    // Beside the parts that come first: much of it is downloads, and scripts that use one CPU.
+    let pythons = (wanted(Part::Live) && need::is_root()).then(|| thread::spawn(Pythons::prepare));
     if wanted(Part::Unit) {
         say("test", "unit, replay and command line tests");
         run(cargo().args(["test", "--workspace", "--quiet"]))?;
@@ -68,13 +75,13 @@ pub fn test(parts: &[Part]) -> Result<()> {
         fuzz(None, FUZZ_SECONDS)?;
     }
     if wanted(Part::Live) {
-        if !need::is_root() {
+        let Some(pythons) = pythons else {
             bail!(
                 "not run: the live tests (they load probes into the kernel) and the build they need; everything \
                  else that was asked for passed. Run them by `sudo -E env PATH=\"$PATH\" cargo xtask test live`"
             );
-        }
-        live()?;
+        };
+        live(pythons)?;
     }
     if wanted(Part::Kernels) {
         kernels::test()?;
@@ -107,15 +114,30 @@ pub fn capture(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn live() -> Result<()> {
+/// What the live tests need beside the tracer.
+struct Pythons {
+    venvs: OsString,
+    builds: OsString,
+    sdks: OsString,
+}
+
+impl Pythons {
+    fn prepare() -> Result<Pythons> {
+        Ok(Pythons {
+            venvs: venv::venvs("test", &python::common("test", &python::TEST_VERSIONS)?)?,
+            builds: venv::venvs("test", &python::builds("test")?)?,
+            sdks: venv::venvs("test", &python::sdks("test")?)?,
+        })
+    }
+}
+
+fn live(pythons: JoinHandle<Result<Pythons>>) -> Result<()> {
     let tracer = build()?;
     if !need::is_there("promtool") {
         need::packages("test", "Prometheus", &["prometheus"])?;
     }
     let node = web::prepare("test")?;
-    let venvs = venv::venvs("test", &python::common("test", &python::TEST_VERSIONS)?)?;
-    let builds = venv::venvs("test", &python::builds("test")?)?;
-    let sdks = venv::venvs("test", &python::sdks("test")?)?;
+    let Pythons { venvs, builds, sdks } = pythons.join().map_err(|_| anyhow!("a thread panicked"))??;
     say("test", "live tests");
     run(cargo()
         .args(["test", "--package", "tests", "--features", "live", "--test", "live"])
