@@ -295,7 +295,7 @@ fn finish_transfer(thread: &Thread, op: u8, result: i64, ids: Ids) {
         }
         let message = thread.buffer + index * MESSAGE_STRIDE;
         done.result = transfer::moved_of_message(message);
-        emit_transfer(socket, done, Place::message(message), ids);
+        emit_transfer(socket, done, Place::short_message(message), ids);
     }
 }
 
