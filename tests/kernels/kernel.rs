@@ -7,12 +7,16 @@ use std::{
 
 use serde::Deserialize;
 use tests::truth::Truth;
-use tracer::report::{bucket::Bucket, types::Report};
+use tracer::{
+    attach::support::{SAMPLES, TRACEPOINTS, UPROBES},
+    report::{bucket::Bucket, types::Report},
+};
 
 /// Half of what the verifier goes through of a program (`BPF_COMPLEXITY_LIMIT_INSNS`, include/linux/bpf.h).
 pub const MOST_INSTRUCTIONS: u32 = 500_000;
 
-/// The first versions that give something which older ones don't: attach cookies, and `uprobe_multi` with `sk_data_ready`.
+/// The first versions that give something which older ones don't: attach cookies, then `uprobe_multi`. (`sk_data_ready` came
+/// in between, in 6.3, of which Debian has no kernel.)
 const AGES: [&str; 3] = ["5.10", "5.15", "6.6"];
 
 pub struct Kernel {
@@ -186,10 +190,9 @@ impl Kernel {
 }
 
 impl Probe {
-    /// Whether it is one of the kernel's probes, and no other prerequisite: those have names of their own.
     fn is_probe(&self) -> bool {
-        self.name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
-            && !["kernel", "perf_event_paranoid"].contains(&&*self.name)
+        let of_tracepoints = TRACEPOINTS.iter().map(|tracepoint| tracepoint.name);
+        of_tracepoints.chain([UPROBES, SAMPLES]).any(|name| name == self.name)
     }
 
     fn stands_in_for(&self, bucket: &str) -> bool {

@@ -89,7 +89,19 @@ fn programs_do_the_same_as_without_the_tracer_on_every_kernel() {
             "{}: a tracer came and went",
             kernel.release
         );
+        for end in ["KILL", "INT"] {
+            let said = kernel.text(&format!("{end}.stderr"));
+            assert!(
+                said.contains("recording"),
+                "{}: a tracer that is to end by {end}: {said}",
+                kernel.release
+            );
+        }
         assert!(kernel.text("tracers").contains("INT exit code 0"), "{}", kernel.release);
+        let console = kernel.text("console");
+        let complaint = ["BUG:", "Oops", "WARNING:", "Call Trace"];
+        let complaint = complaint.into_iter().find(|word| console.contains(word));
+        assert_eq!(complaint, None, "{}: the kernel complains:\n{console}", kernel.release);
     }
 }
 
