@@ -71,7 +71,8 @@ pub mod role {
     };
 }
 
-/// Where the argument of a point is. Registers have their x86-64 instruction encoding, from rax 0 to r15 15.
+/// Where the argument of a point is. Registers have the numbers that instructions have
+/// for them: on x86-64 from rax 0 to r15 15.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operand {
     /// There is none, or it is of no interest.

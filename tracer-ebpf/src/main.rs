@@ -1,12 +1,11 @@
 //! The probes. Each first takes the cheapest way out for whatever is not traced, then does bounded work:
 //! no loop over data of the traced process but for the frames of a stack, which have a limit, and at most one lookup per
 //! map.
-//!
-//! The programs are for x86-64: the syscall numbers and registers are of that ABI.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod arch;
 mod connection;
 mod emit;
 mod kernel;

@@ -10,7 +10,7 @@ pub struct KernelOffsets {
     pub task_state: u32,
     pub task_cpu_ns: u32,
     /// What user space has for `pthread_self()`.
-    pub task_fsbase: u32,
+    pub task_thread_pointer: u32,
     pub task_signal: u32,
     pub signal_live: u32,
     pub task_files: u32,
@@ -50,7 +50,7 @@ impl KernelOffsets {
         task_pid: 0,
         task_state: 0,
         task_cpu_ns: 0,
-        task_fsbase: 0,
+        task_thread_pointer: 0,
         task_signal: 0,
         signal_live: 0,
         task_files: 0,

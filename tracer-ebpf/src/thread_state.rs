@@ -82,7 +82,7 @@ fn tell(thread: &mut ThreadState, enter_ns: u64, ids: Ids) {
 pub fn find(layout: &PythonLayout, tid: u32) -> Option<&'static mut ThreadState> {
     // SAFETY: has no precondition.
     let task = unsafe { bpf_get_current_task() };
-    let thread_id: u64 = kernel::read(task, offsets().task_fsbase)?;
+    let thread_id: u64 = kernel::read(task, offsets().task_thread_pointer)?;
     if let Some(known) = known(tid)
         && word(known.address, layout.thread_id) == Some(thread_id)
     {

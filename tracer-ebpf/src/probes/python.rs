@@ -2,7 +2,6 @@
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::pt_regs,
     helpers::generated::{bpf_get_attach_cookie, bpf_probe_read_user_str},
     macros::{uprobe, uretprobe},
     programs::{ProbeContext, RetProbeContext},
@@ -14,6 +13,7 @@ use tracer_ebpf::{
 };
 
 use crate::{
+    arch::Registers,
     connection::now_ns,
     emit::{Ids, emit, emit_scratch},
     kernel,
@@ -34,12 +34,12 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
     if !kernel::is_traced(ids.tgid) {
         return 0;
     }
-    // SAFETY: the context of a uprobe is a `pt_regs`.
-    let regs = unsafe { &*ctx.as_ptr().cast::<pt_regs>() };
+    // SAFETY: the context of a uprobe is what `Registers` is.
+    let regs = unsafe { &*ctx.as_ptr().cast::<Registers>() };
     let (role, operand) = cookie::unpack(cookie_of(&ctx));
     if matches!(role, role::CONTEXT_RUN | role::CONTEXT_ENTER) {
         let (address, callable) = match role {
-            role::CONTEXT_RUN => (regs.rdi, user_word(regs.rsi)),
+            role::CONTEXT_RUN => (regs.argument(0), user_word(regs.argument(1))),
             _ => (value(regs, operand), 0),
         };
         if thread_state::enters_context(address, ids) {
@@ -168,10 +168,10 @@ fn greenlet_new(address: u64, now_ns: u64, ids: Ids) {
 
 /// A main greenlet is told by the virtual table that its object begins with.
 #[inline(always)]
-fn greenlet(regs: &pt_regs, operand: Operand) -> Greenlet {
+fn greenlet(regs: &Registers, operand: Operand) -> Greenlet {
     let Operand::Memory { base, displacement } = operand else { return Greenlet { address: 0 } };
-    let address = register_value(regs, base);
-    let main = regs.rip.wrapping_add_signed(i64::from(displacement));
+    let address = regs.numbered(base);
+    let main = regs.instruction().wrapping_add_signed(i64::from(displacement));
     Greenlet { address: if user_word(address) == main { 0 } else { address } }
 }
 
@@ -198,37 +198,13 @@ fn import_start(name: u64, now_ns: u64, ids: Ids) {
 }
 
 #[inline(always)]
-fn value(regs: &pt_regs, operand: Operand) -> u64 {
+fn value(regs: &Registers, operand: Operand) -> u64 {
     match operand {
         Operand::None => 0,
-        Operand::Register(register) => register_value(regs, register),
+        Operand::Register(register) => regs.numbered(register),
         Operand::Memory { base, displacement } => {
-            user_word(register_value(regs, base).wrapping_add_signed(i64::from(displacement)))
+            user_word(regs.numbered(base).wrapping_add_signed(i64::from(displacement)))
         }
-    }
-}
-
-/// By x86-64 instruction encoding.
-#[inline(always)]
-fn register_value(regs: &pt_regs, register: u8) -> u64 {
-    match register {
-        0 => regs.rax,
-        1 => regs.rcx,
-        2 => regs.rdx,
-        3 => regs.rbx,
-        4 => regs.rsp,
-        5 => regs.rbp,
-        6 => regs.rsi,
-        7 => regs.rdi,
-        8 => regs.r8,
-        9 => regs.r9,
-        10 => regs.r10,
-        11 => regs.r11,
-        12 => regs.r12,
-        13 => regs.r13,
-        14 => regs.r14,
-        15 => regs.r15,
-        _ => 0,
     }
 }
 

@@ -1,8 +1,6 @@
 //! Syscalls: what a thread waits for, and what it transferred.
 
-use aya_ebpf::{
-    bindings::pt_regs, helpers::bpf_probe_read_user, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{helpers::bpf_probe_read_user, macros::btf_tracepoint, programs::BtfTracePointContext};
 use tracer_ebpf::event::{self, kind, role, wait};
 
 use super::{
@@ -10,6 +8,7 @@ use super::{
     table::{op_of, wait_of},
 };
 use crate::{
+    arch::{READ, Registers},
     connection::{self, now_ns},
     emit::{Ids, emit},
     kernel::{self, Opened, TCP, TCP_CLOSE, UDP},
@@ -64,10 +63,11 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
 /// The first five arguments of a syscall, in order, and the stack pointer.
 #[inline(always)]
 fn arguments(ctx: &BtfTracePointContext) -> [u64; 6] {
-    let regs: *const pt_regs = ctx.arg(0);
+    let regs: *const Registers = ctx.arg(0);
     // SAFETY: the tracepoint's first argument; its type lets the kernel load from it, and stand in for a fault.
     let regs = unsafe { &*regs };
-    [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.rsp]
+    let [first, second, third, fourth, fifth] = regs.system_call();
+    [first, second, third, fourth, fifth, regs.stack()]
 }
 
 /// Fills in what the entry of a syscall tells.
@@ -80,7 +80,7 @@ fn prepare(thread: &mut Thread, op: u8, number: u64, arguments: &[u64; 6], ids: 
             thread.count = if third > u64::from(u32::MAX) { u32::MAX } else { third as u32 };
             prepare_transfer(thread, first, number, ids);
             let takes_nothing = match op {
-                op::RECEIVE => number != 0 && fourth & TAKES_NOTHING != 0,
+                op::RECEIVE => number != READ && fourth & TAKES_NOTHING != 0,
                 op::RECEIVE_MESSAGE => third & TAKES_NOTHING != 0,
                 _ => false,
             };

@@ -2,6 +2,8 @@
 
 use tracer_ebpf::event::wait;
 
+use crate::arch::HANDLED;
+
 /// How a syscall is handled. 0 is not at all.
 pub mod op {
     pub const RECEIVE: u8 = 1;
@@ -37,7 +39,7 @@ pub mod op {
 /// Syscall numbers that the table has room for; those above are handled as [`op::OTHER`].
 const NUMBERS: usize = 512;
 
-/// By syscall number of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
+/// By syscall number.
 static OPS: [u8; NUMBERS] = ops();
 
 /// How a syscall is handled.
@@ -66,66 +68,9 @@ pub fn wait_of(op: u8) -> u32 {
 
 const fn ops() -> [u8; NUMBERS] {
     let mut ops = [op::OTHER; NUMBERS];
-    let known: &[(u8, &[usize])] = &[
-        // read, recvfrom
-        (op::RECEIVE, &[0, 45]),
-        // readv
-        (op::RECEIVE_VECTOR, &[19]),
-        // recvmsg
-        (op::RECEIVE_MESSAGE, &[47]),
-        // recvmmsg
-        (op::RECEIVE_MESSAGES, &[299]),
-        // write, sendto
-        (op::SEND, &[1, 44]),
-        // writev
-        (op::SEND_VECTOR, &[20]),
-        // sendmsg
-        (op::SEND_MESSAGE, &[46]),
-        // sendmmsg
-        (op::SEND_MESSAGES, &[307]),
-        // sendfile
-        (op::SEND_FILE, &[40]),
-        // connect
-        (op::CONNECT, &[42]),
-        // accept, accept4
-        (op::ACCEPT, &[43, 288]),
-        // listen
-        (op::LISTEN, &[50]),
-        // close
-        (op::CLOSE, &[3]),
-        // socket
-        (op::SOCKET, &[41]),
-        // mmap
-        (op::MAP, &[9]),
-        // epoll_wait, epoll_pwait
-        (op::EPOLL_MS, &[232, 281]),
-        // epoll_pwait2
-        (op::EPOLL_TIMESPEC, &[441]),
-        // poll
-        (op::POLL_MS, &[7]),
-        // ppoll
-        (op::POLL_TIMESPEC, &[271]),
-        // select
-        (op::SELECT_TIMEVAL, &[23]),
-        // pselect6
-        (op::SELECT_TIMESPEC, &[270]),
-        // nanosleep, clock_nanosleep
-        (op::SLEEP, &[35, 230]),
-        // futex
-        (op::FUTEX, &[202]),
-        // wait4, waitid
-        (op::CHILD, &[61, 247]),
-        // open, pread64, pwrite64, fsync, fdatasync, openat, preadv, pwritev, sync_file_range, syncfs,
-        // preadv2, pwritev2
-        (op::FILE, &[2, 17, 18, 74, 75, 257, 295, 296, 277, 306, 327, 328]),
-        // Those that hardly ever wait, and of which there are many: fstat, lseek, mprotect, brk,
-        // rt_sigaction, rt_sigprocmask, ioctl, getpid, gettid, clock_gettime, gettimeofday, set_robust_list,
-        // getsockopt, setsockopt, getsockname, getpeername, epoll_ctl, timerfd_settime, rseq
-        (0, &[5, 8, 10, 12, 13, 14, 16, 39, 186, 228, 96, 273, 55, 54, 51, 52, 233, 286, 334]),
-    ];
     let mut group = 0;
-    while group < known.len() {
-        let (op, numbers) = known[group];
+    while group < HANDLED.len() {
+        let (op, numbers) = HANDLED[group];
         let mut index = 0;
         while index < numbers.len() {
             ops[numbers[index]] = op;

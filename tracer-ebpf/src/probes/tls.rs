@@ -1,10 +1,7 @@
 //! Plaintext of TLS, where OpenSSL takes and gives it: of the sessions of HTTP clients alone. Of any other session the
 //! first four bytes that it sends are looked at, and nothing is told.
 
-use aya_ebpf::{
-    bindings::{BPF_ANY, pt_regs},
-    helpers::bpf_probe_read_user,
-};
+use aya_ebpf::{bindings::BPF_ANY, helpers::bpf_probe_read_user};
 use tracer_ebpf::{
     cookie::role,
     event::{self, Header, kind},
@@ -12,6 +9,7 @@ use tracer_ebpf::{
 };
 
 use crate::{
+    arch::Registers,
     connection::now_ns,
     emit::{Ids, below, count_drop, emit, header, wake_flags},
     kernel::reads_bodies,
@@ -53,10 +51,10 @@ pub fn ends(address: u64, ids: Ids) {
 /// OpenSSL is called to read or to write: remembers what it was given, and tells by ASKING who sends a head. `count_place`
 /// is 0 where it returns its count.
 #[inline(always)]
-pub fn called(role: u8, regs: &pt_regs, count_place: u64, ids: Ids) {
-    let known = find(regs.rdi, ids);
+pub fn called(role: u8, regs: &Registers, count_place: u64, ids: Ids) {
+    let known = find(regs.argument(0), ids);
     // SAFETY: the helper checks the address and fails instead of faulting.
-    let first = || unsafe { bpf_probe_read_user(regs.rsi as *const [u8; 4]) };
+    let first = || unsafe { bpf_probe_read_user(regs.argument(1) as *const [u8; 4]) };
     let asks = role == role::TLS_WRITE && first().is_ok_and(is_request);
     if known.as_ref().is_none_or(|session| session.flags & session::HTTP == 0) {
         if !asks {
@@ -66,11 +64,12 @@ pub fn called(role: u8, regs: &pt_regs, count_place: u64, ids: Ids) {
             Some(session) => session.flags |= session::HTTP,
             None => {
                 let session = TlsSession { flags: session::HTTP, long: LongTransfers::NONE };
-                let _ = TLS_SESSIONS.insert(key(regs.rdi, ids), session, BPF_ANY as u64);
+                let _ = TLS_SESSIONS.insert(key(regs.argument(0), ids), session, BPF_ANY as u64);
             }
         }
     }
-    let call = TlsCall { enter_ns: now_ns(), session: regs.rdi, buffer: regs.rsi, count_place };
+    let call =
+        TlsCall { enter_ns: now_ns(), session: regs.argument(0), buffer: regs.argument(1), count_place };
     put(&TLS_CALLS, ids.tid, call);
     if asks {
         stack::emit_asking(call.enter_ns, ids);

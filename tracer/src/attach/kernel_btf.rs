@@ -54,7 +54,7 @@ pub fn offsets(btf: &Btf) -> Result<KernelOffsets, BtfError> {
         task_pid: find("task_struct", "pid")?,
         task_state,
         task_cpu_ns: find("task_struct", "se.sum_exec_runtime")?,
-        task_fsbase: find("task_struct", "thread.fsbase")?,
+        task_thread_pointer: find("task_struct", "thread.fsbase")?,
         task_signal: find("task_struct", "signal")?,
         signal_live: find("signal_struct", "live")?,
         task_files: find("task_struct", "files")?,
