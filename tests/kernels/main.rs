@@ -20,7 +20,7 @@ fn every_kernel_gives_what_is_expected_of_its_age() {
     }
     eprintln!("{table}");
     for kernel in &kernels {
-        eprintln!("{}:{}", kernel.release, kernel.reasons());
+        eprintln!("{} ({}):{}", kernel.release, kernel.text("version").trim(), kernel.reasons());
     }
     for kernel in &kernels {
         golden::assert_matches(&format!("kernels/{}.txt", kernel.age()), &kernel.summary());

@@ -14,7 +14,7 @@ use super::{image, suites::Kernel};
 use crate::workspace::{command, run};
 
 /// More than it takes on a busy host.
-const LIMIT: Duration = Duration::from_secs(540);
+const LIMIT: Duration = Duration::from_secs(900);
 
 const POLL: Duration = Duration::from_millis(100);
 
