@@ -28,9 +28,10 @@ pub struct Facts {
 /// Why the probes could not be loaded.
 #[derive(Clone, Debug)]
 pub struct Refused {
-    /// The probe, where it was one of the required alone.
-    pub probe: Option<&'static str>,
+    /// The one that is required and refused, or [`PROBES`].
+    pub probe: &'static str,
     pub reason: String,
+    pub fix: &'static str,
 }
 
 /// Bits of `CapEff` (include/uapi/linux/capability.h), and why each is needed.
@@ -46,6 +47,11 @@ const CAP_PERFMON: u32 = 38;
 
 /// Has all that `CAP_BPF` and `CAP_PERFMON` give.
 const CAP_SYS_ADMIN: u32 = 21;
+
+/// All probes, where none could be loaded.
+const PROBES: &str = "probes";
+
+const NEWER_KERNEL: &str = "boot a newer kernel: apt-get install linux-image-amd64";
 
 /// The eBPF object that the build embedded; empty where there was none.
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
@@ -136,8 +142,13 @@ fn object(embedded: bool) -> Prerequisite {
 fn load_probes() -> Result<Vec<ProbeSupport>, Refused> {
     match Probes::load(RING_BYTES, reading::BODIES) {
         Ok((probes, _)) => Ok(probes.support().to_vec()),
-        Err(LoadError::Required { probe, reason }) => Err(Refused { probe: Some(probe), reason }),
-        Err(error) => Err(Refused { probe: None, reason: error.to_string() }),
+        Err(LoadError::Required { probe, reason }) => Err(Refused { probe, reason, fix: NEWER_KERNEL }),
+        Err(LoadError::NotPermitted(reason)) => {
+            Err(Refused { probe: PROBES, reason, fix: "sudo tracer check" })
+        }
+        // What the error itself says to do is this check.
+        Err(LoadError::Object(reason)) => Err(Refused { probe: PROBES, reason, fix: NEWER_KERNEL }),
+        Err(error) => Err(Refused { probe: PROBES, reason: error.to_string(), fix: NEWER_KERNEL }),
     }
 }
 
@@ -157,14 +168,9 @@ fn probe(found: &ProbeSupport) -> Prerequisite {
     probe
 }
 
-const NEWER_KERNEL: &str = "boot a newer kernel: apt-get install linux-image-amd64";
-
-fn refused_probe(Refused { probe, reason }: &Refused) -> Prerequisite {
-    prerequisite(probe.unwrap_or(PROBES), false, reason, "always", NEWER_KERNEL)
+fn refused_probe(Refused { probe, reason, fix }: &Refused) -> Prerequisite {
+    prerequisite(probe, false, reason, "always", fix)
 }
-
-/// All probes, where none could be loaded.
-const PROBES: &str = "probes";
 
 fn unchecked_probes(facts: &Facts) -> Prerequisite {
     let fix = if facts.has_object { "sudo tracer check" } else { "cargo xtask build" };
@@ -256,7 +262,7 @@ mod tests {
     fn probes_that_were_not_loaded_are_not_called_missing() {
         let nobody = Facts { capabilities: 0, probes: None, ..root() };
         assert_eq!(status(&nobody, "probes"), (Status::Unchecked, Some("sudo tracer check".to_owned())));
-        let refused = Refused { probe: Some("sched_switch"), reason: "Permission denied".to_owned() };
+        let refused = Refused { probe: "sched_switch", reason: "refused".to_owned(), fix: NEWER_KERNEL };
         let facts = Facts { probes: Some(Err(refused)), ..root() };
         assert_eq!(status(&facts, "sched_switch").0, Status::Missing);
     }
