@@ -4,6 +4,7 @@
 pub mod fuzz;
 pub mod binary;
 pub mod compare;
+pub mod container;
 pub mod golden;
 pub mod lab;
 pub mod matrix;

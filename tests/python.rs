@@ -55,6 +55,14 @@ impl Python {
             .collect()
     }
 
+    /// The folder of its packages.
+    pub fn packages(&self) -> PathBuf {
+        let library = self.bin.join("../lib");
+        let mut versions = fs::read_dir(&library).expect("it has a library").flatten();
+        let version = versions.find(|entry| entry.file_name().to_string_lossy().starts_with("python3."));
+        version.expect("of a version").path().join("site-packages")
+    }
+
     /// The system's.
     pub fn system() -> Python {
         Python::all().swap_remove(0)

@@ -41,6 +41,10 @@ impl Running {
         Running { name: name.to_string(), child, stdout, stderr }
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

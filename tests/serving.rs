@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What `deploy/tracer.service` leaves it, in the words of setpriv.
-const CAPABILITIES: &str = "-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search";
+const CAPABILITIES: &str = "-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search,+checkpoint_restore";
 
 /// The time in which the service manager wants to hear of it, in microseconds.
 const WATCHDOG_US: &str = "400000";

@@ -48,12 +48,14 @@ PLAIN_PORT = 11434
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dns-delay-ms", type=float, default=0)
+    parser.add_argument("--here", action="store_true", help="in the namespaces that it is started in: they are private")
     parser.add_argument("dir", type=Path)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     arguments.dir = arguments.dir.resolve()
     arguments.dir.mkdir(parents=True, exist_ok=True)
-    namespace.enter(arguments.dir)
+    if not arguments.here:
+        namespace.enter(arguments.dir)
     return asyncio.run(run(arguments))
 
 

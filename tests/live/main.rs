@@ -4,6 +4,7 @@ mod adversity;
 mod application;
 mod attempts;
 mod callers;
+mod containers;
 mod diff;
 mod functions;
 mod matrix;

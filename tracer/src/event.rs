@@ -3,7 +3,7 @@
 //! They differ from what the probes write ([`tracer_ebpf::event`]) in one thing: the copied bytes of a
 //! transfer are reduced to [`Mark`]s, so nothing after [`crate::wire`] ever holds plaintext.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -178,6 +178,8 @@ pub enum Body {
     Asking {
         places: Vec<Place>,
     },
+    /// What is known of a container. It may be told before a process of it, after one, and again with more.
+    Container(Box<Container>),
 }
 
 /// How far a code object has come.
@@ -433,4 +435,55 @@ pub struct Unknown {
     /// A bucket's name, as in the report.
     pub bucket: String,
     pub reason: String,
+}
+
+/// A container, as its runtime or Kubernetes knows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    /// As in [`ProcessFacts::container_id`].
+    pub id: String,
+    /// The name of what it was made of.
+    pub image: Option<String>,
+    pub pod: Option<Pod>,
+}
+
+/// A container's place in Kubernetes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pod {
+    pub namespace: String,
+    pub name: String,
+    #[serde(default)]
+    pub uid: Option<String>,
+    /// The container's name within the pod.
+    pub container: String,
+    pub node: Option<String>,
+    /// What made it; a Deployment rather than its ReplicaSet.
+    #[serde(default)]
+    pub owner: Option<Owner>,
+    /// Those of its labels that the configuration asks for.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An object of Kubernetes that makes pods.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Owner {
+    pub kind: String,
+    pub name: String,
+}
+
+impl Container {
+    /// Takes in what else became known. Who knows less takes nothing back.
+    pub fn learn(&mut self, newer: &Container) {
+        if newer.image.is_some() {
+            self.image.clone_from(&newer.image);
+        }
+        let Some(newer) = &newer.pod else { return };
+        let pod = self.pod.get_or_insert_with(|| newer.clone());
+        let Pod { namespace, name, uid, container, node, owner, labels } = newer.clone();
+        let (node, owner, uid) =
+            (node.or(pod.node.take()), owner.or(pod.owner.take()), uid.or(pod.uid.take()));
+        let labels = if labels.is_empty() { std::mem::take(&mut pod.labels) } else { labels };
+        *pod = Pod { namespace, name, uid, container, node, owner, labels };
+    }
 }

@@ -4,6 +4,7 @@
 //! no clock, no aya; live and replayed events run the same code.
 
 pub mod event;
+pub mod container;
 pub mod python;
 pub mod attach;
 pub mod ingest;

@@ -4,7 +4,10 @@ mod bench;
 mod build;
 mod demo;
 mod fuzz;
+mod image;
+mod k8s;
 mod kernels;
+mod manifests;
 mod need;
 mod python;
 mod test;
@@ -29,6 +32,8 @@ struct Arguments {
 enum Task {
     /// Leave the release binary, with the probes inside, at target/release/tracer
     Build,
+    /// Leave a container image with it at target/image/tracer.tar, as an archive of the Open Container Initiative
+    Image,
     /// Trace an LLM application that talks to a vendor on loopback, and print the report
     Demo,
     /// Run all tests, or only the named parts
@@ -57,6 +62,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Build => build::build().map(|_| ()),
+        Task::Image => image::image().map(|_| ()),
         Task::Demo => demo::demo(),
         Task::Test { parts } => test::test(&parts),
         Task::Web => web::build(),

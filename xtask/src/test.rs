@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use crate::{
     build::{build, lint_probes},
     fuzz::fuzz,
-    kernels, need, python, tools, venv, web,
+    k8s, kernels, manifests, need, python, tools, venv, web,
     workspace::{cargo, run, say},
 };
 
@@ -27,20 +27,24 @@ pub enum Part {
     Tools,
     /// The web page, built from its sources and used in a browser
     Web,
+    /// What is shipped for Kubernetes, against its schemas
+    Manifests,
     /// Every decoder on bytes that nobody meant, for a short time
     Fuzz,
     /// Real applications under real probes; as root
     Live,
     /// The same on the kernels that the tracer is for, old and new, in emulated machines
     Kernels,
+    /// A real cluster of one node; as root, and only where it is named: building Kubernetes takes four minutes at first
+    K8s,
 }
 
 /// For each target, in all tests.
 const FUZZ_SECONDS: u32 = 20;
 
-/// Runs the given parts, or all. Stops at the first that fails.
+/// Runs the given parts, or all but the cluster. Stops at the first that fails.
 pub fn test(parts: &[Part]) -> Result<()> {
-    let wanted = |part| parts.is_empty() || parts.contains(&part);
+    let wanted = |part| parts.is_empty() && part != Part::K8s || parts.contains(&part);
     if wanted(Part::Format) {
         say("test", "format");
         run(cargo().args(["fmt", "--all", "--check"]))?;
@@ -52,7 +56,7 @@ pub fn test(parts: &[Part]) -> Result<()> {
             "--workspace",
             "--all-targets",
             "--features",
-            "tests/live,tests/tools,tests/fuzz,tests/kernels",
+            "tests/live,tests/tools,tests/manifests,tests/k8s,tests/fuzz,tests/kernels",
             "--quiet",
         ];
         run(cargo().args(everything).args(["--", "-D", "warnings"]))?;
@@ -71,6 +75,9 @@ pub fn test(parts: &[Part]) -> Result<()> {
     if wanted(Part::Web) {
         web::test(false)?;
     }
+    if wanted(Part::Manifests) {
+        manifests::test()?;
+    }
     if wanted(Part::Fuzz) {
         fuzz(None, FUZZ_SECONDS)?;
     }
@@ -85,6 +92,9 @@ pub fn test(parts: &[Part]) -> Result<()> {
     }
     if wanted(Part::Kernels) {
         kernels::test()?;
+    }
+    if wanted(Part::K8s) {
+        k8s::test()?;
     }
     Ok(())
 }
@@ -131,10 +141,20 @@ impl Pythons {
     }
 }
 
+/// What the live tests start: a program, what that is, and the package of Debian that has it.
+const PROGRAMS: [(&str, &str, &str); 4] = [
+    ("promtool", "Prometheus", "prometheus"),
+    ("buildah", "buildah", "buildah"),
+    ("runc", "runc", "runc"),
+    ("containerd", "containerd", "containerd"),
+];
+
 fn live(pythons: JoinHandle<Result<Pythons>>) -> Result<()> {
     let tracer = build()?;
-    if !need::is_there("promtool") {
-        need::packages("test", "Prometheus", &["prometheus"])?;
+    for (program, what, package) in PROGRAMS {
+        if !need::is_there(program) {
+            need::packages("test", what, &[package])?;
+        }
     }
     let node = web::prepare("test")?;
     let Pythons { venvs, builds, sdks } = pythons.join().map_err(|_| anyhow!("a thread panicked"))??;

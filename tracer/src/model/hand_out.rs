@@ -46,6 +46,7 @@ impl Model {
         Outcome {
             requests,
             facts: Cow::Borrowed(&self.facts),
+            containers: Cow::Borrowed(&self.containers),
             functions: self.functions.list(),
             lost_events: std::mem::take(&mut self.lost_events),
         }

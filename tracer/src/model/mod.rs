@@ -3,6 +3,7 @@
 
 mod closing;
 mod connection;
+mod containers;
 mod context;
 mod greenlets;
 mod hand_out;
@@ -33,7 +34,10 @@ use foldhash::HashMap;
 
 use crate::{
     event::{Body, Event, Function, OffState},
-    model::process::{KnownProcess, Process},
+    model::{
+        containers::Containers,
+        process::{KnownProcess, Process},
+    },
     request::{Request, RequestId},
     vendor::VendorTable,
 };
@@ -50,6 +54,7 @@ pub struct Model {
     functions: samples::Functions,
     /// Every process that was found to run Python or had a request, also those that ended.
     facts: BTreeMap<u32, KnownProcess>,
+    containers: Containers,
     lost_events: BTreeMap<String, u64>,
     first_ns: Option<u64>,
     now_ns: u64,
@@ -60,6 +65,7 @@ pub struct Model {
 pub struct Outcome<'model> {
     pub requests: Vec<Request>,
     pub facts: Cow<'model, BTreeMap<u32, KnownProcess>>,
+    pub containers: Cow<'model, Containers>,
     /// What samples ran, by number.
     pub functions: Arc<Vec<Function>>,
     pub lost_events: BTreeMap<String, u64>,
@@ -75,6 +81,7 @@ impl Model {
             requests: requests::Requests::default(),
             functions: samples::Functions::default(),
             facts: BTreeMap::new(),
+            containers: Containers::default(),
             lost_events: BTreeMap::new(),
             first_ns: None,
             now_ns: 0,
@@ -144,6 +151,7 @@ impl Model {
                 self.plain(tgid, tid, *session, *direction, *bytes, marks)
             }
             Body::Mapped => {}
+            Body::Container(container) => self.containers.learn(container),
             Body::Creating { frames } => self.creating(tgid, tid, frames),
             Body::Asking { places } => self.asking(tgid, tid, places),
             Body::Setting { frames } => self.setting(tgid, tid, frames),
@@ -169,6 +177,7 @@ impl Model {
         Outcome {
             requests,
             facts: Cow::Owned(self.facts),
+            containers: Cow::Owned(self.containers),
             functions: self.functions.list(),
             lost_events: self.lost_events,
         }

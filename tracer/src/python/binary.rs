@@ -1,11 +1,11 @@
 //! Where to probe a file that contains CPython. All offsets are file offsets, ready for a uprobe.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
 
 use object::{ReadCache, ReadRef};
 
 use super::elf::{Elf, ElfError};
+use super::identity::FileId;
 use super::methods;
 use super::operand::Operand;
 use super::points::Points;
@@ -140,21 +140,6 @@ pub struct Missing {
     pub what: Subject,
     /// A clause for the user: what the build has not, and what would have it.
     pub reason: String,
-}
-
-/// Identity of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileId {
-    pub dev: u64,
-    pub ino: u64,
-}
-
-impl FileId {
-    /// The identity of an open file.
-    pub fn of(file: &File) -> std::io::Result<FileId> {
-        let metadata = file.metadata()?;
-        Ok(FileId { dev: metadata.dev(), ino: metadata.ino() })
-    }
 }
 
 /// A file that contains CPython.

@@ -8,8 +8,9 @@ use object::{Object as _, ObjectSymbol as _};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::binary::{Binary, FileId, Role, Subject, examine, inspect, is_python};
+use super::binary::{Binary, Role, Subject, examine, inspect, is_python};
 use super::elf::Elf;
+use super::identity::FileId;
 use super::operand::Register;
 
 /// The shared library of a version that pyenv has built, if it has.

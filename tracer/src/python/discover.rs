@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::Path;
 
-use super::binary::FileId;
+use super::identity::FileId;
 use super::process::{Expectation, expectation, is_libpython};
 use super::procfs;
 

@@ -11,6 +11,7 @@ mod elf;
 mod flow;
 pub mod future;
 pub mod greenlet;
+pub mod identity;
 pub mod layout;
 pub mod library;
 pub mod lines;

@@ -2,16 +2,19 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use object::ReadCache;
 use tracer_ebpf::settings::PythonLayout;
 
+use crate::container;
 use crate::event::{ProcessFacts, Unknown};
 use crate::report::bucket::Bucket;
 
-use super::binary::{Binary, FileId, Subject, exports_python};
+use super::binary::{Binary, Subject, exports_python};
 use super::elf::Elf;
+use super::identity::FileId;
 use super::layout::{self, CodeLayout};
 use super::library::Library;
 use super::procfs::{self, Mapping};
@@ -105,7 +108,7 @@ pub fn inspect(tgid: u32) -> Result<Option<PythonProcess>, ProcessError> {
         start_unix_ns: clock::boot_unix_ns().map_or(0, |boot| boot.saturating_add(start_ns_since_boot)),
         exe,
         cmdline: cmdline::shorten(&entry.read("cmdline")?),
-        container_id: procfs::container_id(&entry.text("cgroup")?),
+        container_id: container::id(tgid),
         namespaced_pid: procfs::namespaced_pid(&entry.text("status")?).unwrap_or(tgid),
         binaries,
         libraries: entry.libraries(&mappings),
@@ -289,7 +292,7 @@ impl Entry {
             return Ok(file);
         }
         let path = self.path("root").join(mapping.path.trim_start_matches('/'));
-        let opened = File::open(&path).and_then(|file| Ok((FileId::of(&file)?.ino, file)));
+        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.ino(), file)));
         let (found, file) = opened.map_err(|source| match source.kind() {
             // The file is gone, the process need not be.
             io::ErrorKind::NotFound => ProcessError::Read { tgid: self.tgid, path, source },

@@ -48,17 +48,6 @@ pub fn namespaced_pid(status: &str) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().next_back()?.parse().ok()
 }
 
-/// The id of the container in the paths of `/proc/PID/cgroup`: 64 hexadecimal digits, alone (Docker on cgroup
-/// v1, kubepods) or between a runtime's name and `.scope` (`docker-ID.scope`, `cri-containerd-ID.scope`).
-pub fn container_id(cgroup: &str) -> Option<String> {
-    let mut words = cgroup.split(|c: char| !c.is_ascii_alphanumeric());
-    let is_id = |word: &&str| {
-        word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
-    // The innermost one comes last in a path.
-    words.rfind(is_id).map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -93,28 +82,12 @@ mod tests {
         assert_eq!(namespaced_pid("Name:\tx\n"), None);
     }
 
-    #[test]
-    fn reads_container_ids() {
-        let id = "0123456789abcdef".repeat(4);
-        for cgroup in [
-            format!("0::/system.slice/docker-{id}.scope\n"),
-            format!("12:cpu:/docker/{id}\n"),
-            format!("0::/kubepods.slice/kubepods-burstable-pod0f3a.slice/cri-containerd-{id}.scope\n"),
-            format!("0::/kubepods/besteffort/pod8c2d7c3e-1111/{id}\n"),
-        ] {
-            assert_eq!(container_id(&cgroup), Some(id.clone()), "{cgroup}");
-        }
-        assert_eq!(container_id("0::/user.slice/user-0.slice/session-1.scope\n"), None);
-        assert_eq!(container_id(&format!("0::/x/{id}0\n")), None);
-    }
-
     proptest! {
         #[test]
         fn survives_any_text(text in "\\PC*") {
             executable_mappings(&text);
             start_ticks(&text);
             namespaced_pid(&text);
-            container_id(&text);
         }
     }
 }

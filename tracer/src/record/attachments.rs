@@ -14,7 +14,8 @@ use crate::{
     },
     event::Unknown,
     python::{
-        binary::{self, Binary, FileId, PythonPoint, Role},
+        binary::{self, Binary, PythonPoint, Role},
+        identity::FileId,
         library::Library,
         process::PythonProcess,
     },

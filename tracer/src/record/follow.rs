@@ -2,13 +2,16 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    num::NonZeroUsize,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
+use lru::LruCache;
 
 use crate::{
     attach::{load::Probes, support::Support},
+    container,
     event::{Body, Event, ProcessFacts, Unknown},
     python::{
         binary::Binary,
@@ -24,8 +27,31 @@ use crate::{
     report::bucket::Bucket,
 };
 
+/// Which processes of a host are meant.
+pub trait Choice {
+    /// Whether this one is; `None` while that can't be told. One that has ended is not.
+    fn is_meant(&self, tgid: u32) -> Option<bool>;
+
+    /// Rises when more can be told.
+    fn version(&self) -> u64 {
+        0
+    }
+}
+
+/// Every process is meant.
+pub struct All;
+
+impl Choice for All {
+    fn is_meant(&self, _: u32) -> Option<bool> {
+        Some(true)
+    }
+}
+
 /// How long a program that needs libpython may take to map it.
 const MAPPING_TIME: Duration = Duration::from_secs(10);
+
+/// Containers that are remembered to have been told of.
+const CONTAINERS: NonZeroUsize = NonZeroUsize::new(1_024).expect("it is more than 0");
 
 pub struct Follower {
     probes: Probes,
@@ -33,7 +59,10 @@ pub struct Follower {
     /// Whether every new Python process is traced, or only those that a traced one makes.
     is_host: bool,
     /// Which of these are meant.
-    is_selected: Box<dyn Fn(u32) -> bool>,
+    choice: Box<dyn Choice>,
+    /// Those of which that could not be told, and what the choice depended on then.
+    undecided: HashSet<u32>,
+    undecided_at: u64,
     /// Process ids that were asked for, while they live.
     wanted: HashSet<u32>,
     attachments: Attachments,
@@ -44,6 +73,8 @@ pub struct Follower {
     without_ssl: HashSet<u32>,
     /// Processes that will map Python, and until when they are looked at.
     expected: HashMap<u32, Instant>,
+    /// Containers that were told of.
+    containers: LruCache<String, ()>,
     losses: BTreeMap<&'static str, u64>,
     losses_since_ns: u64,
 }
@@ -56,24 +87,27 @@ impl Follower {
             probes,
             input,
             is_host: false,
-            is_selected: Box::new(|_| true),
+            choice: Box::new(All),
+            undecided: HashSet::new(),
+            undecided_at: 0,
             wanted: HashSet::new(),
             attachments: Attachments::default(),
             mapped: HashSet::new(),
             without_ssl: HashSet::new(),
             expected: HashMap::new(),
+            containers: LruCache::new(CONTAINERS),
             losses: BTreeMap::new(),
             losses_since_ns: monotonic_ns(),
         }
     }
 
     /// Traces every Python process of the host that is selected, also those that start later, and what they start.
-    pub fn trace_host(&mut self, is_selected: impl Fn(u32) -> bool + 'static) -> anyhow::Result<()> {
+    pub fn trace_host(&mut self, choice: impl Choice + 'static) -> anyhow::Result<()> {
         self.is_host = true;
-        self.is_selected = Box::new(is_selected);
+        self.choice = Box::new(choice);
         self.probes.watch_exec(true).context("can't watch for new programs")?;
         for tgid in discover::scan() {
-            if (self.is_selected)(tgid) {
+            if self.is_chosen(tgid) {
                 self.trace_family(tgid)?;
             }
         }
@@ -97,6 +131,7 @@ impl Follower {
             Start::Exit => {
                 self.wanted.remove(&tgid);
                 self.expected.remove(&tgid);
+                self.undecided.remove(&tgid);
                 // One that ended is no longer in the table of the probes, unless it just was put there.
                 let _ = self.probes.untrace(tgid);
                 self.program_ended(tgid);
@@ -110,7 +145,7 @@ impl Follower {
                 if self.is_host && !self.may_be_python(tgid) {
                     return;
                 }
-                if self.is_host && !self.probes.is_traced(tgid) && !(self.is_selected)(tgid) {
+                if self.is_host && !self.probes.is_traced(tgid) && !self.is_chosen(tgid) {
                     return;
                 }
                 if self.is_host && self.trace(tgid).is_err() {
@@ -141,8 +176,10 @@ impl Follower {
         }
     }
 
-    /// Looks again at processes that had not mapped Python yet, and at those that have loaded libraries.
+    /// Looks again at processes that had not mapped Python yet, at those that have loaded libraries, and at those of which
+    /// it could not be told whether they are meant.
     pub fn look_again(&mut self) {
+        self.decide();
         for tgid in std::mem::take(&mut self.mapped) {
             self.attach_libraries(tgid, process::libraries(tgid));
         }
@@ -194,6 +231,28 @@ impl Follower {
         self.probes.trace(tgid, true).with_context(|| format!("can't trace process {tgid}"))
     }
 
+    /// Whether a process is meant; where that can't be told yet, not for now.
+    fn is_chosen(&mut self, tgid: u32) -> bool {
+        let is_meant = self.choice.is_meant(tgid);
+        if is_meant.is_none() {
+            self.undecided.insert(tgid);
+        }
+        is_meant == Some(true)
+    }
+
+    fn decide(&mut self) {
+        let version = self.choice.version();
+        if version == std::mem::replace(&mut self.undecided_at, version) {
+            return;
+        }
+        for tgid in std::mem::take(&mut self.undecided) {
+            if self.is_chosen(tgid) && self.trace(tgid).is_ok() {
+                self.expected.insert(tgid, Instant::now() + MAPPING_TIME);
+                self.examine(tgid);
+            }
+        }
+    }
+
     /// In host mode a new program is looked at before anything is done for it.
     fn may_be_python(&self, tgid: u32) -> bool {
         process::expects_python(tgid).is_ok_and(|expectation| expectation != Expectation::Not)
@@ -224,6 +283,11 @@ impl Follower {
         }
         if self.reads_tls && self.attach_module(&process, Library::Ssl, &interpreter).is_err() {
             self.without_ssl.insert(tgid);
+        }
+        if let Some(id) = &facts.container_id
+            && self.containers.put(id.clone(), ()).is_none()
+        {
+            self.tell(tgid, monotonic_ns(), Body::Container(Box::new(container::describe(tgid, id))));
         }
         self.tell(tgid, monotonic_ns(), Body::Process(Box::new(facts)));
         self.attach_libraries(tgid, process.libraries);

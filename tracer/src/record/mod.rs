@@ -127,7 +127,7 @@ fn start(options: &RecordOptions, follower: &mut Follower) -> anyhow::Result<Opt
         return Ok(Some(command));
     }
     if options.pids.is_empty() {
-        follower.trace_host(|_| true)?;
+        follower.trace_host(follow::All)?;
     }
     for &tgid in &options.pids {
         follower.trace_process(tgid)?;

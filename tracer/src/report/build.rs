@@ -67,14 +67,19 @@ pub fn assemble(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &Vendo
         processes: outcome
             .facts
             .iter()
-            .map(|(&pid, KnownProcess { facts, forked_ns })| types::Process {
-                pid,
-                start_unix_ns: forked_ns.map_or(facts.start_unix_ns, |forked_ns| origin.unix_ns(forked_ns)),
-                exe: facts.exe.clone(),
-                cmdline: facts.cmdline.clone(),
-                python: facts.python.clone(),
-                container_id: facts.container_id.clone(),
-                pod: None,
+            .map(|(&pid, KnownProcess { facts, forked_ns })| {
+                let container = facts.container_id.as_deref().and_then(|id| outcome.containers.get(id));
+                types::Process {
+                    pid,
+                    start_unix_ns: forked_ns
+                        .map_or(facts.start_unix_ns, |forked_ns| origin.unix_ns(forked_ns)),
+                    exe: facts.exe.clone(),
+                    cmdline: facts.cmdline.clone(),
+                    python: facts.python.clone(),
+                    container_id: facts.container_id.clone(),
+                    image: container.and_then(|container| container.image.clone()),
+                    pod: container.and_then(|container| container.pod.clone()),
+                }
             })
             .collect(),
         requests: Vec::new(),

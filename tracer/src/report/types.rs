@@ -43,15 +43,9 @@ pub struct Process {
     pub cmdline: String,
     pub python: Option<String>,
     pub container_id: Option<String>,
-    pub pod: Option<Pod>,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Pod {
-    pub namespace: String,
-    pub name: String,
-    pub container: String,
-    pub node: String,
+    /// The name of what the container was made of.
+    pub image: Option<String>,
+    pub pod: Option<event::Pod>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

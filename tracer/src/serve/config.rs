@@ -34,6 +34,7 @@ pub struct Config {
     pub ring_bytes: u32,
     pub select: Patterns,
     pub exclude: Patterns,
+    pub kubernetes: Kubernetes,
     pub requests: Requests,
     pub history: History,
     pub web: Web,
@@ -46,6 +47,17 @@ pub struct Patterns {
     pub command_lines: Vec<String>,
     pub users: Vec<String>,
     pub containers: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Kubernetes {
+    pub api: String,
+    #[serde(deserialize_with = "text")]
+    pub node: Option<String>,
+    pub namespaces: Vec<String>,
+    pub labels: Vec<String>,
+    pub annotation: String,
+    pub keep_labels: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -76,13 +88,38 @@ pub struct Web {
     pub listen: Option<SocketAddr>,
     #[serde(deserialize_with = "text")]
     pub token: Option<String>,
+    #[serde(deserialize_with = "path")]
+    pub token_file: Option<PathBuf>,
 }
 
 /// The token is nobody's business.
 impl fmt::Debug for Web {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let Web { listen, token } = self;
-        formatter.debug_struct("Web").field("listen", listen).field("has_token", &token.is_some()).finish()
+        let Web { listen, token, token_file } = self;
+        let mut web = formatter.debug_struct("Web");
+        web.field("listen", listen)
+            .field("has_token", &token.is_some())
+            .field("token_file", token_file)
+            .finish()
+    }
+}
+
+impl Web {
+    /// Reads the token of a file.
+    fn read_token(&mut self) -> anyhow::Result<()> {
+        let Some(path) = &self.token_file else { return Ok(()) };
+        if self.token.is_some() {
+            bail!("web.token and web.token_file are both set: one is enough");
+        }
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("can't read the token in {}", path.display()))
+            .hint("set web.token_file to a file with a token in it, or to \"\" for none")?;
+        let token = text.trim();
+        if token.is_empty() {
+            bail!("{} holds no token: write one into it, or set web.token_file to \"\"", path.display());
+        }
+        self.token = Some(token.to_owned());
+        Ok(())
     }
 }
 
@@ -99,7 +136,9 @@ impl Config {
                 .with_context(|| format!("can't read the configuration {}", path.display()))
                 .hint("`tracer serve --print-config` prints one with every option")?,
         };
-        Config::parse(&text).with_context(|| format!("{}", path.display()))
+        let mut config = Config::parse(&text).with_context(|| format!("{}", path.display()))?;
+        config.web.read_token()?;
+        Ok(config)
     }
 
     /// The configuration that a text makes of the defaults.

@@ -27,6 +27,7 @@ use crate::{
         config::{self, Config, DEFAULTS},
         desk::Desk,
         history::{self, Limits},
+        kubernetes::{Directory, Kubernetes},
         life::{self, Manager},
         memory, past,
         select::Selection,
@@ -58,7 +59,8 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     if let Some(history) = &options.history {
         return past::run(config.web, history);
     }
-    let selection = Selection::new(&config)?;
+    let directory = Directory::default();
+    let selection = Selection::new(&config, directory.clone())?;
     let vendors = Arc::new(VendorTable::load(config.vendors.as_deref())?);
     let (probes, reader) = Probes::load(config.ring_bytes, config.read.level())
         .hint("sudo tracer serve; `tracer check` says what is missing")?;
@@ -78,9 +80,11 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
         Web::start(address, Site::new(config.web.clone(), path, history_state, batches.clone()))
     });
     let web = web.transpose()?;
+    let kubernetes = Kubernetes::start(&config.kubernetes, directory, pipeline.input())?;
     let desk = start_desk(&config, pieces, batches)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(follow(follower, pipeline, selection));
+    kubernetes.into_iter().for_each(Kubernetes::end);
     web.into_iter().for_each(Web::end);
     desk.join().map_err(|_| anyhow!("the thread that tells of requests ended by a defect of the tracer"))?;
     if let Some(history) = history {
@@ -103,7 +107,7 @@ async fn follow(mut follower: Follower, mut pipeline: Pipeline, selection: Selec
     let mut terminate = signal(SignalKind::terminate())?;
     let manager = Manager::new()?;
     let mut seen = pipeline.seen();
-    follower.trace_host(move |tgid| selection.contains(tgid))?;
+    follower.trace_host(selection)?;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut alive = life::interval().map(tokio::time::interval);

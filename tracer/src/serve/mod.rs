@@ -4,6 +4,7 @@ pub mod batch;
 pub mod config;
 pub mod desk;
 pub mod history;
+mod kubernetes;
 mod daemon;
 mod life;
 mod memory;

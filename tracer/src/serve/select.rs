@@ -6,8 +6,12 @@ use anyhow::Context as _;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::{
-    python::procfs,
-    serve::config::{Config, Patterns},
+    container,
+    record::follow::Choice,
+    serve::{
+        config::{Config, Patterns},
+        kubernetes::{Directory, Rules},
+    },
 };
 
 /// Who has a name. Users of a directory service go by their number.
@@ -17,6 +21,8 @@ const USERS: &str = "/etc/passwd";
 pub struct Selection {
     select: Globs,
     exclude: Globs,
+    rules: Rules,
+    directory: Directory,
 }
 
 struct Globs {
@@ -36,21 +42,40 @@ struct Properties {
 }
 
 impl Selection {
+    /// `directory` has the pods that are known.
+    ///
     /// # Errors
     /// When a pattern is none.
-    pub fn new(config: &Config) -> anyhow::Result<Selection> {
-        let select = Globs::new(&config.select).context("[select]")?;
-        Ok(Selection { select, exclude: Globs::new(&config.exclude).context("[exclude]")? })
-    }
-
-    /// Whether a process is to be traced; one that has ended is not.
-    pub fn contains(&self, tgid: u32) -> bool {
-        Properties::of(tgid).is_ok_and(|properties| self.wants(&properties))
+    pub fn new(config: &Config, directory: Directory) -> anyhow::Result<Selection> {
+        Ok(Selection {
+            select: Globs::new(&config.select).context("[select]")?,
+            exclude: Globs::new(&config.exclude).context("[exclude]")?,
+            rules: Rules::new(&config.kubernetes)?,
+            directory,
+        })
     }
 
     fn wants(&self, properties: &Properties) -> bool {
         let all = self.select.matches(properties).iter().all(|matches| *matches);
         all && !self.exclude.matches(properties).contains(&true)
+    }
+}
+
+impl Choice for Selection {
+    fn is_meant(&self, tgid: u32) -> Option<bool> {
+        let Ok(properties) = Properties::of(tgid) else { return Some(false) };
+        if !self.wants(&properties) {
+            return Some(false);
+        }
+        if properties.container.is_empty() {
+            return Some(true);
+        }
+        let container = container::describe(tgid, &properties.container);
+        self.directory.judge(&self.rules, &container)
+    }
+
+    fn version(&self) -> u64 {
+        self.directory.version()
     }
 }
 
@@ -89,13 +114,12 @@ impl Properties {
         let uid = effective_uid(&status).unwrap_or_default();
         let command_line = fs::read(directory.join("cmdline"))?;
         let command_line = String::from_utf8_lossy(&command_line);
-        let cgroup = fs::read_to_string(directory.join("cgroup")).unwrap_or_default();
         let users = fs::read_to_string(USERS).unwrap_or_default();
         Ok(Properties {
             executable: fs::read_link(directory.join("exe"))?.to_string_lossy().into_owned(),
             command_line: command_line.trim_end_matches('\0').replace('\0', " "),
             user: name_of(uid, &users).unwrap_or(uid).to_owned(),
-            container: procfs::container_id(&cgroup).unwrap_or_default(),
+            container: container::id(tgid).unwrap_or_default(),
         })
     }
 }
@@ -119,7 +143,7 @@ mod tests {
     use super::*;
 
     fn selection(text: &str) -> Selection {
-        Selection::new(&Config::parse(text).expect(text)).expect(text)
+        Selection::new(&Config::parse(text).expect(text), Directory::default()).expect(text)
     }
 
     fn worker() -> Properties {
@@ -157,13 +181,14 @@ mod tests {
         let users = "root:x:0:0::/root:/bin/sh\nwww-data:x:33:33::/:/bin/false";
         assert_eq!((name_of("33", users), name_of("3", users)), (Some("www-data"), None));
         assert_eq!(effective_uid("Name:\tx\nUid:\t1\t2\t3\t4\n"), Some("2"));
-        assert!(!selection("").contains(0));
+        assert_eq!(selection("").is_meant(0), Some(false));
     }
 
     #[test]
     fn a_pattern_that_is_none_is_named() {
         let config = Config::parse("select.users = ['[a']").expect("it is text");
-        let refusal = format!("{:#}", Selection::new(&config).err().expect("it is none"));
+        let refusal =
+            format!("{:#}", Selection::new(&config, Directory::default()).err().expect("it is none"));
         assert!(refusal.starts_with("[select]: the pattern `[a`"), "{refusal}");
     }
 }

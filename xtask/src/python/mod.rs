@@ -7,6 +7,9 @@ mod musl;
 mod pyenv;
 mod source;
 
+pub use archive::Archive;
+pub use debian::mirror;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -64,6 +67,12 @@ pub fn sdks(task: &str) -> Result<Vec<Interpreter>> {
 /// The system's, for the tools that exports are opened in.
 pub fn tools(task: &str) -> Result<Interpreter> {
     Ok(Interpreter { requirements: "requirements-tools.txt", suffix: "-tools", ..system(task)? })
+}
+
+/// The system's, for the tool that knows the schemas of Kubernetes.
+pub fn kubernetes(task: &str) -> Result<Interpreter> {
+    let requirements = "requirements-kubernetes.txt";
+    Ok(Interpreter { requirements, suffix: "-kubernetes", ..system(task)? })
 }
 
 /// Builds that most hosts have none of; on other distributions than Debian and Ubuntu there are none. Needs root.

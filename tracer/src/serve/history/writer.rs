@@ -11,6 +11,7 @@ use super::{
     whole::Whole,
 };
 use crate::{
+    event::Pod,
     report::{
         group,
         types::{Call, End, Finding, Kind, Process, Request, UnknownBucket},
@@ -26,7 +27,15 @@ pub struct Writer {
     routes: HashMap<String, i64>,
     peers: HashMap<Peer, i64>,
     /// What was written of each process.
-    processes: HashMap<(u32, u64), Unknown>,
+    processes: HashMap<(u32, u64), Written>,
+}
+
+/// What may become known of a process later.
+#[derive(Debug, Default, PartialEq)]
+struct Written {
+    unknown: Unknown,
+    image: Option<String>,
+    pod: Option<Pod>,
 }
 
 /// Vendor, host and model of calls; empty where they are not known.
@@ -118,7 +127,7 @@ impl Writer {
         Ok(id)
     }
 
-    /// Those that are new, and those of which more is unknown than before.
+    /// Those that are new, those of which more is unknown than before, and those of whose container more is known.
     fn write_processes(&mut self, database: &Transaction, batch: &Batch) -> rusqlite::Result<()> {
         let mut unknown = HashMap::<u32, Unknown>::new();
         for UnknownBucket { pid, bucket, reason } in &batch.unknown {
@@ -126,13 +135,17 @@ impl Writer {
         }
         for process in &batch.processes {
             let unknown = unknown.remove(&process.pid).unwrap_or_default();
-            let key = (process.pid, process.start_unix_ns);
-            if self.processes.get(&key).is_some_and(|known| known.is_superset(&unknown)) {
+            let written = self.processes.get(&(process.pid, process.start_unix_ns));
+            if written.is_some_and(|written| {
+                written.unknown.is_superset(&unknown)
+                    && (&written.image, &written.pod) == (&process.image, &process.pod)
+            }) {
                 continue;
             }
-            let known = self.processes.entry(key).or_default();
-            known.extend(unknown);
-            write_process(database, process, known, batch.at_unix_ns)?;
+            let written = self.processes.entry((process.pid, process.start_unix_ns)).or_default();
+            written.unknown.extend(unknown);
+            (written.image, written.pod) = (process.image.clone(), process.pod.clone());
+            write_process(database, process, &written.unknown, batch.at_unix_ns)?;
         }
         let alive: BTreeSet<(u32, u64)> =
             batch.processes.iter().map(|process| (process.pid, process.start_unix_ns)).collect();

@@ -6,6 +6,7 @@ mod answer;
 mod events;
 mod guard;
 mod page;
+mod pulse;
 mod server;
 
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub struct Site {
     pub history_state: Arc<HistoryState>,
     pub batches: Batches,
     pub started: Instant,
+    pulse: pulse::Pulse,
     metrics: Mutex<Metrics>,
     /// The latest batch.
     latest: Mutex<Arc<Batch>>,
@@ -68,6 +70,7 @@ impl Site {
             history_state,
             batches,
             started: Instant::now(),
+            pulse: pulse::Pulse::default(),
             metrics: Mutex::default(),
             latest: Mutex::default(),
             questions: Semaphore::new(QUESTIONS),
@@ -93,6 +96,7 @@ impl Site {
     pub async fn watch(self: Arc<Self>) {
         let mut batches = self.batches.subscribe();
         while let Some((batch, missed)) = batches.next().await {
+            self.pulse.beat();
             self.metrics.lock().unwrap_or_else(PoisonError::into_inner).apply(&batch, missed);
             *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = batch;
         }
@@ -108,13 +112,14 @@ impl Site {
     }
 }
 
-/// Every page, behind the guard.
+/// Every page, behind the guard but for those that tell nothing.
 pub fn router(site: Arc<Site>) -> Router {
     let data = Router::new().route("/metrics", get(metrics)).nest("/api/v1", api::router());
     page::router()
         .merge(data.layer(middleware::from_fn_with_state(site.clone(), guard::check_token)))
         .fallback(answer::not_found)
         .layer(middleware::from_fn_with_state(site.clone(), guard::check))
+        .merge(pulse::router())
         .with_state(site)
 }
 

@@ -31,7 +31,7 @@ impl Case {
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = free.local_addr().expect("it has one");
         drop(free);
-        let config = config::Web { listen: Some(address), token: token.map(str::to_owned) };
+        let config = config::Web { listen: Some(address), token: token.map(str::to_owned), token_file: None };
         let path = Some(folder.path().join("history.db"));
         let site = Site::new(config, path, Arc::default(), batches.clone());
         let web = Web::start(address, site).expect("it listens");
@@ -155,11 +155,11 @@ fn the_page_is_served_to_whoever_may_ask() {
 #[test]
 fn a_past_ends_with_its_last_request() {
     let case = Case::new(None).with_history();
-    let config = config::Web { listen: None, token: None };
+    let config = config::Web { listen: None, token: None, token_file: None };
     let site = Site::of_past(config, case.folder.path().join("history.db")).expect("there is a history");
     let end_unix_ns = three().requests.iter().map(|request| request.start_unix_ns + request.wall_ns).max();
     assert_eq!(Some(site.now_unix_ns()), end_unix_ns);
-    let config = config::Web { listen: None, token: None };
+    let config = config::Web { listen: None, token: None, token_file: None };
     assert!(Site::of_past(config, case.folder.path().join("none.db")).is_err());
 }
 
@@ -220,7 +220,12 @@ fn others_are_refused() {
         "GET /metrics HTTP/1.1\r\nHost: tracer.example\r\nAuthorization: Bearer hush\r\nConnection: close\r\n\r\n",
     );
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let site = Site::new(config::Web { listen: None, token: None }, None, Arc::default(), Batches::default());
+    let site = Site::new(
+        config::Web { listen: None, token: None, token_file: None },
+        None,
+        Arc::default(),
+        Batches::default(),
+    );
     let refusal = Web::start("0.0.0.0:0".parse().expect("an address"), site).err().expect("it is refused");
     assert!(refusal.to_string().contains("set web.token"), "{refusal}");
 }
@@ -249,4 +254,22 @@ fn it_ends_while_somebody_listens() {
     case.web.take().into_iter().for_each(Web::end);
     assert!(start.elapsed() < Duration::from_secs(1));
     assert!(TcpStream::connect(case.address).is_err());
+}
+
+#[test]
+fn who_starts_it_anew_needs_no_token_and_is_told_whether_events_are_read() {
+    let case = Case::new(Some("secret"));
+    let ask = |path: &str| {
+        let answer =
+            case.send(&format!("GET {path} HTTP/1.1\r\nHost: 10.1.2.3:7070\r\nConnection: close\r\n\r\n"));
+        answer.split(' ').nth(1).map(str::to_owned).unwrap_or(answer)
+    };
+    assert_eq!((ask("/livez"), ask("/readyz"), ask("/metrics")), ("200".into(), "503".into(), "401".into()));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while ask("/readyz") != "200" {
+        assert!(Instant::now() < deadline, "it is not ready");
+        case.batches.publish(Batch::default());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(ask("/livez"), "200");
 }

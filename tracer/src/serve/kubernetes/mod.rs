@@ -1,0 +1,109 @@
+//! What Kubernetes knows of the pods of this node: their names for reports, and which of them are traced.
+//!
+//! The API server is asked for the pods of this node alone, and says what changes. Where it can't be reached, what was known
+//! stays, and new containers have the names that their runtime left on disk.
+
+mod pods;
+mod rules;
+mod watch;
+
+use std::{
+    env,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread::JoinHandle,
+};
+
+use anyhow::Context as _;
+use tokio::sync::oneshot;
+
+use self::pods::Pods;
+use crate::{
+    event::{self, Container},
+    record::pipeline::Input,
+    serve::config,
+};
+
+pub use self::rules::Rules;
+
+/// The variable that tells a pod the name of its node: there is no other way for it to know.
+const NODE: &str = "NODE_NAME";
+
+/// The variable that every pod has which may ask the API server.
+const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
+
+/// Pods as they are known now, shared by who watches and who asks.
+#[derive(Clone, Default)]
+pub struct Directory(Arc<Mutex<Pods>>);
+
+impl Directory {
+    fn pods(&self) -> MutexGuard<'_, Pods> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rises with every change.
+    pub fn version(&self) -> u64 {
+        self.pods().version()
+    }
+
+    /// What the rules say of a container, by its id and what its runtime left on disk; `None` while that can't be told.
+    pub fn judge(&self, rules: &Rules, container: &Container) -> Option<bool> {
+        let pods = self.pods();
+        let known = container.pod.as_ref().and_then(|pod| pods.named(&pod.namespace, &pod.name));
+        match (known.or_else(|| pods.of_container(&container.id)), &container.pod) {
+            (Some(pod), _) => Some(rules.want(&pod.namespace, Some(&pod.labels), pod.opts_out)),
+            (None, Some(event::Pod { namespace, .. })) => rules.want_unknown(namespace),
+            // It is no pod's, or nobody knows yet that it is.
+            (None, None) => Some(true),
+        }
+    }
+}
+
+/// Watches the pods of this node, on a thread of its own.
+pub struct Kubernetes {
+    end: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Kubernetes {
+    /// Begins to watch, where the configuration says so; containers are told to `input`.
+    ///
+    /// # Errors
+    /// When there is no name of the node.
+    pub fn start(
+        config: &config::Kubernetes,
+        directory: Directory,
+        input: mpsc::Sender<Input>,
+    ) -> anyhow::Result<Option<Kubernetes>> {
+        let access = match config.api.as_str() {
+            "never" => return Ok(None),
+            "auto" if env::var_os(IN_CLUSTER).is_none() => return Ok(None),
+            "auto" => watch::Access::Pod,
+            path => watch::Access::File(path.into()),
+        };
+        let named = config.node.clone().or_else(|| env::var(NODE).ok().filter(|node| !node.is_empty()));
+        let node = named.with_context(|| {
+            format!("set kubernetes.node, or the variable {NODE} (valueFrom: fieldRef: spec.nodeName)")
+        })?;
+        let kept = pods::globs(&config.keep_labels).context("kubernetes.keep_labels")?;
+        let reader = pods::Reader { node, kept, annotation: config.annotation.clone() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (end, ended) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("tracer-pods".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = watch::watch(&access, &reader, &directory, &input) => {}
+                    _ = ended => {}
+                }
+            });
+            // A lookup of a name that hangs is not waited for.
+            runtime.shutdown_background();
+        })?;
+        Ok(Some(Kubernetes { end, thread }))
+    }
+
+    /// Ends it.
+    pub fn end(self) {
+        let _ = self.end.send(());
+        let _ = self.thread.join();
+    }
+}
