@@ -93,7 +93,7 @@ fn batch(reports: &[Report], round: u64, mut requests_before: u64) -> Batch {
             if label == SLOWER && round >= ROUNDS / 2 {
                 slow_down(&mut request);
             }
-            if label == FAILING && requests_before % FAILS_EVERY == 0 {
+            if label == FAILING && requests_before.is_multiple_of(FAILS_EVERY) {
                 request.status = Some(500);
             }
             batch.at_unix_ns = batch.at_unix_ns.max(request.start_unix_ns + request.wall_ns);

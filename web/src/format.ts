@@ -24,6 +24,11 @@ export function duration(ns: number | null | undefined): string {
   return `${ns < 0 ? '−' : ''}${name === 'ns' ? Math.round(size) : digits(size / unit)} ${name}`;
 }
 
+/** `400 ms`, of an axis: without zeros behind the point. */
+export function axisDuration(ns: number): string {
+  return duration(ns).replace(/(\.\d*?)0+ /, (_, kept) => (kept === '.' ? ' ' : `${kept} `));
+}
+
 /** `10 080` */
 export function count(number: number | null | undefined): string {
   if (number === null || number === undefined) return '?';
@@ -89,7 +94,7 @@ export function ticks(from: number, to: number, about: number): number[] {
   const rough = (to - from) / Math.max(1, about);
   if (!(rough > 0)) return [];
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((times) => times * power).find((step) => step >= rough) ?? rough;
+  const step = [1, 2, 2.5, 5, 10].map((times) => times * power).find((step) => step >= rough) ?? rough;
   const first = Math.ceil(from / step);
   return Array.from({ length: Math.floor(to / step) - first + 1 }, (_, index) => (first + index) * step);
 }

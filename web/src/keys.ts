@@ -11,7 +11,7 @@ export const KEYS: [string, string][] = [
   ['Enter', 'open what is selected'],
   ['← →', 'in a chart: move; in a waterfall: earlier, later'],
   ['+ − 0', 'in a waterfall: closer, further, all of it'],
-  ['Backspace', 'in a list of requests or a request: back'],
+  ['Backspace', 'back'],
   ['Esc', 'close, or leave a field'],
   ['?', 'these keys'],
 ];
@@ -31,6 +31,7 @@ export function useKeys(setHelp: (isOpen: boolean) => void) {
       const view = VIEWS.filter((view) => view.isListed)[Number(event.key) - 1];
       if (event.key === '?') setHelp(true);
       else if (event.key === '/') document.querySelector<HTMLElement>('[data-filter]')?.focus();
+      else if (event.key === 'Backspace') window.history.back();
       else if (view) go(address(view.path));
       else return;
       event.preventDefault();

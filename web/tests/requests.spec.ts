@@ -41,5 +41,5 @@ test('the list works by keys alone', async ({ page }) => {
 
 test('requests as a list', async ({ page }) => {
   await open(page, `/requests?${ALL}`);
-  await expect(page).toHaveScreenshot('requests.png');
+  await expect(page).toHaveScreenshot('requests.png', { clip: { x: 0, y: 0, width: 1280, height: 420 } });
 });

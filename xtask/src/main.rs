@@ -42,8 +42,12 @@ enum Task {
         parts: Vec<test::Part>,
     },
     /// Build the web page anew, from `web/` into `tracer/data/web`
-    Web,
-    /// Write the expected outputs of the tests anew, with the pictures of the page; read the difference before you commit it
+    Web {
+        /// Take the pictures of its tests anew, too; look at them before you commit them
+        #[arg(long)]
+        pictures: bool,
+    },
+    /// Write the expected outputs of the tests anew; read the difference before you commit it
     Golden,
     /// Record the captures of the replay tests anew, all or the named ones, and hold them against the truth; as root
     Capture { names: Vec<String> },
@@ -65,7 +69,7 @@ fn main() -> ExitCode {
         Task::Image => image::image().map(|_| ()),
         Task::Demo => demo::demo(),
         Task::Test { parts } => test::test(&parts),
-        Task::Web => web::build(),
+        Task::Web { pictures } => web::build().and_then(|()| if pictures { web::test(true) } else { Ok(()) }),
         Task::Golden => test::golden(),
         Task::Capture { names } => test::capture(&names),
         Task::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds),

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    need, python, venv,
+    build, need, python, venv,
     workspace::{cargo, command, quiet, root, run, say, target},
 };
 
@@ -26,8 +26,8 @@ pub fn build() -> Result<()> {
     Ok(())
 }
 
-/// The page is what its sources make, and does in a real browser what it should. With `is_golden` its pictures are taken anew.
-pub fn test(is_golden: bool) -> Result<()> {
+/// The page is what its sources make, and does in a real browser what it should. With `takes_pictures` those are taken anew.
+pub fn test(takes_pictures: bool) -> Result<()> {
     install_browser("test")?;
     let node = Node::new("test")?;
     say("test", "the page is formatted, its types are right, and it is what its sources make");
@@ -46,14 +46,14 @@ pub fn test(is_golden: bool) -> Result<()> {
         .args(["run", "--quiet", "--package", "tests", "--example", "web-history", "--"])
         .arg(&history)
         .stdout(std::io::stderr()))?;
-    run(cargo().args(["build", "--quiet", "--package", "tracer"]))?;
+    let tracer = build::build()?;
     say("test", "the page in a browser");
     let mut tests = node.npm(&["run", "--silent", "test"]);
-    if is_golden {
+    if takes_pictures {
         tests.args(["--", "--update-snapshots"]);
     }
     run(tests
-        .env("TRACER", target().join("debug/tracer"))
+        .env("TRACER", tracer)
         .env("TRACER_TEST_HISTORY", history)
         .env("TRACER_TEST_OUTPUT", target().join("web/results")))
 }

@@ -91,7 +91,7 @@ export function Chart(props: Props) {
         }}
         onPointerUp={zoom}
       >
-        {ticks(0, largest, 3).map((value) => (
+        {ticks(0, largest, height / 38).map((value) => (
           <g key={value} class="axis">
             <line x1={LEFT} x2={right} y1={y(value)} y2={y(value)} />
             <text x={LEFT - 6} y={y(value)} dy="0.32em" text-anchor="end">

@@ -1,21 +1,13 @@
-/** Wall time by function: callers below what they call, buckets on top. A box is opened to see what is on it. */
+/** Wall time by function: callers above what they call, buckets last. A box is opened to see what is on it. */
 
 import { useMemo, useState } from 'preact/hooks';
 import { colour } from '../buckets';
-import { duration, frame, share } from '../format';
+import { duration, share } from '../format';
 import type { Flame, FlameBox } from '../types';
+import { children, foundTime, LEAST, place, title } from './flame_tree';
 import { useWidth } from './width';
 
 const ROW = 18;
-/** Boxes narrower than this, in pixels, are not drawn. */
-const LEAST = 0.6;
-
-interface Placed {
-  index: number;
-  x: number;
-  width: number;
-  depth: number;
-}
 
 export function FlameGraph({ flame }: { flame: Flame }) {
   const [area, width] = useWidth<HTMLDivElement>();
@@ -35,8 +27,8 @@ export function FlameGraph({ flame }: { flame: Flame }) {
       now === null ? tree.roots : (tree.above.get(flame.boxes[now]?.parent ?? -1) ?? tree.roots);
     const at = now === null ? -1 : siblings.indexOf(now);
     const to: Record<string, number | null | undefined> = {
-      ArrowUp: now === null ? tree.roots[0] : tree.above.get(now)?.[0],
-      ArrowDown: now === null ? undefined : (flame.boxes[now]?.parent ?? undefined),
+      ArrowDown: now === null ? tree.roots[0] : tree.above.get(now)?.[0],
+      ArrowUp: now === null ? undefined : (flame.boxes[now]?.parent ?? undefined),
       ArrowRight: siblings[at + 1],
       ArrowLeft: siblings[at - 1],
     };
@@ -73,7 +65,7 @@ export function FlameGraph({ flame }: { flame: Flame }) {
           tabindex={0}
           class="flame"
           width={width}
-          height={(depth + 1) * ROW}
+          height={depth * ROW}
           onKeyDown={move}
           onPointerLeave={() => setPointed(null)}
         >
@@ -82,7 +74,7 @@ export function FlameGraph({ flame }: { flame: Flame }) {
             if (!box) return null;
             const name = title(box);
             const room = Math.floor((width - 6) / 6.6);
-            const y = (depth - level) * ROW;
+            const y = level * ROW;
             return (
               <g
                 key={index}
@@ -105,57 +97,6 @@ export function FlameGraph({ flame }: { flame: Flame }) {
   );
 }
 
-interface Tree {
-  roots: number[];
-  above: Map<number, number[]>;
-}
-
-/** What stands on each box, the largest first. */
-function children(flame: Flame): Tree {
-  const tree: Tree = { roots: [], above: new Map() };
-  for (const [index, box] of flame.boxes.entries()) {
-    if (box.parent === null) tree.roots.push(index);
-    else tree.above.set(box.parent, [...(tree.above.get(box.parent) ?? []), index]);
-  }
-  const larger = (one: number, other: number) =>
-    (flame.boxes[other]?.wall_ns ?? 0) - (flame.boxes[one]?.wall_ns ?? 0);
-  tree.roots.sort(larger);
-  for (const boxes of tree.above.values()) boxes.sort(larger);
-  return tree;
-}
-
-/** Where boxes are drawn: the opened one as wide as all, on those that it stands on. */
-function place(flame: Flame, tree: Tree, opened: number | null, width: number): Placed[] {
-  const placed: Placed[] = [];
-  const below: number[] = [];
-  for (let at = opened; at !== null && at !== undefined; at = flame.boxes[at]?.parent ?? null)
-    below.unshift(at);
-  below.forEach((index, depth) => {
-    placed.push({ index, x: 0, width, depth });
-  });
-  const whole = opened === null ? flame.wall_ns : (flame.boxes[opened]?.wall_ns ?? 1);
-  const scale = width / Math.max(1, whole);
-  const grow = (boxes: number[], x: number, depth: number) => {
-    let left = x;
-    for (const index of boxes) {
-      const boxWidth = (flame.boxes[index]?.wall_ns ?? 0) * scale;
-      if (boxWidth >= LEAST) {
-        placed.push({ index, x: left, width: boxWidth, depth });
-        grow(tree.above.get(index) ?? [], left, depth + 1);
-      }
-      left += boxWidth;
-    }
-  };
-  if (opened === null) grow(tree.roots, 0, 0);
-  else grow(tree.above.get(opened) ?? [], 0, below.length);
-  return placed;
-}
-
-function title(box: FlameBox): string {
-  if (box.function !== null) return frame({ function: box.function, file: box.file ?? '', line: box.line });
-  return box.vendor ? `${box.bucket}, ${box.vendor}` : (box.bucket ?? '?');
-}
-
 function tell(box: FlameBox, whole: number): string {
   return `${title(box)}: ${duration(box.wall_ns)}, ${share(box.wall_ns, whole)}`;
 }
@@ -163,20 +104,6 @@ function tell(box: FlameBox, whole: number): string {
 function kind(box: FlameBox): string {
   if (box.bucket !== null) return colour(box.bucket);
   return box.is_of_application ? 'application' : 'library';
-}
-
-/** The time of the outermost boxes that are found. */
-function foundTime(flame: Flame, isFound: (box: FlameBox) => boolean): number {
-  const within = new Set<number>();
-  let sum = 0;
-  for (const [index, box] of flame.boxes.entries()) {
-    if (box.parent !== null && within.has(box.parent)) within.add(index);
-    else if (isFound(box)) {
-      within.add(index);
-      sum += box.wall_ns;
-    }
-  }
-  return sum;
 }
 
 function summary(flame: Flame): string {

@@ -68,6 +68,8 @@ export interface Box {
   end: number;
   kind: string;
   tell: string;
+  /** Written into it, where there is room. */
+  label?: string;
 }
 
 export interface Drawn extends Box {

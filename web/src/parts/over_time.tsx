@@ -1,9 +1,11 @@
 /** What the overview shows over time. */
 
-import { colour, ofSide, SIDE_TITLES, SIDES, STACKED, sum } from '../buckets';
-import { count, duration, rate, share } from '../format';
+import { colour, ofSide, SIDE_TITLES, SIDES, STACKED, sum, unseen } from '../buckets';
+import { axisDuration, count, duration, rate, share } from '../format';
+import { address } from '../location';
 import type { Overview, Point } from '../types';
 import { Chart } from './chart';
+import { Link } from './link';
 
 export type Mode = 'mean' | 'share';
 
@@ -23,7 +25,7 @@ export function BucketsOverTime({ overview, mode }: { overview: Overview; mode: 
       summary={sides(total)}
       largest={largest}
       height={210}
-      unit={mode === 'mean' ? duration : (value) => share(value, 1)}
+      unit={mode === 'mean' ? axisDuration : (value) => share(value, 1)}
       tell={(index) => tell(points[index])}
     >
       {({ x, y, piece }) =>
@@ -66,41 +68,54 @@ export function PercentilesOverTime({ overview }: { overview: Overview }) {
   const { points } = overview;
   const title = (percentile: (typeof PERCENTILES)[number]) => percentile.slice(0, 3);
   return (
-    <Chart
-      {...frame(overview)}
-      title="wall time: p50, p95, p99"
-      summary={PERCENTILES.map((of) => `${title(of)} ${duration(overview.total[of])}`).join(', ')}
-      largest={Math.max(...points.map((point) => point.p99_ns ?? 0), 1)}
-      height={130}
-      unit={duration}
-      tell={(index) => PERCENTILES.map((of) => `${title(of)} ${duration(points[index]?.[of])}`).join(', ')}
-    >
-      {({ x, y, piece }) =>
-        PERCENTILES.map((of) => (
-          <path
-            key={of}
-            class={`line ${title(of)}`}
-            d={path(
-              points.map((point) => [x(point.start_unix_ns) + piece / 2, y(point[of] ?? 0)]),
-              piece * 1.5,
-            )}
-          />
-        ))
-      }
-    </Chart>
+    <>
+      <Chart
+        {...frame(overview)}
+        title="wall time: p50, p95, p99"
+        summary={PERCENTILES.map((of) => `${title(of)} ${duration(overview.total[of])}`).join(', ')}
+        largest={Math.max(...points.map((point) => point.p99_ns ?? 0), 1)}
+        height={130}
+        unit={axisDuration}
+        tell={(index) => PERCENTILES.map((of) => `${title(of)} ${duration(points[index]?.[of])}`).join(', ')}
+      >
+        {({ x, y, piece }) =>
+          PERCENTILES.map((of) => (
+            <path
+              key={of}
+              class={`line ${of.slice(0, 3)}`}
+              d={path(
+                points.map((point) => [x(point.start_unix_ns) + piece / 2, y(point[of] ?? 0)]),
+                piece * 1.5,
+              )}
+            />
+          ))
+        }
+      </Chart>
+      <ul class="legend">
+        {PERCENTILES.map((of) => (
+          <li key={of}>
+            <svg width="18" height="8" aria-hidden="true">
+              <path class={`line ${title(of)}`} d="M0 4H18" />
+            </svg>{' '}
+            {title(of)} <b>{duration(overview.total[of])}</b>
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
 
 export function RequestsOverTime({ overview }: { overview: Overview }) {
-  const { points, step_ns: step, total } = overview;
+  const { points, total } = overview;
+  const seconds = overview.step_ns / 1e9;
   return (
     <Chart
       {...frame(overview)}
       title="requests, and errors"
       summary={`${count(total.requests)} requests, ${count(total.errors)} errors`}
-      largest={Math.max(...points.map((point) => point.requests), 1)}
+      largest={Math.max(...points.map((point) => point.requests), 1) / seconds}
       height={130}
-      unit={(value) => rate(value, step)}
+      unit={(value) => rate(value, 1e9)}
       tell={(index) => `${count(points[index]?.requests)} requests, ${count(points[index]?.errors)} errors`}
     >
       {({ x, y, piece }) =>
@@ -110,15 +125,15 @@ export function RequestsOverTime({ overview }: { overview: Overview }) {
               class="count"
               x={x(start) + 0.5}
               width={Math.max(1, piece - 1)}
-              y={y(requests)}
-              height={y(0) - y(requests)}
+              y={y(requests / seconds)}
+              height={y(0) - y(requests / seconds)}
             />
             <rect
               class="errors"
               x={x(start) + 0.5}
               width={Math.max(1, piece - 1)}
-              y={y(errors)}
-              height={y(0) - y(errors)}
+              y={y(errors / seconds)}
+              height={y(0) - y(errors / seconds)}
             />
           </g>
         ))
@@ -160,6 +175,11 @@ export function Legend({ buckets }: { buckets: Record<string, number | null> }) 
       {known.map((name) => (
         <li key={name}>
           <i class={`swatch ${colour(name)}`} /> {name} <b>{share(buckets[name] ?? 0, all)}</b>
+        </li>
+      ))}
+      {unseen(buckets).map((name) => (
+        <li key={name}>
+          <i class="swatch b-unknown" /> {name} <Link to={address('/processes')}>? why</Link>
         </li>
       ))}
     </ul>

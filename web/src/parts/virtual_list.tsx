@@ -17,6 +17,8 @@ interface Props<T> {
   open: (item: T) => void;
   /** The end of the list is near. */
   nearEnd: () => void;
+  /** Whether the first row is seen and selected. */
+  atTop?: (isAtTop: boolean) => void;
   head: ComponentChildren;
 }
 
@@ -39,6 +41,8 @@ export function VirtualList<T>(props: Props<T>) {
   useLayoutEffect(() => {
     if (last > items.length - 300) props.nearEnd();
   }, [last, items.length]);
+  const isAtTop = seen.top === 0 && selected === 0;
+  useLayoutEffect(() => props.atTop?.(isAtTop), [isAtTop]);
   const select = (index: number) => {
     const row = Math.min(items.length - 1, Math.max(0, index));
     setSelected(row);

@@ -2,12 +2,12 @@
 
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import { colour } from '../buckets';
+import { colour, largest } from '../buckets';
 import { duration, frame, ticks } from '../format';
 import { adjusted, go, usePlace } from '../location';
 import type { Whole } from '../types';
 import { target } from './calls';
-import { type Box, boxes, lanes } from './lanes';
+import { type Box, boxes, type Drawn, lanes } from './lanes';
 import { useWidth } from './width';
 
 /** The shortest stretch that is looked at. */
@@ -125,7 +125,7 @@ export function Waterfall({ whole }: { whole: Whole }) {
           <Lane
             label="kept waiting by"
             figure={duration(request.delays.reduce((sum, delay) => sum + delay.wait_ns, 0))}
-            height={14}
+            height={16}
             boxes={shown(
               whole.held_up.map((of) => ({ ...heldUp(of.delay), start: of.start_ns, end: of.end_ns })),
             )}
@@ -153,6 +153,24 @@ export function Waterfall({ whole }: { whole: Whole }) {
             say={`steps of ${rest.count} more contexts, ${duration(rest.ran_ns)}`}
           />
         )}
+        <ul class="legend">
+          <li>
+            <i class="swatch step" /> step
+          </li>
+          <li>
+            <i class="swatch call" /> call, outside of its phases
+          </li>
+          {(whole.held_up ?? []).length > 0 && (
+            <li>
+              <i class="swatch held-up" /> another request has the event loop
+            </li>
+          )}
+          {largest(request.buckets).map(([name]) => (
+            <li key={name}>
+              <i class={`swatch ${colour(name)}`} /> {name}
+            </li>
+          ))}
+        </ul>
         {drawn && (
           <div class="lane over">
             <span class="label" />
@@ -183,11 +201,8 @@ export function Waterfall({ whole }: { whole: Whole }) {
 
   function heldUp(index: number) {
     const delay = request.delays[index];
-    const where = delay?.function ? ` in ${frame(delay.function)}` : '';
-    return {
-      kind: 'held-up',
-      tell: `${delay?.route}${where}, request ${delay?.request}, keeps the event loop`,
-    };
+    const label = `${delay?.route}${delay?.function ? ` in ${frame(delay.function)}` : ''}`;
+    return { kind: 'held-up', label, tell: `${label}, request ${delay?.request}, has the event loop` };
   }
 }
 
@@ -195,7 +210,7 @@ function Lane(props: {
   label: ComponentChildren;
   figure: string;
   height: number;
-  boxes: (Box & { x: number; width: number })[];
+  boxes: Drawn[];
   say: string;
   kind?: string;
 }) {
@@ -214,6 +229,15 @@ function Lane(props: {
               data-tell={`${box.tell}: ${duration(box.end - box.start)}, from ${duration(box.start)} to ${duration(box.end)}`}
             />
           ))}
+          {props.boxes.map((box) => {
+            const room = Math.floor((box.width - 8) / 6.4);
+            if (!box.label || room < 12) return null;
+            return (
+              <text key={box.start} x={box.x + 4} y={props.height - 4}>
+                {box.label.length > room ? `${box.label.slice(0, room - 1)}…` : box.label}
+              </text>
+            );
+          })}
         </svg>
       </div>
       <span class="figure">{props.figure}</span>

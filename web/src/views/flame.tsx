@@ -1,7 +1,8 @@
 import { query, useAnswer } from '../api';
 import { count, duration } from '../format';
-import { address, adjusted, usePlace } from '../location';
+import { address, adjusted, go, usePlace } from '../location';
 import { FlameGraph } from '../parts/flame_graph';
+import { ofApplication } from '../parts/flame_tree';
 import { Link } from '../parts/link';
 import { State } from '../parts/state';
 import { asked, useRange } from '../range';
@@ -13,6 +14,7 @@ export function Flame({ version }: ViewProps) {
   const range = useRange();
   const place = usePlace();
   const [route, request] = [place.query.get('route'), place.query.get('request')];
+  const isWhole = place.query.get('stacks') === 'whole';
   const of = request ? { request } : { ...asked(range), route };
   const answer = useAnswer<Data>(`/flame?${query(of)}`, request ? 0 : version);
   const routes = useAnswer<Overview>(request ? null : `/overview?${query({ ...asked(range), points: 1 })}`);
@@ -42,7 +44,17 @@ export function Flame({ version }: ViewProps) {
       <State answer={answer} empty={data?.requests === 0 && 'No request ended in this range.'} />
       {data && data.requests > 0 && (
         <section class="panel">
-          <FlameGraph key={JSON.stringify(of)} flame={data} />
+          <label class="whole">
+            <input
+              type="checkbox"
+              checked={isWhole}
+              onChange={(event) =>
+                go(adjusted({ stacks: event.currentTarget.checked ? 'whole' : null }), true)
+              }
+            />
+            what libraries call too
+          </label>
+          <FlameGraph key={`${route} ${request} ${isWhole}`} flame={isWhole ? data : ofApplication(data)} />
         </section>
       )}
     </>

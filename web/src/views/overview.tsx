@@ -16,13 +16,16 @@ import { asked, useRange } from '../range';
 import type { Overview as Data, Figures, RouteFigures } from '../types';
 import type { ViewProps } from '.';
 
+/** Pieces of the range: of an hour, minutes. */
+const POINTS = 64;
+
 /** All routes, or one: what requests came to, in all, over time and by route. */
 export function Overview({ version }: ViewProps) {
   const range = useRange();
   const place = usePlace();
   const route = place.query.get('route');
   const mode: Mode = place.query.get('by') === 'share' ? 'share' : 'mean';
-  const answer = useAnswer<Data>(`/overview?${query({ ...asked(range), route })}`, version);
+  const answer = useAnswer<Data>(`/overview?${query({ ...asked(range), route, points: POINTS })}`, version);
   const data = answer.data;
   return (
     <>

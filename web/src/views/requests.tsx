@@ -1,3 +1,5 @@
+import { useEffect, useState } from 'preact/hooks';
+import { query as queryOf, useAnswer } from '../api';
 import { sum } from '../buckets';
 import { clock, count, duration, moment } from '../format';
 import { address, adjusted, go, usePlace } from '../location';
@@ -5,7 +7,7 @@ import { Bar } from '../parts/bar';
 import { usePages } from '../parts/pages';
 import { VirtualList } from '../parts/virtual_list';
 import { asked, useRange } from '../range';
-import type { Listed } from '../types';
+import type { Listed, Overview } from '../types';
 import type { ViewProps } from '.';
 
 const ROW = 28;
@@ -23,6 +25,8 @@ const FIELDS: [string, string, string][] = [
 /** Every request, page by page. */
 export function Requests({ version }: ViewProps) {
   const range = useRange();
+  const [isAtTop, setAtTop] = useState(true);
+  const [shown, setShown] = useState(version);
   const { query } = usePlace();
   const of = (name: string) => query.get(name);
   const minimum = Number.parseFloat(of('min_ms') ?? '');
@@ -39,8 +43,12 @@ export function Requests({ version }: ViewProps) {
       errors: of('errors') === 'true',
       order: of('order'),
     },
-    version,
+    shown,
   );
+  // Rows do not move under who reads them.
+  useEffect(() => {
+    if (isAtTop) setShown(version);
+  }, [isAtTop, version]);
   const slowest = Math.max(...pages.requests.map((request) => request.wall_ns), 1);
   return (
     <>
@@ -49,6 +57,7 @@ export function Requests({ version }: ViewProps) {
         <output>
           {count(pages.requests.length)}
           {pages.isComplete ? '' : ' and more'}
+          {shown !== version && ', and new ones above: press Home'}
         </output>
       </div>
       <Filters />
@@ -67,6 +76,7 @@ export function Requests({ version }: ViewProps) {
         rowHeight={ROW}
         id={(request) => request.id}
         nearEnd={pages.more}
+        atTop={setAtTop}
         open={(request) => go(address(`/requests/${request.id}`))}
         head={
           <>
@@ -114,6 +124,9 @@ export function Requests({ version }: ViewProps) {
 
 function Filters() {
   const { query } = usePlace();
+  const range = useRange();
+  const routes =
+    useAnswer<Overview>(`/overview?${queryOf({ ...asked(range), points: 1 })}`).data?.routes ?? [];
   const set = (name: string, value: string | null) => go(adjusted({ [name]: value?.trim() || null }), true);
   return (
     <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
@@ -125,10 +138,16 @@ function Filters() {
             class={name}
             value={query.get(name) ?? ''}
             placeholder={example}
+            list={name === 'route' ? 'routes' : undefined}
             onChange={(event) => set(name, event.currentTarget.value)}
           />
         </label>
       ))}
+      <datalist id="routes">
+        {routes.map(({ route }) => (
+          <option key={route} value={route} />
+        ))}
+      </datalist>
       <label class="check">
         <input
           type="checkbox"
