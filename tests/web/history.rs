@@ -37,6 +37,9 @@ const SLOWER: &str = "GET /chat/{id}";
 const FAILING: &str = "GET /ask/{id}";
 const FAILS_EVERY: u64 = 20;
 
+/// Where those were sent: what whoever calls an application puts there.
+const FOREIGN: &str = "/ask/<img src=x onerror=document.title='changed'>";
+
 /// Seen of no request of this capture, as if its Python had no USDT points.
 const UNSEEN_OF: &str = "flask-threads";
 const UNSEEN: [Bucket; 2] = [Bucket::PythonGc, Bucket::PythonImport];
@@ -95,6 +98,7 @@ fn batch(reports: &[Report], round: u64, mut requests_before: u64) -> Batch {
             }
             if label == FAILING && requests_before.is_multiple_of(FAILS_EVERY) {
                 request.status = Some(500);
+                request.path = Some(FOREIGN.to_owned());
             }
             batch.at_unix_ns = batch.at_unix_ns.max(request.start_unix_ns + request.wall_ns);
             batch.requests.push(Arc::new(request));

@@ -62,6 +62,14 @@ test('what could not be seen is told with its reason', async ({ page }) => {
   await expect(row).toContainText('? this Python has no USDT points');
 });
 
+test('what others wrote is text, whatever it is', async ({ page }) => {
+  await open(page, `/requests?${ALL}&errors=true`);
+  await page.locator('.rows .row').first().click();
+  await expect(page.locator('h1')).toHaveText("GET /ask/<img src=x onerror=document.title='changed'>");
+  expect(await page.locator('img').count()).toBe(0);
+  await expect(page).toHaveTitle('request · tracer');
+});
+
 test('a request that is gone is told', async ({ page }) => {
   await page.goto('/requests/99999999');
   await expect(page.getByRole('alert')).toContainText('no such request');
