@@ -26,7 +26,9 @@ export function VirtualList<T>(props: Props<T>) {
   const { items, rowHeight } = props;
   const list = useRef<HTMLDivElement>(null);
   const [seen, setSeen] = useState({ top: 0, height: 600 });
-  const [selected, setSelected] = useState(0);
+  const [chosen, setSelected] = useState(0);
+  // The list may have become shorter.
+  const selected = Math.max(0, Math.min(chosen, items.length - 1));
   const first = Math.max(0, Math.floor(seen.top / rowHeight) - BEYOND);
   const last = Math.min(items.length, Math.ceil((seen.top + seen.height) / rowHeight) + BEYOND);
   const look = () => {

@@ -49,7 +49,7 @@ export function Requests({ version }: ViewProps) {
   useEffect(() => {
     if (isAtTop) setShown(version);
   }, [isAtTop, version]);
-  const slowest = Math.max(...pages.requests.map((request) => request.wall_ns), 1);
+  const slowest = pages.requests.reduce((most, request) => Math.max(most, request.wall_ns), 1);
   return (
     <>
       <div class="title">
