@@ -91,7 +91,7 @@ impl Installed {
     fn process(&self, container: &str) -> Option<Process> {
         let answer: Value = serde_json::from_str(&self.ask("/api/v1/processes?since=1h")).expect("JSON");
         let processes = answer["processes"].as_array().expect("a list").iter();
-        let known = processes.filter_map(|seen| serde_json::from_value::<Process>(seen.clone()).ok());
+        let mut known = processes.filter_map(|seen| serde_json::from_value::<Process>(seen.clone()).ok());
         known.rfind(|process| pod(process).is_some_and(|pod| pod.container == container))
     }
 
