@@ -10,21 +10,26 @@ use super::{
     whole::Whole,
 };
 use crate::{
-    export::{profile, stack::Stack},
+    export::{
+        profile,
+        stack::{Place, Stack},
+    },
     report::{bucket::Bucket, types::Request},
 };
 
 /// Requests that are looked at, the newest: what is held at once, and how long it takes, is bounded.
 pub const LIMIT: usize = 1_000;
 
-/// Boxes below this share of the whole are left out: they could not be seen.
-const LEAST_SHARE: u64 = 4_000;
+/// Boxes of less than one part in so many of the whole are left out: they could not be seen.
+const PARTS: u64 = 4_000;
 
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Flame {
-    /// Requests that it is of, and that there are.
+    /// Requests that it is of.
     pub requests: u64,
+    /// Requests that there are.
     pub of_requests: u64,
+    /// Of the requests that it is of.
     pub wall_ns: u64,
     /// Those that can be seen.
     pub boxes: Vec<FlameBox>,
@@ -89,14 +94,14 @@ fn of(requests: &[Request], of_requests: u64) -> Flame {
     }
     let mut flame =
         Flame { requests: requests.len() as u64, of_requests, wall_ns: root.wall_ns, boxes: Vec::new() };
-    root.write(None, root.wall_ns / LEAST_SHARE, &mut flame.boxes);
+    root.write(None, root.wall_ns / PARTS, &mut flame.boxes);
     flame
 }
 
 /// What a box stands for: functions first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Name<'a> {
-    Function(crate::export::stack::Place<'a>),
+    Function(Place<'a>),
     Bucket(Bucket, Option<&'a str>),
 }
 
