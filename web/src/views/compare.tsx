@@ -180,7 +180,9 @@ function Figure({ title, of, swatch }: { title: string; of: Comparison | undefin
       <td class="number">{duration(of.new_ns)}</td>
       <td class="number">
         {of.difference_ns === null ? '' : signed(of.difference_ns)}
-        {of.ratio !== null && ` (${of.ratio > 0 ? '+' : '−'}${share(Math.abs(of.ratio), 1)})`}
+        {of.ratio !== null &&
+          of.ratio !== 0 &&
+          ` (${of.ratio > 0 ? '+' : '−'}${share(Math.abs(of.ratio), 1)})`}
         <small>{interval}</small>
       </td>
       <td class="verdict">{VERDICTS[of.verdict] ?? of.verdict}</td>
