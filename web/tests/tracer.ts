@@ -31,7 +31,7 @@ export class Tracer {
     const url = await new Promise<string>((resolve, reject) => {
       started.stderr.on('data', (text) => {
         said += text;
-        const [, url] = /serving .* at (http:\S+)/.exec(said) ?? [];
+        const [, url] = /serving .* at (http:\S+)\n/.exec(said) ?? [];
         if (url) resolve(url);
       });
       started.on('exit', () => reject(new Error(`tracer ended: ${said}`)));
