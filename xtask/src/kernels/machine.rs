@@ -25,7 +25,7 @@ const RESULTS_BYTES: u64 = 64 << 20;
 const DONE: &str = "guest: done";
 
 /// Boots a kernel, runs `xtask/vm/guest` on it, and unpacks what that left into `results`, beside the kernel's messages. Gives how
-/// many seconds it took.
+/// many seconds it took. Where it does not come to its end, `results` is gone.
 pub fn run_on(kernel: &Kernel, disk: &Path, results: &Path) -> Result<u64> {
     let start = Instant::now();
     fs::create_dir_all(results)?;
@@ -61,7 +61,8 @@ pub fn run_on(kernel: &Kernel, disk: &Path, results: &Path) -> Result<u64> {
     if !ended? || !messages.contains(DONE) {
         let tail: Vec<&str> = messages.lines().rev().take(20).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();
-        bail!("{} did not come to its end:\n{}", kernel.release, tail.join("\n"));
+        fs::remove_dir_all(results)?;
+        bail!("it did not come to its end:\n{}", tail.join("\n"));
     }
     run(command("tar").arg("--extract").arg("--file").arg(&left).arg("--directory").arg(results))?;
     fs::remove_file(&left)?;

@@ -5,9 +5,19 @@ mod image;
 mod machine;
 mod suites;
 
-use std::{fs, path::PathBuf, sync::Mutex, thread, time::Instant};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+    time::Instant,
+};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
+use suites::Kernel;
 
 use crate::{
     build, need, python, venv,
@@ -44,27 +54,36 @@ pub fn test() -> Result<()> {
     say("test", format!("{} kernels, {MACHINES} at a time (up to eight minutes)", kernels.len()));
     let results = folder.join("results");
     let _ = fs::remove_dir_all(&results);
-    let waiting = Mutex::new(kernels.iter());
-    let next = || waiting.lock().ok()?.next();
-    thread::scope(|scope| {
-        let boot = || -> Result<()> {
-            while let Some(kernel) = next() {
-                let seconds = machine::run_on(kernel, &disk, &results.join(&kernel.release))?;
-                say("test", format!("kernel {}: {seconds} s", kernel.release));
-            }
-            Ok(())
-        };
-        let machines: Vec<_> = (0..MACHINES).map(|_| scope.spawn(boot)).collect();
-        machines
-            .into_iter()
-            .try_for_each(|machine| machine.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
-    })
-    .context("running a kernel")?;
+    let failed = boot_all(&kernels, &disk, &results);
     say("test", format!("kernels: what they did, after {} s", start.elapsed().as_secs()));
-    judge(results)
+    judge(&results)?;
+    match failed {
+        0 => Ok(()),
+        failed => bail!("{failed} of {} kernels did not come to their end", kernels.len()),
+    }
 }
 
-fn judge(results: PathBuf) -> Result<()> {
+/// Runs all; gives how many did not come to their end, of which nothing is left to be judged.
+fn boot_all(kernels: &[Kernel], disk: &Path, results: &Path) -> usize {
+    let waiting = Mutex::new(kernels.iter());
+    let failed = AtomicUsize::new(0);
+    let boot = || {
+        while let Some(kernel) = waiting.lock().ok().and_then(|mut waiting| waiting.next()) {
+            match machine::run_on(kernel, disk, &results.join(&kernel.release)) {
+                Ok(seconds) => say("test", format!("kernel {}: {seconds} s", kernel.release)),
+                Err(error) => {
+                    say("test", format!("kernel {}: {error:#}", kernel.release));
+                    failed.fetch_add(1, Relaxed);
+                }
+            }
+        }
+    };
+    // Each ends when no kernel is waiting any more.
+    thread::scope(|scope| (0..MACHINES).for_each(|_| drop(scope.spawn(boot))));
+    failed.into_inner()
+}
+
+fn judge(results: &Path) -> Result<()> {
     run(cargo()
         .args(["test", "--package", "tests", "--features", "kernels", "--test", "kernels", "--quiet"])
         .args(["--", "--test-threads=1", "--nocapture"])
