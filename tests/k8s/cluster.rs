@@ -119,6 +119,7 @@ impl Cluster {
         api_server
             .args(["--etcd-servers=http://127.0.0.1:12379", "--secure-port=443", "--bind-address=0.0.0.0"])
             .args(["--advertise-address=10.98.0.1", "--service-cluster-ip-range=10.99.0.0/24"])
+            .arg("--kubelet-preferred-address-types=InternalIP")
             .args(["--authorization-mode=RBAC", "--service-account-issuer=https://cluster.test"])
             .arg(format!("--cert-dir={}", dir.join("certificates").display()))
             .arg(format!("--token-auth-file={}", dir.join("tokens.csv").display()))
@@ -239,7 +240,7 @@ impl Cluster {
         controllers
             .args([&kubeconfig])
             .args(own)
-            .arg("--controllers=daemonset,deployment,replicaset,serviceaccount,serviceaccount-token,garbagecollector")
+            .arg("--controllers=daemonset,deployment,replicaset,serviceaccount,serviceaccount-token,garbagecollector,nodelifecycle")
             .arg(format!("--cert-dir={}", dir.join("certificates-controllers").display()))
             .arg(format!("--service-account-private-key-file={}", dir.join("accounts.pem").display()))
             .arg(format!("--root-ca-file={}", dir.join("certificates/apiserver.crt").display()));

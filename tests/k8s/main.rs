@@ -47,10 +47,22 @@ impl Installed {
         self.cluster.kubectl(&["-n", "tracer", "rollout", "status", "daemonset/tracer", "--timeout=120s"]);
     }
 
-    /// Ends the tracer's pod, as if it had failed; another one is made.
+    /// Ends the tracer's pod, and waits until another one traces.
     fn restart_tracer(&self) {
-        self.cluster.kubectl(&["-n", "tracer", "delete", "pod", "-l", "app.kubernetes.io/name=tracer"]);
-        self.wait_for_tracer();
+        let before = self.tracer().0;
+        self.cluster.kubectl(&["-n", "tracer", "delete", "pod", &before]);
+        self.cluster.wait_until("another pod traces", || {
+            let (name, is_ready) = self.tracer();
+            name != before && is_ready
+        });
+    }
+
+    /// The name of its pod, and whether that is ready; an empty name while there is none.
+    fn tracer(&self) -> (String, bool) {
+        let pods = self.cluster.get(&["pods", "-n", "tracer"]);
+        let pod = &pods["items"][0];
+        let is_ready = pod["status"]["containerStatuses"][0]["ready"] == true;
+        (pod["metadata"]["name"].as_str().unwrap_or_default().to_owned(), is_ready)
     }
 
     fn apply(&self, name: &str) {
@@ -156,7 +168,10 @@ fn every_request_of_a_pod_is_known_by_its_names_whatever_happens_to_the_cluster(
     // Who opts out is not among them.
     let silent = |process: &Process| pod(process).is_some_and(|pod| pod.name == "silent");
     assert!(!installed.report().processes.iter().any(silent));
-    assert!(installed.ask("/metrics").contains("tracer_request_duration_seconds_count"));
+    let of_pod =
+        format!("tracer_pod_requests_total{{namespace=\"llm\",pod=\"{name}\",container=\"app\"}} 30");
+    let metrics = installed.ask("/metrics");
+    assert!(metrics.lines().any(|line| line == of_pod), "{metrics}");
 
     // The tracer's pod ends under load: the load does not notice, and what was known stays.
     let before = names(&installed.report(), "");
@@ -196,4 +211,8 @@ fn every_request_of_a_pod_is_known_by_its_names_whatever_happens_to_the_cluster(
     installed.wait_for("sixth", 20);
     let log = installed.cluster.kubectl(&["-n", "tracer", "logs", "daemonset/tracer"]);
     assert!(log.contains("Kubernetes does not tell of pods"), "{log}");
+
+    // Its limits hold: it was ended by nobody but this test.
+    let pods = installed.cluster.get(&["pods", "-n", "tracer"]);
+    assert_eq!(pods["items"][0]["status"]["containerStatuses"][0]["restartCount"], 0);
 }

@@ -38,9 +38,13 @@ impl Tools {
         };
         if !(tools.helm.exists() && tools.kubectl.exists()) {
             say("test", "fetching helm and kubectl");
+            // Its name is given to what is whole.
+            let part = folder.with_extension("part");
+            let _ = fs::remove_dir_all(&part);
+            fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
+            fetch(&venv, &part)?;
             let _ = fs::remove_dir_all(&folder);
-            fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-            fetch(&venv, &folder)?;
+            fs::rename(&part, &folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
         Ok(tools)
     }
@@ -57,8 +61,7 @@ fn fetch(venv: &Path, folder: &Path) -> Result<()> {
         };
         run(quiet("sh", folder).args(["-euc", &unpack]).arg(venv.join("bin/python")))?;
     }
-    run(quiet("sh", folder)
-        .args(["-euc", "rm -r *.whl aws_cdk* package; chmod +x helm/helm kubectl/kubectl"]))
+    run(quiet("sh", folder).args(["-euc", "rm -r aws_cdk* package; chmod +x helm/helm kubectl/kubectl"]))
 }
 
 /// Validates the chart and the manifests.

@@ -291,4 +291,21 @@ mod tests {
         assert!(refusal("read").contains("line 1"));
         assert!(refusal("web.listen = 'localhost'").contains("127.0.0.1:7070"));
     }
+
+    #[test]
+    fn a_token_may_lie_in_a_file() {
+        let folder = tempfile::tempdir().expect("make a folder");
+        let token = folder.path().join("token");
+        let file = folder.path().join("tracer.toml");
+        let load = |text: &str| {
+            fs::write(&file, format!("web.token_file = '{}'\n{text}", token.display())).expect("write it");
+            Config::load(Some(&file)).map_err(|error| format!("{error:#}"))
+        };
+        assert!(load("").expect_err("there is none").starts_with("can't read the token in "));
+        fs::write(&token, " \n").expect("write it");
+        assert!(load("").expect_err("it is empty").contains("holds no token"));
+        fs::write(&token, "secret\n").expect("write it");
+        assert_eq!(load("").expect("it has one").web.token.as_deref(), Some("secret"));
+        assert!(load("web.token = 'x'").expect_err("two are one too many").contains("both set"));
+    }
 }

@@ -55,7 +55,10 @@ pub fn render(report: &Report, options: &Options) -> String {
         let title = format!("slowest {} of {}", requests.len(), options.filter.matching(report).len());
         sections.push(format!("{}\n", paint.title(&title)));
     }
-    sections.extend(requests.into_iter().map(|request| waterfall::render(request, width, paint)));
+    sections.extend(requests.into_iter().map(|request| {
+        let process = report.processes.iter().find(|process| process.pid == request.pid);
+        waterfall::render(request, process, width, paint)
+    }));
     if options.filter.request.is_some() {
         sections.push(tree::render(&options.filter.matching(report), width, paint));
     }

@@ -10,8 +10,11 @@ use super::{
 use crate::report::{
     bucket::Bucket,
     group,
-    types::{Buckets, Request},
+    types::{Buckets, Process, Request},
 };
+
+/// Digits of a container's id that tell it from others; so docker and crictl print it.
+const SHORT_ID: usize = 12;
 
 /// Functions that are listed.
 const FUNCTIONS: usize = 5;
@@ -22,9 +25,9 @@ const DELAYS: usize = 3;
 /// Buckets below this share of the request's time are left out of the legend.
 const LEAST_SHARE: f64 = 0.001;
 
-pub fn render(request: &Request, width: usize, paint: Paint) -> String {
+pub fn render(request: &Request, process: Option<&Process>, width: usize, paint: Paint) -> String {
     let lanes = Lanes::new(request.wall_ns, width, paint);
-    let mut text = heading(request, width, paint);
+    let mut text = heading(request, process, width, paint);
     text.push_str(&lanes.axis());
     let pieces = request.timeline.iter().map(|piece| (piece.start_ns, piece.end_ns, glyph(piece.bucket)));
     text.push_str(&lanes.row("where it went", pieces, Some(request.wall_ns)));
@@ -39,7 +42,7 @@ pub fn render(request: &Request, width: usize, paint: Paint) -> String {
     text
 }
 
-fn heading(request: &Request, width: usize, paint: Paint) -> String {
+fn heading(request: &Request, process: Option<&Process>, width: usize, paint: Paint) -> String {
     let name = match (&request.method, &request.path) {
         (Some(method), Some(path)) => format!("{method} {path}"),
         _ => group::label(request),
@@ -50,6 +53,7 @@ fn heading(request: &Request, width: usize, paint: Paint) -> String {
     facts.extend(request.first_byte_ns.map(|ns| format!("first byte after {}", format::duration(ns))));
     facts.push(format!("CPU {}", format::duration(request.cpu_ns)));
     facts.push(format!("process {}", request.pid));
+    facts.extend(process.and_then(place).map(|place| format::printable(&place)));
     facts.push(format!("request {}", format::printable(&request.id)));
     let mut text = paint.title(&wrap::facts(&facts, "", 2, width));
     if !request.complete {
@@ -57,6 +61,15 @@ fn heading(request: &Request, width: usize, paint: Paint) -> String {
         text.push_str(&paint.warning(&wrap::words(doubt, "  ", 2, width)));
     }
     text
+}
+
+/// The container that a process runs in.
+fn place(process: &Process) -> Option<String> {
+    match (&process.pod, &process.container_id) {
+        (Some(pod), _) => Some(format!("pod {}/{}, container {}", pod.namespace, pod.name, pod.container)),
+        (None, Some(id)) => Some(format!("container {}", id.get(..SHORT_ID).unwrap_or(id))),
+        (None, None) => None,
+    }
 }
 
 /// What each glyph of the bar means, with the time it stands for, the largest first, then what could not be
@@ -116,4 +129,21 @@ fn functions(request: &Request, width: usize) -> String {
         wrap::words(&format::printable(&line), "  cpu ", 6, width)
     });
     lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Pod;
+
+    #[test]
+    fn a_process_has_its_place() {
+        let mut process = Process::default();
+        assert_eq!(place(&process), None);
+        process.container_id = Some("0123456789abcdef".repeat(4));
+        assert_eq!(place(&process).as_deref(), Some("container 0123456789ab"));
+        let [namespace, name, container] = ["llm", "chat-0", "app"].map(str::to_owned);
+        process.pod = Some(Pod { namespace, name, container, ..Pod::default() });
+        assert_eq!(place(&process).as_deref(), Some("pod llm/chat-0, container app"));
+    }
 }

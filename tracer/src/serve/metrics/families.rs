@@ -38,6 +38,13 @@ pub struct Peer {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Container {
+    pub namespace: String,
+    pub pod: String,
+    pub container: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Tokens {
     pub vendor: String,
     pub model: String,
@@ -112,6 +119,12 @@ families! {
         "tracer_request_incomplete", "Requests of which events may have been lost, or that were not seen to end";
     buckets: Family<BucketOf, Seconds> = Family::default(),
         "tracer_request_bucket_seconds", "Wall time of requests by cause";
+    pod_requests: Family<Container, Counter> = Family::default(),
+        "tracer_pod_requests", "Requests of pods";
+    pod_errors: Family<Container, Counter> = Family::default(),
+        "tracer_pod_request_errors", "Requests of pods that were answered by 500 or more";
+    pod_seconds: Family<Container, Seconds> = Family::default(),
+        "tracer_pod_request_seconds", "Wall time of the requests of pods";
     call_duration: Family<Peer, Histogram, Durations> = Family::new_with_constructor(Durations),
         "tracer_call_duration_seconds", "Time of calls to LLM vendors, with connecting";
     first_byte: Family<Peer, Histogram, Durations> = Family::new_with_constructor(Durations),

@@ -6,10 +6,11 @@ pub mod text;
 
 use std::collections::{BTreeMap, HashSet};
 
-use families::{BucketOf, Families, Kind, Peer, Route, SetTo as _, Tokens};
+use families::{BucketOf, Container, Families, Kind, Peer, Route, SetTo as _, Tokens};
 use tracer_ebpf::limits;
 
 use crate::{
+    event::Pod,
     record::hand_out::Vitals,
     report::{
         group,
@@ -24,6 +25,9 @@ use crate::{
 /// Vendors and models that are told apart; calls to further ones are `other`.
 const PEERS: usize = 100;
 
+/// Containers of pods, likewise: pods come and go.
+const CONTAINERS: usize = 1_000;
+
 /// Methods that have names of their own (RFC 9110, section 9, and RFC 5789).
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 
@@ -34,6 +38,7 @@ const OTHER: &str = "other";
 pub struct Metrics {
     families: Families,
     peers: HashSet<Peer>,
+    containers: HashSet<Container>,
     lost: BTreeMap<String, u64>,
 }
 
@@ -42,6 +47,10 @@ impl Metrics {
     pub fn apply(&mut self, batch: &Batch, missed: u64) {
         for request in &batch.requests {
             self.add_request(request);
+            let process = batch.processes.iter().find(|process| process.pid == request.pid);
+            if let Some(pod) = process.and_then(|process| process.pod.as_ref()) {
+                self.add_request_of(pod, request);
+            }
         }
         for (kind, count) in batch.lost.iter().chain([(&"metrics".to_owned(), &missed)]) {
             if *count > 0 {
@@ -117,6 +126,20 @@ impl Metrics {
         }
     }
 
+    fn add_request_of(&mut self, pod: &Pod, request: &Request) {
+        let Pod { namespace, name, container, .. } = pod.clone();
+        let mut container = Container { namespace, pod: name, container };
+        if !self.containers.contains(&container) && self.containers.len() >= CONTAINERS {
+            let other = || OTHER.to_owned();
+            container = Container { namespace: other(), pod: other(), container: other() };
+        } else {
+            self.containers.insert(container.clone());
+        }
+        self.families.pod_requests.get_or_create(&container).inc();
+        self.families.pod_errors.get_or_create(&container).inc_by(u64::from(is_error(request)));
+        self.families.pod_seconds.get_or_create(&container).inc_by(seconds(request.wall_ns));
+    }
+
     fn add_call(&mut self, call: &Call) {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let mut peer = Peer { vendor: text(&call.vendor), model: text(&call.model) };
@@ -154,7 +177,7 @@ mod tests {
     use super::*;
     use crate::{
         finding::cases::{call, request},
-        report::bucket::Bucket,
+        report::{bucket::Bucket, types::Process},
     };
 
     fn page(metrics: &Metrics) -> String {
@@ -194,6 +217,30 @@ mod tests {
             r#"tracer_lost_total{kind="sample"} 3"#,
             r#"tracer_lost_total{kind="metrics"} 2"#,
             r#"tracer_table_limit{table="connections"} 32768"#,
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+    }
+
+    #[test]
+    fn requests_of_pods_have_their_names() {
+        let mut of_pod = batch([request("/chat", 0, &[(Bucket::PythonCpu, 100)])]);
+        let pod = |number: usize| Pod {
+            namespace: "llm".to_owned(),
+            name: format!("chat-{number}"),
+            container: "app".to_owned(),
+            ..Pod::default()
+        };
+        let mut metrics = Metrics::default();
+        for number in 0..CONTAINERS + 10 {
+            of_pod.processes = vec![Process { pid: 1, pod: Some(pod(number)), ..Process::default() }];
+            metrics.apply(&of_pod, 0);
+        }
+        let page = page(&metrics);
+        for line in [
+            r#"tracer_pod_requests_total{namespace="llm",pod="chat-7",container="app"} 1"#,
+            r#"tracer_pod_request_seconds_total{namespace="llm",pod="chat-7",container="app"} 0.1"#,
+            r#"tracer_pod_requests_total{namespace="other",pod="other",container="other"} 10"#,
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }

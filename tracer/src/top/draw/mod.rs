@@ -100,7 +100,7 @@ fn content(state: &State, frame: &mut Frame, area: Rect, theme: Theme) -> u16 {
     let width = usize::from(area.width).max(MIN_WIDTH);
     if let Some(id) = &state.opened {
         let request = state.data.request.as_ref().filter(|(of, _)| of == id);
-        let text = request.map(|(_, request)| waterfall::render(request, width, theme.paint()));
+        let text = request.map(|(_, request)| waterfall::render(request, None, width, theme.paint()));
         return scrolled(text.as_deref().unwrap_or_default(), state, frame, area);
     }
     match state.tab {
