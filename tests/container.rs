@@ -87,7 +87,7 @@ impl Container<'_> {
         spec["process"]["args"] =
             [PYTHON, "/contained.py"].iter().chain(arguments).map(|word| json!(word)).collect();
         spec["root"]["readonly"] = json!(false);
-        spec["linux"]["cgroupsPath"] = json!(format!("/tracer-test/{}", self.id));
+        spec["linux"]["cgroupsPath"] = json!(format!("/{}", self.id));
         fs::write(&file, spec.to_string()).expect("write the configuration");
     }
 
@@ -167,7 +167,7 @@ impl Containerd {
     pub fn run(&self, lab: &Lab, name: &str) -> Running {
         let id = format!("tracer-test-{}-{name}", std::process::id());
         let mut run = self.ctr(lab);
-        run.args(["run", "--rm", "--cgroup", &format!("/tracer-test/{id}")]);
+        run.args(["run", "--rm", "--cgroup", &format!("/{id}")]);
         for (key, value) in [
             ("image-name", IMAGE),
             ("container-name", "app"),
