@@ -54,15 +54,18 @@ impl Library {
     /// not in the place that CPython's installation gives it, which for free-threaded builds is named `python3.13t`.
     pub fn beside(self, root: &Path, path: &str, version: &str) -> Option<File> {
         let minor = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
-        // The interpreter is in PREFIX/bin, libpython in PREFIX/lib.
         let (path, free_threaded) = (Path::new(path), format!("{minor}t"));
-        let lib = path.parent()?.parent()?.join("lib");
+        // The interpreter is in PREFIX/bin, libpython in PREFIX/lib, or in lib64 as Red Hat has it, or below it as Debian
+        // has it; what is made into one program by PyInstaller has all of it in one folder.
+        let folder = path.parent()?;
+        let prefix = folder.parent()?;
+        let libs = [prefix.join("lib"), prefix.join("lib64"), prefix.to_owned(), folder.to_owned()];
         let is_free_threaded = path.file_name()?.to_string_lossy().contains(&free_threaded);
         let mut names = [minor, free_threaded];
         if is_free_threaded {
             names.reverse();
         }
-        names.iter().find_map(|name| {
+        names.iter().flat_map(|name| libs.iter().map(move |lib| (name, lib))).find_map(|(name, lib)| {
             let folder = lib.join(format!("python{name}/lib-dynload"));
             let entries = fs::read_dir(root.join(folder.strip_prefix("/").ok()?)).ok()?;
             let mut files = entries.flatten();
@@ -154,6 +157,22 @@ mod tests {
             n_pythons += 1;
         }
         assert!(n_pythons > 0, "no Python of this machine has its modules in libraries");
+    }
+
+    #[test]
+    fn modules_are_found_from_wherever_libpython_is() {
+        for (library, modules) in [
+            ("/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0", "usr/lib/python3.11/lib-dynload"),
+            ("/usr/lib64/libpython3.11.so.1.0", "usr/lib64/python3.11/lib-dynload"),
+            ("/usr/bin/python3.11", "usr/lib64/python3.11/lib-dynload"),
+            ("/tmp/_MEIx/libpython3.11.so.1.0", "tmp/_MEIx/python3.11/lib-dynload"),
+        ] {
+            let root = tempfile::tempdir().expect("make a directory");
+            fs::create_dir_all(root.path().join(modules)).expect("make a directory");
+            fs::write(root.path().join(modules).join("_queue.so"), "").expect("write a file");
+            assert!(Library::Queue.beside(root.path(), library, "3.11.2").is_some(), "{library}");
+            assert!(Library::Queue.beside(root.path(), library, "3.12.2").is_none(), "{library}");
+        }
     }
 
     #[test]
