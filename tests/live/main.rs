@@ -3,6 +3,7 @@
 mod adversity;
 mod application;
 mod attempts;
+mod builds;
 mod callers;
 mod containers;
 mod diff;

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    path::PathBuf,
     thread::{self, JoinHandle},
 };
 
@@ -128,6 +129,8 @@ struct Pythons {
     venvs: OsString,
     builds: OsString,
     sdks: OsString,
+    /// A program in one file.
+    program: PathBuf,
 }
 
 impl Pythons {
@@ -136,6 +139,7 @@ impl Pythons {
             venvs: venv::venvs("test", &python::common("test", &python::TEST_VERSIONS)?)?,
             builds: venv::venvs("test", &python::builds("test")?)?,
             sdks: venv::venvs("test", &python::sdks("test")?)?,
+            program: python::programs("test")?,
         })
     }
 }
@@ -156,7 +160,8 @@ fn live(pythons: JoinHandle<Result<Pythons>>) -> Result<()> {
         }
     }
     let node = web::prepare("test")?;
-    let Pythons { venvs, builds, sdks } = pythons.join().map_err(|_| anyhow!("a thread panicked"))??;
+    let Pythons { venvs, builds, sdks, program } =
+        pythons.join().map_err(|_| anyhow!("a thread panicked"))??;
     say("test", "live tests");
     run(cargo()
         .args(["test", "--package", "tests", "--features", "live", "--test", "live"])
@@ -167,5 +172,6 @@ fn live(pythons: JoinHandle<Result<Pythons>>) -> Result<()> {
         .env("TRACER_TEST_VENVS", venvs)
         .env("TRACER_TEST_BUILDS", builds)
         .env("TRACER_TEST_SDKS", sdks)
+        .env("TRACER_TEST_PROGRAM", program)
         .env("PYTHONDONTWRITEBYTECODE", "1"))
 }

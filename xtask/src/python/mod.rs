@@ -4,6 +4,7 @@
 mod archive;
 pub mod debian;
 mod musl;
+mod programs;
 mod pyenv;
 mod source;
 
@@ -13,6 +14,8 @@ pub use debian::mirror;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+
+pub use programs::programs;
 
 use crate::{
     need,
