@@ -24,6 +24,8 @@ pub enum Command {
     Top(TopOptions),
     Diff(DiffOptions),
     Check(CheckOptions),
+    #[command(hide = true)]
+    Pages(PagesOptions),
 }
 
 /// Trace a command, processes, or the whole host, and print the report
@@ -162,8 +164,8 @@ pub struct ServeOptions {
 
 /// Watch what the daemon sees: routes, vendors, requests and findings, live
 ///
-/// A client of the daemon's API (`tracer serve`), which may run without root. `?` lists the keys: a route leads to its requests, and
-/// a request to where its time went. While no daemon answers, it says so and tries on.
+/// A client of the daemon's API (`tracer serve`), which may run without root. `?` lists the keys: a route leads to its
+/// requests, and a request to where its time went. While no daemon answers, it says so and tries on.
 #[derive(Clone, Args)]
 #[command(after_long_help = TOP_EXAMPLES)]
 pub struct TopOptions {
@@ -255,6 +257,13 @@ pub struct CheckOptions {
     /// Form of the answer
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: Format,
+}
+
+/// Write man pages and shell completions into a folder
+#[derive(Clone, Debug, Args)]
+pub struct PagesOptions {
+    /// Where they go
+    pub folder: PathBuf,
 }
 
 /// How results are written.

@@ -24,5 +24,6 @@ pub mod serve;
 pub mod top;
 pub mod check;
 pub mod cli;
+pub mod pages;
 pub mod output;
 pub mod hint;

@@ -11,7 +11,7 @@ use clap::Parser as _;
 use tracer::{
     check,
     cli::{Cli, Command, DiffOptions},
-    diff, hint, output, record, replay, serve, top,
+    diff, hint, output, pages, record, replay, serve, top,
     vendor::VendorTable,
 };
 
@@ -44,6 +44,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Top(options) => top::run(&options),
         Command::Diff(options) => compare(&options),
         Command::Check(options) => check::run(&options),
+        Command::Pages(options) => pages::write(&options.folder).map(|()| ExitCode::SUCCESS),
     }
 }
 

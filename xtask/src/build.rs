@@ -4,7 +4,7 @@
 //! rustc's own sources, or take Debian's BPF edition of the library with Debian's compiler.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     need,
-    workspace::{cargo, command, output, run, say, target},
+    workspace::{cargo, command, output, root, run, say, target},
 };
 
 /// Options of rustc for the probes: BTF in the object, from full debug info, and the registers of this machine's `pt_regs`.
@@ -34,12 +34,32 @@ pub fn verifier() -> Result<PathBuf> {
     Ok(target().join("debug/examples/verifier"))
 }
 
+/// Options of rustc under which no path of this machine is in what it makes.
+pub fn remapping() -> Result<String> {
+    let places = places()?;
+    let options = places.iter().map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display()));
+    Ok(options.collect::<Vec<_>>().join(" "))
+}
+
+/// Where sources lie on this machine, and what they are called instead.
+pub fn places() -> Result<[(PathBuf, &'static str); 3]> {
+    let sysroot = output(command("rustc").args(["--print", "sysroot"]))?;
+    let home = env::var_os("HOME").unwrap_or_default();
+    let cargo_home = env::var_os("CARGO_HOME").map_or_else(|| Path::new(&home).join(".cargo"), PathBuf::from);
+    Ok([(root().to_owned(), "tracer"), (cargo_home, "cargo"), (sysroot.into(), "rust")])
+}
+
 /// The eBPF object.
 pub fn probes() -> Result<PathBuf> {
+    probes_in(&target().join("ebpf"))
+}
+
+/// The eBPF object, built in a folder.
+pub fn probes_in(folder: &Path) -> Result<PathBuf> {
     let toolchain = toolchain()?;
     say("build", "eBPF object");
-    let folder = toolchain.folder();
-    run(toolchain.cargo("build").args(["--release", "--target-dir"]).arg(&folder))?;
+    let folder = toolchain.folder(folder);
+    run(toolchain.cargo("build")?.args(["--release", "--target-dir"]).arg(&folder))?;
     let object = folder.join("bpfel-unknown-none/release/tracer-ebpf");
     if fs::metadata(&object).map(|object| object.len()).unwrap_or(0) == 0 {
         bail!("the build left no eBPF object at {}", object.display());
@@ -50,8 +70,8 @@ pub fn probes() -> Result<PathBuf> {
 /// Holds the probes against clippy, by the compiler that builds them.
 pub fn lint_probes() -> Result<()> {
     let toolchain = toolchain()?;
-    let mut clippy = toolchain.cargo("clippy");
-    clippy.args(["--quiet", "--target-dir"]).arg(toolchain.folder());
+    let mut clippy = toolchain.cargo("clippy")?;
+    clippy.args(["--quiet", "--target-dir"]).arg(toolchain.folder(&target().join("ebpf")));
     // aya's maps take keys by reference or by value; a reference does not copy the key on the 512 bytes of stack.
     let allowed = ["-A", "clippy::needless_borrows_for_generic_args"];
     run(clippy.args(["--", "-D", "warnings"]).args(allowed))
@@ -68,12 +88,12 @@ struct Toolchain {
 
 impl Toolchain {
     /// One for each toolchain: cargo goes by the time of the object, and an older one of another compiler is not newer.
-    fn folder(&self) -> PathBuf {
-        target().join("ebpf").join(self.name)
+    fn folder(&self, of: &Path) -> PathBuf {
+        of.join(self.name)
     }
 
     /// A command of cargo on the program of the probes.
-    fn cargo(&self, task: &str) -> Command {
+    fn cargo(&self, task: &str) -> Result<Command> {
         let mut command = cargo();
         command
             .args([task, "--package", "tracer-ebpf", "--bin", "tracer-ebpf", "--features", "probes"])
@@ -82,14 +102,14 @@ impl Toolchain {
             // The probes need unstable features of the language; nothing else here does.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &self.linker)
-            .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS", RUSTFLAGS)
+            .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS", format!("{RUSTFLAGS} {}", remapping()?))
             // These are for the machine's own programs, and cargo would take them instead of the line above.
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS");
         if let Some(rustc) = self.rustc {
             command.env("RUSTC", rustc);
         }
-        command
+        Ok(command)
     }
 }
 

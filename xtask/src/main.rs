@@ -1,8 +1,10 @@
-//! The project's tasks: `cargo xtask build`, `demo`, `test`, `golden`, `capture`, `fuzz`, `bench`, `web`. Results go to stdout, progress to stderr.
+//! The project's tasks: `cargo xtask build`, `demo`, `test`, `golden`, `capture`, `fuzz`, `bench`, `web`, `image`, `dist`. Results
+//! go to stdout, progress to stderr.
 
 mod bench;
 mod build;
 mod demo;
+mod dist;
 mod fuzz;
 mod image;
 mod k8s;
@@ -58,6 +60,12 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Make what is handed out, in target/dist: the program as one static file, a .deb, an archive, an SBOM, checksums
+    Dist {
+        /// Then make it from nothing again, and fail unless that gives the same bytes
+        #[arg(long)]
+        twice: bool,
+    },
     /// Measure how exact reports are and what tracing costs; as root
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -73,6 +81,7 @@ fn main() -> ExitCode {
         Task::Golden => test::golden(),
         Task::Capture { names } => test::capture(&names),
         Task::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds),
+        Task::Dist { twice } => dist::dist(twice),
         Task::Bench(bench) => bench::bench(&bench),
     };
     match result {

@@ -1,5 +1,5 @@
-//! `tracer top`: what the daemon of this host sees, live in a terminal. A client of its API, which draws a state that keys and
-//! answers change.
+//! `tracer top`: what the daemon of this host sees, live in a terminal. A client of its API, which draws a state that keys
+//! and answers change.
 
 pub mod answer;
 mod ask;
@@ -44,8 +44,8 @@ const TICK: Duration = Duration::from_millis(200);
 /// Shows what the daemon sees until the user or a signal ends it.
 ///
 /// # Errors
-/// When this is no terminal, the URL or the token can't be, or the terminal can't be written. That no daemon answers is shown, and
-/// it goes on trying.
+/// When this is no terminal, the URL or the token can't be, or the terminal can't be written. That no daemon answers is
+/// shown, and it goes on trying.
 pub fn run(options: &TopOptions) -> anyhow::Result<ExitCode> {
     let is_dumb = std::env::var_os("TERM").as_deref() == Some(OsStr::new("dumb"));
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() || is_dumb {
