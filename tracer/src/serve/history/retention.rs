@@ -19,6 +19,9 @@ pub struct Limits {
 /// Requests that are deleted at once: a reader is not kept waiting for longer than that takes.
 const AT_ONCE: u32 = 2_000;
 
+/// Few requests take more of the database.
+const MOST_BYTES: u64 = 8_192;
+
 /// What is left after so long goes the next time.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -37,10 +40,13 @@ pub fn trim(database: &Connection, limits: &Limits, now_unix_ns: u64) -> rusqlit
     let oldest = before(limits.requests);
     database.execute("DELETE FROM processes WHERE seen_unix_ns < ?", [oldest])?;
     let start = Instant::now();
-    while start.elapsed() < LONGEST && delete_requests(database, oldest)? == AT_ONCE as usize {}
-    while start.elapsed() < LONGEST && used_bytes(database)? > limits.max_bytes {
-        if delete_requests(database, i64::MAX)? == 0 {
-            // What is left is figures, which their own age limits.
+    while start.elapsed() < LONGEST && delete_requests(database, oldest, AT_ONCE)? == AT_ONCE as usize {}
+    while start.elapsed() < LONGEST {
+        let excess = used_bytes(database)?.saturating_sub(limits.max_bytes);
+        // Fewer than are too many, so that those which have room stay.
+        let fewer = u32::try_from(excess.div_ceil(MOST_BYTES)).unwrap_or(AT_ONCE).min(AT_ONCE);
+        // Where none are left, the rest is figures, which their own age limits.
+        if excess == 0 || delete_requests(database, i64::MAX, fewer)? == 0 {
             break;
         }
     }
@@ -51,11 +57,11 @@ pub fn trim(database: &Connection, limits: &Limits, now_unix_ns: u64) -> rusqlit
     used_bytes(database)
 }
 
-/// Deletes the oldest requests, with their calls, of those that ended before an instant; gives how many.
-fn delete_requests(database: &Connection, end_unix_ns: i64) -> rusqlite::Result<usize> {
+/// Deletes the oldest requests, with their calls, of those that ended before an instant, at most so many; gives how many.
+fn delete_requests(database: &Connection, end_unix_ns: i64, most: u32) -> rusqlite::Result<usize> {
     let transaction = database.unchecked_transaction()?;
     let oldest = "(SELECT id FROM requests WHERE end_unix_ns < ? ORDER BY end_unix_ns LIMIT ?)";
-    let of = params![end_unix_ns, AT_ONCE];
+    let of = params![end_unix_ns, most];
     transaction.execute(&format!("DELETE FROM calls WHERE request IN {oldest}"), of)?;
     let deleted = transaction.execute(&format!("DELETE FROM requests WHERE id IN {oldest}"), of)?;
     transaction.commit()?;
