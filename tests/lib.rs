@@ -8,6 +8,7 @@ pub mod container;
 pub mod golden;
 pub mod lab;
 pub mod matrix;
+pub mod otlp;
 pub mod python;
 pub mod recording;
 pub mod running;

@@ -43,6 +43,14 @@ impl Python {
         Python::of(&venvs)
     }
 
+    /// The system's with the packages of `tests/apps/requirements-otlp.txt`.
+    pub fn otlp() -> Python {
+        let venv = env::var_os("TRACER_TEST_OTLP").expect(
+            "TRACER_TEST_OTLP names no virtual environment: run the live tests by `cargo xtask test live`",
+        );
+        Python::of(&venv).swap_remove(0)
+    }
+
     fn of(venvs: &OsStr) -> Vec<Python> {
         env::split_paths(venvs)
             // Of an empty list there is one, which is empty.

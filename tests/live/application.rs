@@ -17,6 +17,11 @@ pub fn demo(python: &Python) -> Vec<OsString> {
     uvicorn(python, "demo:app", "asyncio")
 }
 
+/// FastAPI that makes spans of its own.
+pub fn instrumented(python: &Python) -> Vec<OsString> {
+    uvicorn(python, "instrumented:app", "asyncio")
+}
+
 /// Flask on gunicorn; `workers` are its options for them.
 pub fn flask(python: &Python, workers: &[&str]) -> Vec<OsString> {
     gunicorn(python, workers, "flask_app:app")

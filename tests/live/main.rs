@@ -9,6 +9,7 @@ mod containers;
 mod diff;
 mod functions;
 mod matrix;
+mod otlp;
 mod pace;
 mod page;
 mod privacy;

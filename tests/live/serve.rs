@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -224,10 +225,16 @@ fn workers_of_a_selected_server_are_traced() {
 
 /// A server, and the configuration that selects it alone: others may run on this host.
 pub fn selected_server(lab: &Lab, options: &[&str]) -> (Running, String) {
-    let command = chat(&Python::system());
+    let mut command = chat(&Python::system());
+    command.extend(options.iter().map(OsString::from));
+    selected(lab, &command, &[])
+}
+
+/// A server on uvicorn, and the configuration that selects it alone: others may run on this host.
+pub fn selected(lab: &Lab, command: &[OsString], environment: &[(&str, &str)]) -> (Running, String) {
     let name = format!("lab:{}", std::process::id());
     let mut server = lab.command(&command[0]);
-    server.args(&command[1..]).args(options).args(["--header", &name]);
+    server.args(&command[1..]).args(["--header", &name]).envs(environment.iter().copied());
     (lab.start_command(&mut server, "server"), format!("select.command_lines = ['*{name}']\n"))
 }
 

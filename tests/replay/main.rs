@@ -2,6 +2,7 @@
 //! their applications, vendor and callers when they were recorded (`tests/captures/capture.rs`).
 
 mod exports;
+mod otlp;
 mod pictures;
 
 use std::{

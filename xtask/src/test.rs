@@ -131,6 +131,8 @@ struct Pythons {
     sdks: OsString,
     /// A program in one file.
     program: PathBuf,
+    /// What receives OTLP.
+    otlp: PathBuf,
 }
 
 impl Pythons {
@@ -140,6 +142,7 @@ impl Pythons {
             builds: venv::venvs("test", &python::builds("test")?)?,
             sdks: venv::venvs("test", &python::sdks("test")?)?,
             program: python::programs("test")?,
+            otlp: venv::venv("test", &python::otlp("test")?)?,
         })
     }
 }
@@ -160,7 +163,7 @@ fn live(pythons: JoinHandle<Result<Pythons>>) -> Result<()> {
         }
     }
     let node = web::prepare("test")?;
-    let Pythons { venvs, builds, sdks, program } =
+    let Pythons { venvs, builds, sdks, program, otlp } =
         pythons.join().map_err(|_| anyhow!("a thread panicked"))??;
     say("test", "live tests");
     run(cargo()
@@ -173,5 +176,6 @@ fn live(pythons: JoinHandle<Result<Pythons>>) -> Result<()> {
         .env("TRACER_TEST_BUILDS", builds)
         .env("TRACER_TEST_SDKS", sdks)
         .env("TRACER_TEST_PROGRAM", program)
+        .env("TRACER_TEST_OTLP", otlp)
         .env("PYTHONDONTWRITEBYTECODE", "1"))
 }

@@ -289,6 +289,7 @@ fn build_call(
         connection_reused: call.connection_reused,
         vendor_request_id: response.and_then(|head| head.vendor_request_id.clone()),
         vendor_reported_ns: response.and_then(|head| head.vendor_reported_ns),
+        traceparent: call.request.as_ref().and_then(|head| head.traceparent.clone()),
         end: end(call),
         rate_limit: call.limits.clone(),
         stack: Vec::new(),

@@ -188,6 +188,8 @@ pub struct Call {
     pub connection_reused: bool,
     pub vendor_request_id: Option<String>,
     pub vendor_reported_ns: Option<u64>,
+    /// What the application sent with it, where that is instrumented itself.
+    pub traceparent: Option<String>,
     /// How the answer ended; `None` where that was not seen.
     pub end: Option<End>,
     /// What the answer said of the caller's limits.

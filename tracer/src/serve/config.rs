@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use hyper::Uri;
 use serde::{Deserialize, Deserializer, de};
 use toml::{Table, Value};
 
@@ -38,6 +39,7 @@ pub struct Config {
     pub requests: Requests,
     pub history: History,
     pub web: Web,
+    pub otlp: Otlp,
 }
 
 /// Patterns for the properties of a process.
@@ -90,6 +92,63 @@ pub struct Web {
     pub token: Option<String>,
     #[serde(deserialize_with = "path")]
     pub token_file: Option<PathBuf>,
+}
+
+#[derive(Clone, PartialEq, Deserialize)]
+pub struct Otlp {
+    #[serde(deserialize_with = "endpoint")]
+    pub endpoint: Option<Uri>,
+    pub protocol: Protocol,
+    pub headers: Vec<String>,
+    #[serde(deserialize_with = "path")]
+    pub headers_file: Option<PathBuf>,
+    pub compression: Compression,
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+    pub queue_bytes: usize,
+    pub spans: bool,
+    #[serde(deserialize_with = "ratio")]
+    pub ratio: f64,
+    #[serde(deserialize_with = "slow")]
+    pub slow: Slow,
+    #[serde(deserialize_with = "maybe_duration")]
+    pub piece: Option<Duration>,
+    #[serde(deserialize_with = "maybe_duration")]
+    pub metrics: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    Grpc,
+    Http,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    Gzip,
+    None,
+}
+
+/// Which requests are slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slow {
+    Never,
+    /// Those above the 95th percentile of their route.
+    ByRoute,
+    /// Those that take so long.
+    From(Duration),
+}
+
+/// What headers say is nobody's business.
+impl fmt::Debug for Otlp {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let Otlp { endpoint, protocol, headers, .. } = self;
+        let mut shown = formatter.debug_struct("Otlp");
+        shown.field("endpoint", endpoint).field("protocol", protocol).field("headers", &headers.len());
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// The token is nobody's business.
@@ -170,6 +229,7 @@ fn merge(config: &mut Table, given: Table, within: &str) -> anyhow::Result<()> {
                 bail!("`{name}` is a table: write `[{name}]`, and its options below")
             }
             (Some(known), value) if known.same_type(&value) => *known = value,
+            (Some(known @ Value::Float(_)), Value::Integer(whole)) => *known = Value::Float(whole as f64),
             (Some(known), value) => {
                 bail!("`{name}` takes a value of type {}, not {}", known.type_str(), value.type_str())
             }
@@ -204,6 +264,35 @@ fn address<'de, D: Deserializer<'de>>(value: D) -> Result<Option<SocketAddr>, D:
     text(value)?.map(parse).transpose()
 }
 
+/// A base, as `http://localhost:4318` or `https://collector/otlp`, without what else a URL may have.
+fn endpoint<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Uri>, D::Error> {
+    let parse = |text: String| {
+        let uri = text.parse::<Uri>().ok().filter(|uri| {
+            let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+            let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+            is_http && !has_user && uri.query().is_none()
+        });
+        uri.ok_or_else(|| {
+            de::Error::custom("`endpoint` is a URL as http://localhost:4317 is, without user and query: secrets are for `headers`")
+        })
+    };
+    text(value)?.map(parse).transpose()
+}
+
+fn ratio<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
+    let ratio = f64::deserialize(value)?;
+    let error = || de::Error::custom(format!("`ratio` is from 0 to 1, not {ratio}"));
+    (0.0..=1.0).contains(&ratio).then_some(ratio).ok_or_else(error)
+}
+
+fn slow<'de, D: Deserializer<'de>>(value: D) -> Result<Slow, D::Error> {
+    match String::deserialize(value)?.as_str() {
+        "" => Ok(Slow::Never),
+        "p95" => Ok(Slow::ByRoute),
+        text => parse_duration(text).map(Slow::From),
+    }
+}
+
 fn path<'de, D: Deserializer<'de>>(value: D) -> Result<Option<PathBuf>, D::Error> {
     let path = PathBuf::deserialize(value)?;
     Ok(Some(path).filter(|path| !path.as_os_str().is_empty()))
@@ -215,11 +304,18 @@ fn ring<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
 }
 
 fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(value)?;
-    match humantime::parse_duration(&text) {
-        Ok(Duration::ZERO) => Err(de::Error::custom(format!("`{text}`: must be more than 0"))),
+    parse_duration(&String::deserialize(value)?)
+}
+
+fn maybe_duration<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
+    text(value)?.map(|text| parse_duration(&text)).transpose()
+}
+
+fn parse_duration<E: de::Error>(text: &str) -> Result<Duration, E> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err(E::custom(format!("`{text}`: must be more than 0"))),
         Ok(duration) => Ok(duration),
-        Err(error) => Err(de::Error::custom(format!("`{text}` is no duration such as 30s or 7d: {error}"))),
+        Err(error) => Err(E::custom(format!("`{text}` is no duration such as 30s or 7d: {error}"))),
     }
 }
 
@@ -245,6 +341,14 @@ mod tests {
     fn a_token_is_not_printed() {
         let config = Config::parse("web.token = 'hush'").expect("a configuration");
         assert!(config.web.token.as_deref() == Some("hush") && !format!("{config:?}").contains("hush"));
+    }
+
+    #[test]
+    fn headers_are_not_printed() {
+        let config = Config::parse("otlp.headers = ['authorization: hush']").expect("a configuration");
+        assert!(!format!("{config:?}").contains("hush"));
+        let config = Config::parse("otlp.ratio = 1\notlp.slow = '2s'\notlp.piece = ''").expect("one");
+        assert_eq!((config.otlp.slow, config.otlp.piece), (Slow::From(Duration::from_secs(2)), None));
     }
 
     #[test]
@@ -289,6 +393,11 @@ mod tests {
         assert!(refusal("requests.quiet = 'soon'").contains("no duration"));
         assert!(refusal("requests.quiet = '0s'").contains("more than 0"));
         assert!(refusal("read").contains("line 1"));
+        assert!(refusal("otlp.endpoint = 'localhost:4317'").contains("http://localhost:4317"));
+        assert!(refusal("otlp.endpoint = 'http://me:secret@x'").contains("headers"));
+        assert!(refusal("otlp.ratio = 2").contains("from 0 to 1"));
+        assert!(refusal("otlp.slow = 'p99'").contains("no duration"));
+        assert!(refusal("otlp.protocol = 'udp'").contains("grpc"));
         assert!(refusal("web.listen = 'localhost'").contains("127.0.0.1:7070"));
     }
 

@@ -29,9 +29,11 @@ use crate::{
         history::{self, Limits},
         kubernetes::{Directory, Kubernetes},
         life::{self, Manager},
-        memory, past,
+        memory,
+        otlp::{self, Otlp},
+        past,
         select::Selection,
-        web::{Site, Web},
+        web::{Site, States, Web},
     },
     vendor::VendorTable,
 };
@@ -57,7 +59,7 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     }
     let config = Config::load(options.config.as_deref())?;
     if let Some(history) = &options.history {
-        return past::run(config.web, history);
+        return past::run(config, history);
     }
     let directory = Directory::default();
     let selection = Selection::new(&config, directory.clone())?;
@@ -75,9 +77,11 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     let batches = Batches::default();
     let history_state = Arc::new(history::State::default());
     let history = start_history(&config, &batches, &history_state)?;
+    let otlp_state = Arc::new(otlp::state::State::default());
+    let otlp = Otlp::start(&config.otlp, batches.subscribe(), otlp_state.clone())?;
     let web = config.web.listen.map(|address| {
-        let path = config.history.path.clone();
-        Web::start(address, Site::new(config.web.clone(), path, history_state, batches.clone()))
+        let states = States { history: history_state, otlp: otlp_state };
+        Web::start(address, Site::new(&config, states, batches.clone()))
     });
     let web = web.transpose()?;
     let kubernetes = Kubernetes::start(&config.kubernetes, directory, pipeline.input())?;
@@ -92,6 +96,7 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
             .join()
             .map_err(|_| anyhow!("the thread that writes the history ended by a defect of the tracer"))?;
     }
+    otlp.map_or(Ok(()), Otlp::end)?;
     ended.map(|()| ExitCode::SUCCESS)
 }
 
@@ -137,7 +142,8 @@ async fn follow(mut follower: Follower, mut pipeline: Pipeline, selection: Selec
     pipeline.finish().map(drop).and(ended)
 }
 
-async fn due(interval: &mut Option<tokio::time::Interval>) {
+/// When it is time; never where there is none.
+pub async fn due(interval: &mut Option<tokio::time::Interval>) {
     match interval {
         Some(interval) => drop(interval.tick().await),
         None => std::future::pending().await,

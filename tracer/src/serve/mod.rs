@@ -9,6 +9,7 @@ mod daemon;
 mod life;
 mod memory;
 pub mod metrics;
+pub mod otlp;
 mod past;
 mod routes;
 mod select;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    config,
+    config::Config,
     web::{Site, Web},
 };
 use crate::hint::Hint as _;
@@ -15,8 +15,9 @@ use crate::hint::Hint as _;
 ///
 /// # Errors
 /// When the history can't be read, or the address can't be listened on.
-pub fn run(config: config::Web, history: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(config: Config, history: &Path) -> anyhow::Result<ExitCode> {
     let address = config
+        .web
         .listen
         .context("web.listen is empty")
         .hint("set it to the address that the history is to be shown on")?;

@@ -78,6 +78,11 @@ pub fn kubernetes(task: &str) -> Result<Interpreter> {
     Ok(Interpreter { requirements, suffix: "-kubernetes", ..system(task)? })
 }
 
+/// The system's, for what receives OTLP.
+pub fn otlp(task: &str) -> Result<Interpreter> {
+    Ok(Interpreter { requirements: "requirements-otlp.txt", suffix: "-otlp", ..system(task)? })
+}
+
 /// Builds that most hosts have none of; on other distributions than Debian and Ubuntu there are none. Needs root.
 pub fn builds(task: &str) -> Result<Vec<Interpreter>> {
     if !need::is_debian() {

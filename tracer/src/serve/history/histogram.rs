@@ -18,6 +18,12 @@ impl Histogram {
         self.add_to(place(value), 1);
     }
 
+    pub fn merge(&mut self, other: &Histogram) {
+        for (place, count) in other.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            self.add_to(place, *count);
+        }
+    }
+
     /// Adds what [`Histogram::encode`] gave. Bytes that are none of that change nothing more.
     pub fn merge_encoded(&mut self, bytes: &[u8]) {
         let mut numbers = varint::decode(bytes);

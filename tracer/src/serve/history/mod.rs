@@ -4,7 +4,7 @@ pub mod compare;
 pub mod detail;
 pub mod figures;
 pub mod flame;
-mod histogram;
+pub mod histogram;
 mod minutes;
 pub mod read;
 pub mod report;

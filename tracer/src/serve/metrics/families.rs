@@ -57,6 +57,11 @@ pub struct Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reason {
+    pub reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Table {
     pub table: &'static str,
 }
@@ -147,6 +152,20 @@ families! {
         "tracer_history_lost_requests", "Requests that could not be written into the history";
     history_bytes: Gauge = Gauge::default(),
         "tracer_history_bytes", "Size of the history without its log";
+    otlp_requests: Counter = Counter::default(),
+        "tracer_otlp_sent_requests", "Requests whose spans an OTLP receiver took";
+    otlp_spans: Counter = Counter::default(),
+        "tracer_otlp_sent_spans", "Spans that an OTLP receiver took";
+    otlp_left_out: Counter = Counter::default(),
+        "tracer_otlp_left_out_requests", "Requests whose spans were not to be sent, by the configuration";
+    otlp_lost: Family<Reason, Counter> = Family::default(),
+        "tracer_otlp_lost_requests", "Requests whose spans were to be sent and are lost, by reason";
+    otlp_rejected: Counter = Counter::default(),
+        "tracer_otlp_rejected_spans", "Spans that an OTLP receiver rejected of those that it took";
+    otlp_retries: Counter = Counter::default(),
+        "tracer_otlp_retries", "Attempts to send after one that failed";
+    otlp_queued: Gauge = Gauge::default(),
+        "tracer_otlp_queued_bytes", "Spans that wait to be sent";
     events: Counter = Counter::default(),
         "tracer_events", "Events read";
     late_events: Counter = Counter::default(),

@@ -19,6 +19,8 @@ use crate::{
     serve::{
         batch::Batch,
         history::{self, is_call_error, is_error},
+        otlp::{self, receiver::Signal, state::Lost},
+        web::States,
     },
 };
 
@@ -29,7 +31,8 @@ const PEERS: usize = 100;
 const CONTAINERS: usize = 1_000;
 
 /// Methods that have names of their own (RFC 9110, section 9, and RFC 5789).
-const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+pub const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 
 const OTHER: &str = "other";
 
@@ -65,17 +68,18 @@ impl Metrics {
         }
     }
 
-    /// Losses by kind, with those of the history.
-    pub fn lost(&self, history: &history::State) -> BTreeMap<String, u64> {
+    /// Losses by kind, with those of the history and of what is sent.
+    pub fn lost(&self, states: &States) -> BTreeMap<String, u64> {
         let mut lost = self.lost.clone();
-        if history.lost_requests() > 0 {
-            lost.insert(history::LOST.to_owned(), history.lost_requests());
-        }
+        let of_states =
+            [(history::LOST, states.history.lost_requests()), (otlp::LOST, states.otlp.all_lost_requests())];
+        let of_states = of_states.into_iter().filter(|(_, requests)| *requests > 0);
+        lost.extend(of_states.map(|(kind, requests)| (kind.to_owned(), requests)));
         lost
     }
 
     /// The page, in the text format of Prometheus.
-    pub fn render(&self, vitals: &Vitals, history: &history::State) -> String {
+    pub fn render(&self, vitals: &Vitals, States { history, otlp }: &States) -> String {
         let own = own::Own::read();
         let gauges = &self.families;
         gauges.cpu.set_to(seconds(own.cpu_ns));
@@ -88,6 +92,16 @@ impl Metrics {
         gauges.late_events.set_to(vitals.late_events);
         gauges.history_bytes.set(history.bytes() as i64);
         gauges.history_lost.set_to(history.lost_requests());
+        gauges.otlp_requests.set_to(otlp.sent_requests());
+        gauges.otlp_spans.set_to(otlp.sent_spans());
+        gauges.otlp_left_out.set_to(otlp.left_out_requests());
+        gauges.otlp_rejected.set_to(otlp.rejected(Signal::Traces));
+        gauges.otlp_retries.set_to(otlp.retries());
+        gauges.otlp_queued.set(otlp.queued_bytes() as i64);
+        for why in Lost::ALL {
+            let reason = families::Reason { reason: why.name() };
+            gauges.otlp_lost.get_or_create(&reason).set_to(otlp.lost_requests(why));
+        }
         let held = &vitals.held;
         for (table, entries, limit) in [
             ("processes", held.processes, Some(limits::PROCESSES)),
@@ -181,7 +195,7 @@ mod tests {
     };
 
     fn page(metrics: &Metrics) -> String {
-        metrics.render(&Vitals::default(), &history::State::default())
+        metrics.render(&Vitals::default(), &States::default())
     }
 
     fn batch(requests: impl IntoIterator<Item = Request>) -> Batch {

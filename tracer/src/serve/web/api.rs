@@ -1,6 +1,6 @@
 //! The API: questions about what was, answered from the history, and about what is. `docs/api.md` describes it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -20,6 +20,10 @@ use crate::{
         figures::{Overview, Vendor},
         flame::Flame,
         read::{Asked, Page, Range, Seen},
+    },
+    serve::otlp::{
+        receiver::Signal,
+        state::{Lost, State as OtlpState},
     },
 };
 
@@ -201,6 +205,7 @@ async fn health(State(site): State<Arc<Site>>) -> Json<Value> {
     let latest = site.latest();
     let own = crate::serve::metrics::own::Own::read();
     let vitals = latest.vitals;
+    let otlp = &site.states.otlp;
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "is_tracing": site.past_unix_ns.is_none(),
@@ -226,8 +231,25 @@ async fn health(State(site): State<Arc<Site>>) -> Json<Value> {
         "open_files": own.open_files,
         "history": {
             "path": site.history,
-            "bytes": site.history_state.bytes(),
-            "trouble": site.history_state.trouble(),
+            "bytes": site.states.history.bytes(),
+            "trouble": site.states.history.trouble(),
+        },
+        "otlp": {
+            "endpoint": site.endpoint,
+            "sent_requests": otlp.sent_requests(),
+            "sent_spans": otlp.sent_spans(),
+            "left_out_requests": otlp.left_out_requests(),
+            "queued_requests": otlp.queued_requests(),
+            "queued_bytes": otlp.queued_bytes(),
+            "lost_requests": lost_of_otlp(otlp),
+            "rejected_spans": otlp.rejected(Signal::Traces),
+            "rejected_points": otlp.rejected(Signal::Metrics),
+            "retries": otlp.retries(),
+            "trouble": otlp.trouble(Signal::Traces).or_else(|| otlp.trouble(Signal::Metrics)),
         },
     }))
+}
+
+fn lost_of_otlp(otlp: &OtlpState) -> BTreeMap<&'static str, u64> {
+    Lost::ALL.into_iter().map(|why| (why.name(), otlp.lost_requests(why))).collect()
 }

@@ -28,9 +28,10 @@ use crate::{
     record::pipeline::clocks,
     serve::{
         batch::{Batch, Batches},
-        config,
+        config::{self, Config},
         history::{State as HistoryState, read::Reader},
         metrics::{Metrics, text},
+        otlp::state::State as OtlpState,
     },
 };
 
@@ -39,6 +40,13 @@ pub use server::Web;
 /// Questions to the history at once; more wait.
 const QUESTIONS: usize = 4;
 
+/// How those are doing who take what is told.
+#[derive(Clone, Default)]
+pub struct States {
+    pub history: Arc<HistoryState>,
+    pub otlp: Arc<OtlpState>,
+}
+
 /// What answers are made of.
 pub struct Site {
     pub config: config::Web,
@@ -46,7 +54,9 @@ pub struct Site {
     pub history: Option<PathBuf>,
     /// Where nothing is traced and a history is shown, its end: until then ranges last that name no end.
     pub past_unix_ns: Option<u64>,
-    pub history_state: Arc<HistoryState>,
+    /// Where spans are sent.
+    pub endpoint: Option<String>,
+    pub states: States,
     pub batches: Batches,
     pub started: Instant,
     pulse: pulse::Pulse,
@@ -57,17 +67,13 @@ pub struct Site {
 }
 
 impl Site {
-    pub fn new(
-        config: config::Web,
-        history: Option<PathBuf>,
-        history_state: Arc<HistoryState>,
-        batches: Batches,
-    ) -> Site {
+    pub fn new(config: &Config, states: States, batches: Batches) -> Site {
         Site {
-            config,
-            history,
+            config: config.web.clone(),
+            history: config.history.path.clone(),
+            endpoint: config.otlp.endpoint.as_ref().map(ToString::to_string),
             past_unix_ns: None,
-            history_state,
+            states,
             batches,
             started: Instant::now(),
             pulse: pulse::Pulse::default(),
@@ -81,9 +87,11 @@ impl Site {
     ///
     /// # Errors
     /// When there is none, or it can't be read.
-    pub fn of_past(config: config::Web, history: PathBuf) -> anyhow::Result<Site> {
+    pub fn of_past(mut config: Config, history: PathBuf) -> anyhow::Result<Site> {
         let end_unix_ns = Reader::open(&history)?.last_unix_ns()?;
-        let site = Site::new(config, Some(history), Arc::default(), Batches::default());
+        config.history.path = Some(history);
+        config.otlp.endpoint = None;
+        let site = Site::new(&config, States::default(), Batches::default());
         Ok(Site { past_unix_ns: Some(end_unix_ns.unwrap_or_default()), ..site })
     }
 
@@ -108,7 +116,7 @@ impl Site {
 
     /// Losses since the start, by kind.
     pub fn lost(&self) -> std::collections::BTreeMap<String, u64> {
-        self.metrics.lock().unwrap_or_else(PoisonError::into_inner).lost(&self.history_state)
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner).lost(&self.states)
     }
 }
 
@@ -126,7 +134,7 @@ pub fn router(site: Arc<Site>) -> Router {
 async fn metrics(State(site): State<Arc<Site>>) -> impl IntoResponse {
     let latest = site.latest();
     let metrics = site.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-    let page = metrics.render(&latest.vitals, &site.history_state);
+    let page = metrics.render(&latest.vitals, &site.states);
     ([(CONTENT_TYPE, text::CONTENT_TYPE)], page)
 }
 

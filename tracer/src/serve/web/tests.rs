@@ -31,9 +31,10 @@ impl Case {
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = free.local_addr().expect("it has one");
         drop(free);
-        let config = config::Web { listen: Some(address), token: token.map(str::to_owned), token_file: None };
-        let path = Some(folder.path().join("history.db"));
-        let site = Site::new(config, path, Arc::default(), batches.clone());
+        let mut config = Config::default();
+        config.web = config::Web { listen: Some(address), token: token.map(str::to_owned), token_file: None };
+        config.history.path = Some(folder.path().join("history.db"));
+        let site = Site::new(&config, States::default(), batches.clone());
         let web = Web::start(address, site).expect("it listens");
         Case { folder, batches, address, web: Some(web) }
     }
@@ -155,12 +156,11 @@ fn the_page_is_served_to_whoever_may_ask() {
 #[test]
 fn a_past_ends_with_its_last_request() {
     let case = Case::new(None).with_history();
-    let config = config::Web { listen: None, token: None, token_file: None };
-    let site = Site::of_past(config, case.folder.path().join("history.db")).expect("there is a history");
+    let site =
+        Site::of_past(Config::default(), case.folder.path().join("history.db")).expect("there is a history");
     let end_unix_ns = three().requests.iter().map(|request| request.start_unix_ns + request.wall_ns).max();
     assert_eq!(Some(site.now_unix_ns()), end_unix_ns);
-    let config = config::Web { listen: None, token: None, token_file: None };
-    assert!(Site::of_past(config, case.folder.path().join("none.db")).is_err());
+    assert!(Site::of_past(Config::default(), case.folder.path().join("none.db")).is_err());
 }
 
 #[test]
@@ -220,12 +220,9 @@ fn others_are_refused() {
         "GET /metrics HTTP/1.1\r\nHost: tracer.example\r\nAuthorization: Bearer hush\r\nConnection: close\r\n\r\n",
     );
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let site = Site::new(
-        config::Web { listen: None, token: None, token_file: None },
-        None,
-        Arc::default(),
-        Batches::default(),
-    );
+    let mut config = Config::default();
+    config.history.path = None;
+    let site = Site::new(&config, States::default(), Batches::default());
     let refusal = Web::start("0.0.0.0:0".parse().expect("an address"), site).err().expect("it is refused");
     assert!(refusal.to_string().contains("set web.token"), "{refusal}");
 }
