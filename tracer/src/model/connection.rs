@@ -46,6 +46,8 @@ pub struct Inbound {
     pub head_since_ns: Option<u64>,
     /// When the last bytes of a body that is not whole were read.
     pub body_since_ns: Option<u64>,
+    /// When bytes of an answer were sent last whose end will not show, as its beginning was not seen.
+    pub unparsed_sent_ns: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]

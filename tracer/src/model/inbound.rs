@@ -30,6 +30,7 @@ impl Model {
         for mark in transfer.marks {
             match mark {
                 Mark::RequestHead { at, head } => {
+                    self.answered_unseen(id);
                     let arrival_ns = taken.arrival_ns(*at).unwrap_or(transfer.exit_ns);
                     let start_ns = head_since_ns.take().unwrap_or(arrival_ns);
                     self.request_began(id, transfer, start_ns, head);
@@ -60,6 +61,14 @@ impl Model {
             self.answers(current, transfer.tgid, transfer.tid);
             self.adopt(current, transfer.enter_ns, transfer.tgid, transfer.tid);
         }
+        if let Some(sent_ns) = self
+            .connections
+            .get_mut(&id)
+            .and_then(inbound_of)
+            .and_then(|inbound| inbound.unparsed_sent_ns.as_mut())
+        {
+            *sent_ns = transfer.exit_ns;
+        }
         for mark in transfer.marks {
             let Some(inbound) = self.connections.get_mut(&id).and_then(inbound_of) else { return };
             let Some(current) = inbound.requests.front().copied() else { return };
@@ -70,8 +79,22 @@ impl Model {
                     request.first_byte_ns.get_or_insert(transfer.exit_ns);
                 }
                 Mark::ResponseEnd => self.answered(id, current, transfer),
+                Mark::Unparsed => inbound.unparsed_sent_ns = Some(transfer.exit_ns),
                 _ => {}
             }
+        }
+    }
+
+    /// The next request comes on a connection where the end of an answer could not be seen: callers do not ask before they
+    /// have theirs, so it was sent before. What else belonged to that request is not known.
+    fn answered_unseen(&mut self, id: ConnectionId) {
+        let Some(inbound) = self.connections.get_mut(&id).and_then(inbound_of) else { return };
+        let Some(sent_ns) = inbound.unparsed_sent_ns.take() else { return };
+        for request in std::mem::take(&mut inbound.requests) {
+            if let Some(request) = self.requests.get_mut(request) {
+                request.complete = false;
+            }
+            self.close(request, sent_ns);
         }
     }
 

@@ -299,3 +299,32 @@ fn a_context_that_is_current_still_is_not_left() {
     story.at(40, Body::ContextCurrent { context: 0xb }).answer_sent(90);
     assert_eq!(buckets(&story.report(1_000), 0), [("python.cpu", 80)]);
 }
+
+/// The event with the head of the first answer was lost.
+#[test]
+fn an_answer_whose_beginning_is_lost_ends_before_the_next_request() {
+    let mut story = Story::new();
+    story
+        .request_begun()
+        .transfer((40, 50), CALLER, Direction::Sent, 19, vec![Mark::Unparsed])
+        .transfer((90, 100), CALLER, Direction::Sent, 5, Vec::new())
+        .exit(110)
+        .idle(110, 200, 200)
+        .arrival(200, CALLER, 200)
+        .enter(210, 0xc)
+        .request_read(210)
+        .at(220, Body::ContextCopy { context: 0xd })
+        .exit(230)
+        .enter(230, 0xd)
+        .tls_opened(240)
+        .call_sent(251)
+        .answer_sent(300)
+        .exit(310);
+    let report = story.report(1_000);
+    let told: Vec<_> = report
+        .requests
+        .iter()
+        .map(|request| (request.wall_ns, request.status, request.complete, request.calls.len()))
+        .collect();
+    assert_eq!(told, [(90 * US, None, false, 0), (100 * US, Some(200), true, 1)]);
+}
