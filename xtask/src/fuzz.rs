@@ -36,7 +36,10 @@ pub fn fuzz(name: Option<&str>, seconds: u32) -> Result<()> {
         .args(["--target", platform, "--target-dir"])
         .arg(&folder)
         .env("RUSTFLAGS", COVERAGE)
-        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true"))?;
+        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+        // Building takes longer than a usual run.
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "false"))?;
     for (target, seeds) in TARGETS.iter().filter(|(target, _)| name.is_none_or(|name| name == *target)) {
         say("fuzz", format!("{target}, for {seconds} s"));
         // What it finds of interest goes there; what makes it fail is printed with its file.
