@@ -55,19 +55,13 @@ impl Model {
     }
 
     pub(super) fn inbound_sent(&mut self, id: ConnectionId, transfer: &Transfer) {
-        let current =
-            self.connections.get_mut(&id).and_then(inbound_of).and_then(|inbound| inbound.requests.front());
-        if let Some(current) = current.copied() {
+        let Some(inbound) = self.connections.get_mut(&id).and_then(inbound_of) else { return };
+        if let Some(sent_ns) = &mut inbound.unparsed_sent_ns {
+            *sent_ns = transfer.exit_ns;
+        }
+        if let Some(current) = inbound.requests.front().copied() {
             self.answers(current, transfer.tgid, transfer.tid);
             self.adopt(current, transfer.enter_ns, transfer.tgid, transfer.tid);
-        }
-        if let Some(sent_ns) = self
-            .connections
-            .get_mut(&id)
-            .and_then(inbound_of)
-            .and_then(|inbound| inbound.unparsed_sent_ns.as_mut())
-        {
-            *sent_ns = transfer.exit_ns;
         }
         for mark in transfer.marks {
             let Some(inbound) = self.connections.get_mut(&id).and_then(inbound_of) else { return };

@@ -90,6 +90,13 @@ pub struct Request {
     pub gil_waits: Vec<GilWait>,
 }
 
+impl Request {
+    /// Its calls, and those that its tasks made after it was answered.
+    pub fn all_calls(&self) -> impl Iterator<Item = &Call> {
+        self.calls.iter().chain(self.background.iter().flat_map(|background| &background.calls))
+    }
+}
+
 /// Another request's steps that kept the event loop.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Delay {

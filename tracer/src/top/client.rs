@@ -81,10 +81,7 @@ impl Client {
     /// # Errors
     /// When there is none, or it is a refusal.
     pub async fn get(&self, path: &str) -> Result<Bytes, Failure> {
-        let body = async { whole(self.open(path).await?).await };
-        tokio::time::timeout(PATIENCE, body)
-            .await
-            .map_err(|_| Failure::Silent(format!("no answer in {} s", PATIENCE.as_secs())))?
+        in_time(async { whole(self.open(path).await?).await }).await
     }
 
     /// The stream of server-sent events at a path.
@@ -92,9 +89,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub async fn events(&self, path: &str) -> Result<Events, Failure> {
-        let response = tokio::time::timeout(PATIENCE, self.open(path))
-            .await
-            .map_err(|_| Failure::Silent(format!("no answer in {} s", PATIENCE.as_secs())))??;
+        let response = in_time(self.open(path)).await?;
         Ok(Events { body: response.into_body(), held: Vec::new() })
     }
 
@@ -169,6 +164,12 @@ fn bearer(token: &str) -> Result<hyper::header::HeaderValue, hyper::header::Inva
     let mut value = hyper::header::HeaderValue::from_str(&format!("Bearer {token}"))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// An answer, where it comes in time.
+async fn in_time<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let late = |_| Err(Failure::Silent(format!("no answer in {} s", PATIENCE.as_secs())));
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(late)
 }
 
 async fn whole(response: Response<Incoming>) -> Result<Bytes, Failure> {

@@ -105,6 +105,12 @@ export function PercentilesOverTime({ overview }: { overview: Overview }) {
   );
 }
 
+/** What is drawn of a piece, errors in front. */
+const COUNTED = [
+  ['count', 'requests'],
+  ['errors', 'errors'],
+] as const;
+
 export function RequestsOverTime({ overview }: { overview: Overview }) {
   const { points, total } = overview;
   const seconds = overview.step_ns / 1e9;
@@ -119,22 +125,18 @@ export function RequestsOverTime({ overview }: { overview: Overview }) {
       tell={(index) => `${count(points[index]?.requests)} requests, ${count(points[index]?.errors)} errors`}
     >
       {({ x, y, piece }) =>
-        points.map(({ start_unix_ns: start, requests, errors }) => (
-          <g key={start}>
-            <rect
-              class="count"
-              x={x(start) + 0.5}
-              width={Math.max(1, piece - 1)}
-              y={y(requests / seconds)}
-              height={y(0) - y(requests / seconds)}
-            />
-            <rect
-              class="errors"
-              x={x(start) + 0.5}
-              width={Math.max(1, piece - 1)}
-              y={y(errors / seconds)}
-              height={y(0) - y(errors / seconds)}
-            />
+        points.map((point) => (
+          <g key={point.start_unix_ns}>
+            {COUNTED.map(([name, of]) => (
+              <rect
+                key={name}
+                class={name}
+                x={x(point.start_unix_ns) + 0.5}
+                width={Math.max(1, piece - 1)}
+                y={y(point[of] / seconds)}
+                height={y(0) - y(point[of] / seconds)}
+              />
+            ))}
           </g>
         ))
       }

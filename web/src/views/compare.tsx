@@ -67,27 +67,22 @@ function Times(props: { title: string; side: DiffSide; set: (range: [number, num
     if (Number.isFinite(value) && next[0] < next[1]) props.set(next);
   };
   const text = (seconds: number) => moment(seconds * 1e9).replace(' ', 'T');
+  const input = (index: 0 | 1) => (
+    <input
+      type="datetime-local"
+      step="1"
+      aria-label={`${props.title} ${index === 0 ? 'from' : 'to'}`}
+      value={text(range[index])}
+      onChange={changed(index)}
+    />
+  );
   return (
     <fieldset>
       <legend>
         {props.title}: {count(side.requests)} requests
         {side.incomplete > 0 && `, ${count(side.incomplete)} of them incomplete`}
       </legend>
-      <input
-        type="datetime-local"
-        step="1"
-        aria-label={`${props.title} from`}
-        value={text(range[0])}
-        onChange={changed(0)}
-      />{' '}
-      to{' '}
-      <input
-        type="datetime-local"
-        step="1"
-        aria-label={`${props.title} to`}
-        value={text(range[1])}
-        onChange={changed(1)}
-      />
+      {input(0)} to {input(1)}
     </fieldset>
   );
 }

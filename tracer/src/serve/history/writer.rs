@@ -65,8 +65,7 @@ impl Writer {
             let route = self.route(database, &group::label(request))?;
             write_request(database, request, route)?;
             minutes.entry((end_unix_ns(request) / MINUTE_NS, route)).or_default().add(request);
-            let background = request.background.iter().flat_map(|background| &background.calls);
-            for (number, call) in request.calls.iter().chain(background).enumerate() {
+            for (number, call) in request.all_calls().enumerate() {
                 let peer = self.peer(database, call)?;
                 write_call(database, request, number, call, peer)?;
                 let minute = call.start_unix_ns.saturating_add(call.wall_ns) / MINUTE_NS;

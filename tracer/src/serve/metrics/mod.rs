@@ -4,7 +4,7 @@ mod families;
 pub mod own;
 pub mod text;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use families::{BucketOf, Container, Families, Kind, Peer, Route, SetTo as _, Tokens};
 use tracer_ebpf::limits;
@@ -48,10 +48,11 @@ pub struct Metrics {
 impl Metrics {
     /// Takes in a batch, before which so many requests were missed.
     pub fn apply(&mut self, batch: &Batch, missed: u64) {
+        let pods: HashMap<u32, &Pod> =
+            batch.processes.iter().filter_map(|process| Some((process.pid, process.pod.as_ref()?))).collect();
         for request in &batch.requests {
             self.add_request(request);
-            let process = batch.processes.iter().find(|process| process.pid == request.pid);
-            if let Some(pod) = process.and_then(|process| process.pod.as_ref()) {
+            if let Some(pod) = pods.get(&request.pid) {
                 self.add_request_of(pod, request);
             }
         }
@@ -134,8 +135,7 @@ impl Metrics {
             let of = BucketOf { method, route, bucket: bucket.name() };
             self.families.buckets.get_or_create(&of).inc_by(seconds(ns));
         }
-        let background = request.background.iter().flat_map(|background| &background.calls);
-        for call in request.calls.iter().chain(background).filter(|call| call.vendor.is_some()) {
+        for call in request.all_calls().filter(|call| call.vendor.is_some()) {
             self.add_call(call);
         }
     }

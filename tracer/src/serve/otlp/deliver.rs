@@ -37,26 +37,11 @@ pub async fn all(receiver: &Receiver, queue: &Queue, figures: watch::Receiver<By
 /// Sends what is queued, one message after the other, each until it is taken or refused.
 async fn spans(receiver: &Receiver, queue: &Queue, state: &State) {
     while let Some(message) = queue.first().await {
-        let mut backoff = Backoff::default();
-        loop {
-            match receiver.send(Signal::Traces, message.bytes.clone()).await {
-                Outcome::Taken { rejected, message: why } => {
-                    taken(Signal::Traces, receiver, state, rejected, &why);
-                    state.add_sent_requests(message.requests);
-                    state.add_sent_spans(message.spans);
-                    break;
-                }
-                Outcome::Later { after, why } => {
-                    later(Signal::Traces, receiver, state, &why);
-                    pause(&mut backoff, after, queue).await;
-                    state.add_retries(1);
-                }
-                Outcome::Refused { why } => {
-                    refused(Signal::Traces, receiver, state, &why);
-                    state.lose(Lost::Refused, message.requests);
-                    break;
-                }
-            }
+        if deliver(Signal::Traces, receiver, queue, state, || message.bytes.clone()).await {
+            state.add_sent_requests(message.requests);
+            state.add_sent_spans(message.spans);
+        } else {
+            state.lose(Lost::Refused, message.requests);
         }
         queue.pop();
     }
@@ -65,23 +50,33 @@ async fn spans(receiver: &Receiver, queue: &Queue, state: &State) {
 /// Sends figures as they come. Where one is not taken, the next has all that it had.
 async fn latest(receiver: &Receiver, queue: &Queue, mut figures: watch::Receiver<Bytes>, state: &State) {
     while figures.changed().await.is_ok() {
-        let mut backoff = Backoff::default();
-        loop {
-            let bytes = figures.borrow_and_update().clone();
-            match receiver.send(Signal::Metrics, bytes).await {
-                Outcome::Taken { rejected, message: why } => {
-                    taken(Signal::Metrics, receiver, state, rejected, &why);
-                    break;
-                }
-                Outcome::Later { after, why } => {
-                    later(Signal::Metrics, receiver, state, &why);
-                    pause(&mut backoff, after, queue).await;
-                    state.add_retries(1);
-                }
-                Outcome::Refused { why } => {
-                    refused(Signal::Metrics, receiver, state, &why);
-                    break;
-                }
+        deliver(Signal::Metrics, receiver, queue, state, || figures.borrow_and_update().clone()).await;
+    }
+}
+
+/// Sends what `bytes` gives, anew for each attempt, until it is taken or refused; gives whether it was taken.
+async fn deliver(
+    signal: Signal,
+    receiver: &Receiver,
+    queue: &Queue,
+    state: &State,
+    mut bytes: impl FnMut() -> Bytes,
+) -> bool {
+    let mut backoff = Backoff::default();
+    loop {
+        match receiver.send(signal, bytes()).await {
+            Outcome::Taken { rejected, message } => {
+                taken(signal, receiver, state, rejected, &message);
+                return true;
+            }
+            Outcome::Later { after, why } => {
+                later(signal, receiver, state, &why);
+                pause(&mut backoff, after, queue).await;
+                state.add_retries(1);
+            }
+            Outcome::Refused { why } => {
+                refused(signal, receiver, state, &why);
+                return false;
             }
         }
     }

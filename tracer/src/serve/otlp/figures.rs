@@ -18,7 +18,7 @@ use super::{
     span::{error_type, is_llm, method, route, time_to_first_chunk_s},
 };
 use crate::{
-    report::types::{Background, Call, Kind, Request},
+    report::types::{Call, Kind, Request},
     serve::{batch::Batch, history::is_error},
 };
 
@@ -81,8 +81,7 @@ impl Figures {
         for request in &batch.requests {
             let service = resources.service(request.pid);
             self.add_request(&service, request);
-            let background = request.background.iter().flat_map(|Background { calls, .. }| calls);
-            for call in request.calls.iter().chain(background).filter(|call| is_llm(call)) {
+            for call in request.all_calls().filter(|call| is_llm(call)) {
                 self.add_call(&service, call);
             }
         }

@@ -76,9 +76,7 @@ impl Messages {
         }
         (messages, left_out)
     }
-}
 
-impl Messages {
     /// The figures as they are now, encoded; `None` where there are none.
     pub fn figures(&self) -> Option<Bytes> {
         let message = self.figures.as_ref()?.message(&self.resources)?;

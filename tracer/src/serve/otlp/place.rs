@@ -15,7 +15,7 @@
 
 use ring::digest;
 
-use crate::report::types::{Background, Call, Request};
+use crate::report::types::{Call, Request};
 
 pub type TraceId = [u8; 16];
 pub type SpanId = [u8; 8];
@@ -100,12 +100,7 @@ impl Place {
 
 /// The first of what its calls carry, where all are of one trace.
 fn trace_of_calls(request: &Request) -> Option<Context> {
-    let background = request.background.iter().flat_map(|Background { calls, .. }| calls);
-    let mut sent = request
-        .calls
-        .iter()
-        .chain(background)
-        .filter_map(|call| Context::parse(call.traceparent.as_deref()?));
+    let mut sent = request.all_calls().filter_map(|call| Context::parse(call.traceparent.as_deref()?));
     let first = sent.next()?;
     sent.all(|context| context.trace == first.trace).then_some(first)
 }

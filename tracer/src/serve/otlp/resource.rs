@@ -1,6 +1,9 @@
 //! Of whom something is told: a process, its service, its container and its host.
 
-use std::{collections::HashMap, fs};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+};
 
 use opentelemetry_proto::tonic::{common::v1::InstrumentationScope, resource::v1::Resource};
 
@@ -48,13 +51,13 @@ pub struct Resources {
     host: Host,
     look: fn(u32) -> Surroundings,
     /// By pid and start time.
-    known: HashMap<(u32, u64), Known>,
+    known: BTreeMap<(u32, u64), Known>,
 }
 
 impl Resources {
     /// `look` gives the surroundings of a process.
     pub fn new(host: Host, look: fn(u32) -> Surroundings) -> Resources {
-        Resources { host, look, known: HashMap::new() }
+        Resources { host, look, known: BTreeMap::new() }
     }
 
     /// Looks at those that are new, and forgets those that are gone. Those of which requests are told are among them.
@@ -71,8 +74,7 @@ impl Resources {
 
     /// By pid, of the process that has it now.
     pub fn of(&self, pid: u32) -> Option<&Known> {
-        let of_pid = self.known.iter().filter(|((known, _), _)| *known == pid);
-        of_pid.max_by_key(|((_, start_unix_ns), _)| *start_unix_ns).map(|(_, known)| known)
+        self.known.range((pid, 0)..=(pid, u64::MAX)).next_back().map(|(_, known)| known)
     }
 
     /// The name of the service of the process that has a pid now.

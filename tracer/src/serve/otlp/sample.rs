@@ -4,10 +4,7 @@ use std::collections::HashMap;
 
 use super::place::{Place, TraceId};
 use crate::{
-    report::{
-        group,
-        types::{Background, Request},
-    },
+    report::{group, types::Request},
     serve::{
         config::Slow,
         history::{histogram::Histogram, is_call_error, is_error},
@@ -90,8 +87,7 @@ fn random(trace: &TraceId) -> u64 {
 
 /// It, or one of its calls.
 fn has_failed(request: &Request) -> bool {
-    let background = request.background.iter().flat_map(|Background { calls, .. }| calls);
-    is_error(request) || request.calls.iter().chain(background).any(is_call_error)
+    is_error(request) || request.all_calls().any(is_call_error)
 }
 
 #[cfg(test)]
