@@ -246,9 +246,12 @@ impl Follower {
             return;
         }
         for tgid in std::mem::take(&mut self.undecided) {
-            if self.is_chosen(tgid) && self.trace(tgid).is_ok() {
+            if self.is_chosen(tgid) {
                 self.expected.insert(tgid, Instant::now() + MAPPING_TIME);
-                self.examine(tgid);
+                if self.trace_family(tgid).is_err() {
+                    // The table is full.
+                    self.expected.remove(&tgid);
+                }
             }
         }
     }
