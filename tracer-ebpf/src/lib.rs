@@ -6,5 +6,6 @@
 
 pub mod cookie;
 pub mod event;
+pub mod kfunc;
 pub mod limits;
 pub mod settings;

@@ -10,6 +10,7 @@ mod connection;
 mod emit;
 mod kernel;
 mod maps;
+mod preemption;
 mod probes;
 mod stack;
 mod thread_state;

@@ -8,16 +8,17 @@ use aya_ebpf::{
 };
 use tracer_ebpf::{
     cookie::{self, Operand, role},
-    event::{Context, Greenlet, Import, Queued, kind},
+    event::{Context, Greenlet, Header, Import, Queued, kind},
     limits::MODULE_BYTES,
 };
 
 use crate::{
     arch::Registers,
     connection::now_ns,
-    emit::{Ids, emit, emit_scratch},
+    emit::{Ids, count_drop, emit, header, wake_flags},
     kernel,
-    maps::SCRATCH,
+    maps::EVENTS,
+    preemption,
     probes::tls,
     stack, thread_state,
 };
@@ -30,9 +31,15 @@ use crate::{
 /// Cost: 318 ns a run.
 #[uprobe]
 pub fn python_entry(ctx: ProbeContext) -> u32 {
+    preemption::disabled(|| reached(ctx));
+    0
+}
+
+#[inline(never)]
+fn reached(ctx: ProbeContext) {
     let ids = Ids::current();
     if !kernel::is_traced(ids.tgid) {
-        return 0;
+        return;
     }
     // SAFETY: the context of a uprobe is what `Registers` is.
     let regs = unsafe { &*ctx.as_ptr().cast::<Registers>() };
@@ -45,28 +52,28 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
         if thread_state::enters_context(address, ids) {
             emit(kind::CONTEXT_ENTER, now_ns(), ids, Context { address, callable });
         }
-        return 0;
+        return;
     }
     match role {
         role::TLS_READ | role::TLS_WRITE => {
             tls::called(role, regs, value(regs, operand), ids);
-            return 0;
+            return;
         }
         role::TLS_READ_DONE | role::TLS_WRITE_DONE => {
             tls::returned(role, value(regs, operand) as i32, ids);
-            return 0;
+            return;
         }
         role::TLS_CLIENT => {
             tls::is_client(value(regs, operand), ids);
-            return 0;
+            return;
         }
         role::TLS_HANDSHAKE => {
             tls::shakes_hands(value(regs, operand), ids);
-            return 0;
+            return;
         }
         role::TLS_FREE => {
             tls::ends(value(regs, operand), ids);
-            return 0;
+            return;
         }
         _ => {}
     }
@@ -91,7 +98,6 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
         role::GREENLET_SWITCH => emit(kind::GREENLET_SWITCH, now_ns, ids, greenlet(regs, operand)),
         _ => {}
     }
-    0
 }
 
 /// Return of a function that gives a new context: CONTEXT_COPY, or CONTEXT_END of what was at the address of an empty
@@ -100,20 +106,25 @@ pub fn python_entry(ctx: ProbeContext) -> u32 {
 /// Cost: 254 ns a run.
 #[uretprobe]
 pub fn python_return(ctx: RetProbeContext) -> u32 {
+    preemption::disabled(|| returned(ctx));
+    0
+}
+
+#[inline(never)]
+fn returned(ctx: RetProbeContext) {
     let ids = Ids::current();
     if !kernel::is_traced(ids.tgid) {
-        return 0;
+        return;
     }
     let (role, _) = cookie::unpack(cookie_of(&ctx));
     if matches!(role, role::TLS_READ_DONE | role::TLS_WRITE_DONE) {
         tls::returned(role, ctx.ret(), ids);
-        return 0;
+        return;
     }
     let address: u64 = ctx.ret();
     thread_state::tell_context(ids);
     let kind = if role == role::CONTEXT_NEW { kind::CONTEXT_END } else { kind::CONTEXT_COPY };
     context_told(kind, address, now_ns(), ids);
-    0
 }
 
 #[inline(always)]
@@ -177,24 +188,25 @@ fn greenlet(regs: &Registers, operand: Operand) -> Greenlet {
 
 /// The name is cut at [`MODULE_BYTES`]; where it can't be read it is empty.
 #[inline(always)]
-fn import_start(name: u64, now_ns: u64, ids: Ids) {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
-    // SAFETY: the element is this CPU's own. A system call tracepoint on it can't come between: this runs
-    // on behalf of user space.
-    let scratch = unsafe { &mut *scratch };
-    let [import, text, ..] = &mut scratch.body;
-    // SAFETY: the name goes where the body ends, and `Scratch` has far more room there than its limit.
-    let read = unsafe {
-        bpf_probe_read_user_str(
-            core::ptr::from_mut(text).cast(),
-            MODULE_BYTES as u32,
-            name as *const core::ffi::c_void,
-        )
-    };
-    // The count includes the final NUL.
-    let copied = if read > 0 && read <= MODULE_BYTES as i64 { read as u64 - 1 } else { 0 };
-    *import = copied;
-    emit_scratch(scratch, kind::IMPORT_START, now_ns, ids, size_of::<Import>() as u64, copied);
+fn import_start(name: u64, ts_ns: u64, ids: Ids) {
+    #[repr(C)]
+    struct Event {
+        header: Header,
+        body: Import,
+        name: [u8; MODULE_BYTES],
+    }
+    let Some(mut entry) = EVENTS.reserve::<Event>(0) else { return count_drop(kind::IMPORT_START) };
+    let place = entry.as_mut_ptr();
+    // SAFETY: `place` is the reserved event, whose `name` has that room.
+    unsafe {
+        let target = (&raw mut (*place).name).cast();
+        let read = bpf_probe_read_user_str(target, MODULE_BYTES as u32, name as *const core::ffi::c_void);
+        // The count includes the final NUL.
+        let copied = if read > 0 { read as u32 - 1 } else { 0 };
+        (&raw mut (*place).header).write(header(kind::IMPORT_START, ts_ns, ids));
+        (&raw mut (*place).body).write(Import { copied, reserved: 0 });
+    }
+    entry.submit(wake_flags(ts_ns));
 }
 
 #[inline(always)]

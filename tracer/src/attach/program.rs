@@ -5,10 +5,10 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
 };
 
-use aya::{Ebpf, maps::Map};
+use aya::{Btf, Ebpf, maps::Map};
 use aya_obj::{Object, generated::bpf_insn};
 
-use super::load::with_sources;
+use super::{kfunc::Kfuncs, load::with_sources};
 
 /// Programs that use the maps which aya made, and keep them.
 #[derive(Debug)]
@@ -18,9 +18,10 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Reads an eBPF object again, from which `ebpf` was loaded, and makes its code use the maps of that. The error is a
-    /// clause for the user.
+    /// Reads an eBPF object again, from which `ebpf` was loaded, and makes its code use the maps of that, and the kernel's
+    /// functions. The error is a clause for the user.
     pub fn new(object: &[u8], ebpf: &Ebpf) -> Result<Programs, String> {
+        let kfuncs = Kfuncs::find(&Btf::from_sys_fs().map_err(|error| with_sources(&error))?)?;
         let mut object = Object::parse(object).map_err(|error| with_sources(&error))?;
         let text = object.functions.keys().map(|(section, _)| *section).collect();
         let kept: Vec<(String, OwnedFd, aya_obj::Map)> = object
@@ -34,6 +35,9 @@ impl Programs {
             kept.iter().map(|(name, descriptor, map)| (name.as_str(), descriptor.as_raw_fd(), map)).collect();
         object.relocate_maps(maps.into_iter(), &text).map_err(|error| with_sources(&error))?;
         object.relocate_calls(&text).map_err(|error| with_sources(&error))?;
+        for function in object.functions.values_mut() {
+            kfuncs.write_into(&mut function.instructions);
+        }
         Ok(Programs { object, _maps: kept.into_iter().map(|(_, descriptor, _)| descriptor).collect() })
     }
 
