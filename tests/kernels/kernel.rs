@@ -179,6 +179,13 @@ impl Kernel {
         })
     }
 
+    /// Runs of probes that it may leave out. From 7.0 on it may preempt user space in the middle of a call of bpf(2), and runs no
+    /// program of a perf event on that CPU until that is done: in an emulated machine, where a call takes long, that is met. Raw
+    /// tracepoints lost 1,300 there.
+    pub fn most_missed(&self) -> u64 {
+        if numbers(&self.release) >= [7, 0] { 20 } else { 0 }
+    }
+
     pub fn truth(&self) -> Truth {
         Truth::read(&self.folder.join("lab"))
     }

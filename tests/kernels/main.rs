@@ -6,7 +6,10 @@ mod table;
 use kernel::{Kernel, MOST_INSTRUCTIONS};
 use table::Table;
 use tests::{compare::Comparison, golden};
-use tracer::report::bucket::Bucket;
+use tracer::{
+    attach::{load::MISSED, verify::NOT_NEEDED},
+    report::bucket::Bucket,
+};
 
 #[test]
 fn every_kernel_gives_what_is_expected_of_its_age() {
@@ -45,7 +48,7 @@ fn no_program_comes_near_the_verifiers_limit() {
                     kernel.release
                 ),
                 None => assert!(
-                    program.reason.contains("has no tracepoint"),
+                    program.reason.contains("has no tracepoint") || program.reason.contains(NOT_NEEDED),
                     "{} is refused by {}: {}",
                     program.name,
                     kernel.release,
@@ -67,13 +70,16 @@ fn requests_are_found_and_calls_linked_on_every_kernel() {
         assert_eq!(comparison.links.wrong, 0, "{}: calls linked to a wrong request", kernel.release);
         assert_eq!(comparison.links.missing, 0, "{}: calls not linked", kernel.release);
         assert_eq!(comparison.links.extra, 0, "{}: calls that the vendor did not see", kernel.release);
-        assert_eq!(comparison.lost_events, 0, "{}: lost events", kernel.release);
+        let lost = report.capture.lost_events.iter();
+        let (missed, dropped): (Vec<_>, Vec<_>) = lost.partition(|(kind, _)| kind.starts_with(MISSED));
+        assert_eq!(dropped, [], "{}: lost events", kernel.release);
+        let missed: u64 = missed.into_iter().map(|(_, count)| count).sum();
+        assert!(missed <= kernel.most_missed(), "{}: {missed} runs were left out", kernel.release);
         for request in &report.requests {
             assert_eq!(request.buckets.sum(), request.wall_ns, "{}: {}", kernel.release, request.id);
         }
-        // Where probes take twenty times as long, the kernel may interrupt one, and leaves the next on that CPU out.
         let incomplete = report.requests.iter().filter(|request| !request.complete).count();
-        assert!(incomplete <= 1, "{}: {incomplete} requests are not complete", kernel.release);
+        assert!(incomplete == 0 || missed > 0, "{}: {incomplete} requests are not complete", kernel.release);
     }
 }
 

@@ -1,6 +1,12 @@
 //! Processes and threads: where they begin, what they run, where they end.
 
-use aya_ebpf::{bindings::BPF_ANY, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::BPF_ANY,
+    helpers::bpf_get_current_task,
+    macros::{btf_tracepoint, tracepoint},
+    programs::{BtfTracePointContext, TracePointContext},
+};
 use tracer_ebpf::{
     event::{Fork, kind},
     settings::traced,
@@ -14,24 +20,52 @@ use crate::{
     thread_state,
 };
 
+/// `CLONE_THREAD`, include/uapi/linux/sched.h.
+const CLONE_THREAD: u64 = 0x0001_0000;
+
 /// `sched_process_fork(parent, child)`: FORK, for each thread or process that a traced process makes. The
 /// child process of one that passes tracing on is traced from here, before its first instruction.
 ///
 /// Cost: 599 ns a run.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
+    let child: u64 = ctx.arg(1);
+    forked(|_| {
+        let at = offsets();
+        Some(Fork { child_tgid: read(child, at.task_tgid)?, child_tid: read(child, at.task_pid)? })
+    });
+    0
+}
+
+/// The same by `task:task_newtask`, as [`super::syscall::perf_sys_enter`].
+#[tracepoint(category = "task", name = "task_newtask")]
+pub fn perf_sched_process_fork(ctx: TracePointContext) -> u32 {
+    /// include/trace/events/task.h
+    #[repr(C)]
+    struct Record {
+        common: u64,
+        tid: u32,
+        comm: [u8; 16],
+        clone_flags: u64,
+    }
+    // SAFETY: a record of this layout is what the kernel gives a program of this tracepoint.
+    let record = unsafe { &*ctx.as_ptr().cast::<Record>() };
+    forked(|ids| {
+        let is_thread = record.clone_flags & CLONE_THREAD != 0;
+        Some(Fork { child_tgid: if is_thread { ids.tgid } else { record.tid }, child_tid: record.tid })
+    });
+    0
+}
+
+#[inline(always)]
+fn forked(child: impl FnOnce(Ids) -> Option<Fork>) {
     let ids = Ids::current();
     let flags = kernel::flags_of(ids.tgid);
     if flags & traced::EMIT == 0 {
-        return 0;
+        return;
     }
-    let child: u64 = ctx.arg(1);
-    let at = offsets();
-    let (Some(child_tgid), Some(child_tid)) =
-        (read::<u32>(child, at.task_tgid), read::<u32>(child, at.task_pid))
-    else {
-        return 0;
-    };
+    let Some(fork) = child(ids) else { return };
+    let Fork { child_tgid, child_tid } = fork;
     thread_state::tell_context(ids);
     let now_ns = now_ns();
     let is_process = child_tgid != ids.tgid;
@@ -49,8 +83,7 @@ pub fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
         let thread = Thread { wake_ns: now_ns, waker_tid: ids.tid, ..Thread::IDLE };
         let _ = THREADS.insert(&child_tid, &thread, BPF_ANY as u64);
     }
-    emit(kind::FORK, now_ns, ids, Fork { child_tgid, child_tid });
-    0
+    emit(kind::FORK, now_ns, ids, fork);
 }
 
 /// `sched_process_exec(task, old_pid, bprm)`: EXEC, of traced processes, and of all while user space watches
@@ -59,12 +92,24 @@ pub fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
 /// Cost: 698 ns a run.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn sched_process_exec(_ctx: BtfTracePointContext) -> i32 {
+    executes();
+    0
+}
+
+/// The same, as [`super::syscall::perf_sys_enter`].
+#[tracepoint(category = "sched", name = "sched_process_exec")]
+pub fn perf_sched_process_exec(_ctx: TracePointContext) -> u32 {
+    executes();
+    0
+}
+
+#[inline(always)]
+fn executes() {
     let ids = Ids::current();
     thread_state::forget(ids.tid);
     if kernel::is_traced(ids.tgid) || kernel::watches_exec() {
         emit(kind::EXEC, now_ns(), ids, ());
     }
-    0
 }
 
 /// `sched_process_exit(task)`: EXIT, of each thread of a traced process; with the last one PROCESS_END, and the
@@ -72,21 +117,34 @@ pub fn sched_process_exec(_ctx: BtfTracePointContext) -> i32 {
 ///
 /// Cost: 273 ns a run.
 #[btf_tracepoint(function = "sched_process_exit")]
-pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
+pub fn sched_process_exit(_ctx: BtfTracePointContext) -> i32 {
+    exits();
+    0
+}
+
+/// The same, as [`super::syscall::perf_sys_enter`].
+#[tracepoint(category = "sched", name = "sched_process_exit")]
+pub fn perf_sched_process_exit(_ctx: TracePointContext) -> u32 {
+    exits();
+    0
+}
+
+#[inline(always)]
+fn exits() {
     let ids = Ids::current();
     if !kernel::is_traced(ids.tgid) {
-        return 0;
+        return;
     }
     emit(kind::EXIT, now_ns(), ids, ());
     // Not there if the thread never left the CPU.
     let _ = THREADS.remove(&ids.tid);
     thread_state::forget(ids.tid);
     let at = offsets();
-    let task: u64 = ctx.arg(0);
+    // SAFETY: asks nothing of its caller.
+    let task = unsafe { bpf_get_current_task() };
     let living = read::<u64>(task, at.task_signal).and_then(|signal| read::<u32>(signal, at.signal_live));
     if living == Some(0) {
         emit(kind::PROCESS_END, now_ns(), ids, ());
         let _ = TRACED.remove(&ids.tgid);
     }
-    0
 }

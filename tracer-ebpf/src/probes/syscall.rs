@@ -1,6 +1,11 @@
 //! Syscalls: what a thread waits for, and what it transferred.
 
-use aya_ebpf::{helpers::bpf_probe_read_user, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{bpf_get_current_task_btf, bpf_probe_read_user, bpf_task_pt_regs},
+    macros::{btf_tracepoint, tracepoint},
+    programs::{BtfTracePointContext, TracePointContext},
+};
 use tracer_ebpf::event::{self, kind, role, wait};
 
 use super::{
@@ -44,28 +49,60 @@ const MESSAGES: u64 = 4;
 /// Cost: 224 ns a run.
 #[btf_tracepoint(function = "sys_enter")]
 pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
-    let number: u64 = ctx.arg(1);
+    let regs: *const Registers = ctx.arg(0);
+    // SAFETY: the tracepoint's first argument; its type lets the kernel load from it, and stand in for a fault.
+    entered(ctx.arg(1), || arguments(unsafe { &*regs }));
+    0
+}
+
+/// `sys_enter` where a program of a raw tracepoint can be preempted, from 7.0 on: a perf event's can't.
+#[tracepoint(category = "raw_syscalls", name = "sys_enter")]
+pub fn perf_sys_enter(ctx: TracePointContext) -> u32 {
+    // SAFETY: a record of this layout is what the kernel gives a program of this tracepoint.
+    let record = unsafe { &*ctx.as_ptr().cast::<EnterRecord>() };
+    entered(record.number, || {
+        // SAFETY: asks for what every thread has.
+        let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as *const Registers;
+        // SAFETY: the registers of user space lie where the thread's kernel stack begins; their type lets the kernel load
+        // from them, and stand in for a fault.
+        arguments(unsafe { &*regs })
+    });
+    0
+}
+
+/// `raw_syscalls:sys_enter` (include/trace/events/syscalls.h), behind what all records begin with; its arguments follow.
+#[repr(C)]
+struct EnterRecord {
+    common: u64,
+    number: u64,
+}
+
+/// `raw_syscalls:sys_exit`, the same.
+#[repr(C)]
+struct ExitRecord {
+    common: u64,
+    number: u64,
+    result: i64,
+}
+
+#[inline(always)]
+fn entered(number: u64, arguments: impl FnOnce() -> [u64; 6]) {
     let op = op_of(number);
     if op == 0 {
-        return 0;
+        return;
     }
     let ids = Ids::current();
     if !kernel::is_traced(ids.tgid) {
-        return 0;
+        return;
     }
-    let arguments = arguments(&ctx);
     let mut thread = Thread { enter_ns: now_ns(), op: u32::from(op), wait: wait_of(op), ..Thread::IDLE };
-    prepare(&mut thread, op, number, &arguments, ids);
+    prepare(&mut thread, op, number, &arguments(), ids);
     put(&THREADS, ids.tid, thread);
-    0
 }
 
 /// The first five arguments of a syscall, in order, and the stack pointer.
 #[inline(always)]
-fn arguments(ctx: &BtfTracePointContext) -> [u64; 6] {
-    let regs: *const Registers = ctx.arg(0);
-    // SAFETY: the tracepoint's first argument; its type lets the kernel load from it, and stand in for a fault.
-    let regs = unsafe { &*regs };
+fn arguments(regs: &Registers) -> [u64; 6] {
     let [first, second, third, fourth, fifth] = regs.system_call();
     [first, second, third, fourth, fifth, regs.stack()]
 }
@@ -236,21 +273,34 @@ fn timeout_at(address: u64, unit_ns: u64) -> u64 {
 /// Cost: 114 ns a run.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    left(ctx.arg(1));
+    0
+}
+
+/// `sys_exit` as [`perf_sys_enter`].
+#[tracepoint(category = "raw_syscalls", name = "sys_exit")]
+pub fn perf_sys_exit(ctx: TracePointContext) -> u32 {
+    // SAFETY: as in `perf_sys_enter`.
+    left(unsafe { &*ctx.as_ptr().cast::<ExitRecord>() }.result);
+    0
+}
+
+#[inline(always)]
+fn left(result: i64) {
     let ids = Ids::current();
-    let Some(entry) = THREADS.get_ptr_mut(&ids.tid) else { return 0 };
+    let Some(entry) = THREADS.get_ptr_mut(&ids.tid) else { return };
     // SAFETY: the kernel keeps an element's memory while a program runs; outside a wait only this thread,
     // which is current, writes to it.
     let thread = unsafe { *entry };
     if thread.op == 0 {
-        return 0;
+        return;
     }
     // SAFETY: as above.
     unsafe { (*entry).op = 0 };
     let op = thread.op as u8;
     if op >= op::WAIT_ONLY {
-        return 0;
+        return;
     }
-    let result: i64 = ctx.arg(1);
     match op {
         op::RECEIVE..=op::SEND_FILE if thread.sock != 0 && result != -EAGAIN => {
             finish_transfer(&thread, op, result, ids);
@@ -263,7 +313,6 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         op::MAP if result > 0 => emit(kind::MAPPED, now_ns(), ids, ()),
         _ => {}
     }
-    0
 }
 
 #[inline(always)]

@@ -3,15 +3,11 @@
 use std::{fs::File, io};
 
 use aya::{
-    Btf, Ebpf, EbpfError, EbpfLoader,
+    Ebpf, EbpfError, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{
-        BtfTracePoint, ProgramError,
-        perf_event::{PerfEvent, PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
-    },
+    programs::perf_event::{PerfEvent, PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
     util::online_cpus,
 };
-use aya_obj::btf::BtfKind;
 use tracer_ebpf::{
     event::kind,
     limits::SAMPLES_PER_SECOND,
@@ -22,17 +18,17 @@ use super::{
     kernel_btf::{self, BtfError},
     link::{AttachError, Attached, UprobePoint, Uprobes},
     program::Programs,
-    support::{
-        ARRIVALS, ARRIVALS_FALLBACK, ProbeSupport, SAMPLES, Support, TRACEPOINTS, Tracepoint, UPROBE_BUCKETS,
-        UPROBES,
-    },
-    sys,
+    support::{ProbeSupport, SAMPLES, Support, UPROBE_BUCKETS, UPROBES},
+    tracepoint,
     uprobe::Way,
 };
 use crate::ingest::{Reader, decode};
 
 /// The object that `cargo xtask build` compiled; empty without it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
+
+/// How a kind of loss begins that is no event's.
+pub const MISSED: &str = "missed_";
 
 /// The program of the CPUs' timers.
 const SAMPLER: &str = "sample";
@@ -64,7 +60,7 @@ pub struct Probes {
     uprobes: Result<Uprobes, String>,
     support: Vec<ProbeSupport>,
     /// Holds the tracepoint programs and their links.
-    _ebpf: Ebpf,
+    ebpf: Ebpf,
 }
 
 impl Probes {
@@ -85,7 +81,7 @@ impl Probes {
         #[cfg(feature = "log")]
         print_log(&mut ebpf);
         let uprobes = Programs::new(OBJECT, &ebpf).and_then(Way::choose).map(Uprobes::new);
-        let mut support = attach_tracepoints(&mut ebpf)?;
+        let mut support = tracepoint::attach_all(&mut ebpf)?;
         support.push(ProbeSupport {
             probe: UPROBES,
             support: match uprobes.as_ref().map(Uprobes::fallback) {
@@ -108,7 +104,7 @@ impl Probes {
             drops: PerCpuArray::try_from(take(&mut ebpf, "DROPS")?).map_err(map_error)?,
             uprobes,
             support,
-            _ebpf: ebpf,
+            ebpf,
         };
         Ok((probes, Reader::new(ring)))
     }
@@ -178,13 +174,16 @@ impl Probes {
         let _ = self.layouts.remove(&tgid);
     }
 
-    /// Events that were lost since the start because the ring was full, by name of their kind. Kinds
+    /// What was lost since the start, by kind: events that found the ring full, by name of their kind, and behind
+    /// [`MISSED`] runs of programs that the kernel left out, by tracepoint, of each of which an event may be missing. Kinds
     /// without loss are left out.
-    pub fn drops(&self) -> Result<Vec<(&'static str, u64)>, MapError> {
+    pub fn losses(&self) -> anyhow::Result<Vec<(String, u64)>> {
         let by_cpu = self.drops.get(&0, 0)?;
         let count = |kind: u32| by_cpu.iter().map(|counts| counts[kind as usize]).sum::<u64>();
-        let counts = (0..kind::LIMIT).map(|kind| (decode::kind_name(kind), count(kind)));
-        Ok(counts.filter(|(_, count)| *count != 0).collect())
+        let dropped = (0..kind::LIMIT).map(|kind| (decode::kind_name(kind).to_owned(), count(kind)));
+        let missed = tracepoint::missed_runs(&self.ebpf)?;
+        let missed = missed.into_iter().map(|(tracepoint, count)| (format!("{MISSED}{tracepoint}"), count));
+        Ok(dropped.chain(missed).filter(|(_, count)| *count != 0).collect())
     }
 }
 
@@ -206,56 +205,11 @@ fn print_log(ebpf: &mut Ebpf) {
     }
 }
 
-fn attach_tracepoints(ebpf: &mut Ebpf) -> Result<Vec<ProbeSupport>, LoadError> {
-    let btf = Btf::from_sys_fs().map_err(|error| LoadError::Object(error.to_string()))?;
-    let mut all = Vec::new();
-    for Tracepoint { name, is_required, buckets } in TRACEPOINTS {
-        let support = match attach_tracepoint(ebpf, name, &btf) {
-            Ok(()) => Support::Available,
-            Err(reason) if is_required => return Err(LoadError::Required { probe: name, reason }),
-            Err(reason) if name == ARRIVALS => match attach_tracepoint(ebpf, ARRIVALS_FALLBACK, &btf) {
-                Ok(()) => {
-                    Support::Fallback(format!("{ARRIVALS_FALLBACK} stands in, for TCP alone: {reason}"))
-                }
-                Err(second) => Support::Missing(format!("{reason}; {second}")),
-            },
-            Err(reason) => Support::Missing(reason),
-        };
-        all.push(ProbeSupport { probe: name, support, buckets });
-    }
-    Ok(all)
-}
-
-fn attach_tracepoint(ebpf: &mut Ebpf, name: &str, btf: &Btf) -> Result<(), String> {
-    let program = ebpf.program_mut(name).ok_or_else(|| "not in the eBPF object".to_owned())?;
-    let program: &mut BtfTracePoint = program.try_into().map_err(|error| with_sources(&error))?;
-    tracepoint_type(name, btf)?;
-    program.load(name, btf).map_err(|error| refusal(&error))?;
-    program.attach().map_err(|error| with_sources(&error))?;
-    Ok(())
-}
-
-/// The id of a tracepoint's type in the kernel's BTF; the error is a clause for the user.
-pub(super) fn tracepoint_type(name: &str, btf: &Btf) -> Result<u32, String> {
-    btf.id_by_type_name_kind(&format!("btf_trace_{name}"), BtfKind::Typedef)
-        .map_err(|_| format!("this kernel has no tracepoint `{name}`"))
-}
-
-/// Why the kernel refuses a program: of the verifier's log the end, which may be all of a screen and more.
-fn refusal(error: &ProgramError) -> String {
-    match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
-            format!("{io_error}: {}", sys::tail(&verifier_log.to_string()))
-        }
-        error => with_sources(error),
-    }
-}
-
 /// Starts a timer on every CPU.
 fn attach_sampler(ebpf: &mut Ebpf) -> Result<(), String> {
     let program = ebpf.program_mut(SAMPLER).ok_or_else(|| "not in the eBPF object".to_owned())?;
     let program: &mut PerfEvent = program.try_into().map_err(|error| with_sources(&error))?;
-    program.load().map_err(|error| refusal(&error))?;
+    program.load().map_err(|error| tracepoint::refusal(&error))?;
     for cpu in online_cpus().map_err(|(path, error)| format!("{path}: {error}"))? {
         let clock = PerfEventConfig::Software(SoftwareEvent::CpuClock);
         let everybody = PerfEventScope::AllProcessesOneCpu { cpu };

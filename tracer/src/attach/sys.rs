@@ -3,11 +3,11 @@
 use std::{
     ffi::CString,
     fs, io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
 };
 
 use aya_obj::generated::{
-    bpf_attach_type, bpf_attr, bpf_cmd, bpf_func_id, bpf_insn, bpf_prog_type, perf_event_attr,
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_func_id, bpf_insn, bpf_prog_info, bpf_prog_type, perf_event_attr,
 };
 
 use super::link::UprobePoint;
@@ -16,9 +16,11 @@ use super::link::UprobePoint;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgramKind {
     Uprobe(UprobeKind),
-    /// A tracepoint, by the id of its type in the kernel's BTF.
-    Tracepoint(u32),
-    /// A perf event that is no uprobe.
+    /// A raw tracepoint, by the id of its type in the kernel's BTF.
+    RawTracepoint(u32),
+    /// A perf event of a tracepoint.
+    Tracepoint,
+    /// A perf event of another kind.
     Event,
 }
 
@@ -41,7 +43,7 @@ const LOG_BYTES: usize = 4 << 20;
 const LOG_LINES: usize = 4;
 
 /// Opcodes, include/uapi/linux/bpf.h: `BPF_JMP | BPF_CALL`, `BPF_JMP | BPF_EXIT`.
-const CALL: u8 = 0x85;
+pub const CALL: u8 = 0x85;
 const EXIT: u8 = 0x95;
 
 /// `PERF_EVENT_IOC_SET_BPF`, include/uapi/linux/perf_event.h.
@@ -83,7 +85,8 @@ fn load_attr(name: &str, instructions: &[bpf_insn], kind: ProgramKind) -> bpf_at
     let load = unsafe { &mut attr.__bindgen_anon_3 };
     load.prog_type = match kind {
         ProgramKind::Uprobe(_) => bpf_prog_type::BPF_PROG_TYPE_KPROBE,
-        ProgramKind::Tracepoint(_) => bpf_prog_type::BPF_PROG_TYPE_TRACING,
+        ProgramKind::RawTracepoint(_) => bpf_prog_type::BPF_PROG_TYPE_TRACING,
+        ProgramKind::Tracepoint => bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT,
         ProgramKind::Event => bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT,
     } as u32;
     load.insn_cnt = instructions.len() as u32;
@@ -95,11 +98,11 @@ fn load_attr(name: &str, instructions: &[bpf_insn], kind: ProgramKind) -> bpf_at
         ProgramKind::Uprobe(UprobeKind::Multi) => {
             load.expected_attach_type = bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32;
         }
-        ProgramKind::Tracepoint(type_id) => {
+        ProgramKind::RawTracepoint(type_id) => {
             load.expected_attach_type = bpf_attach_type::BPF_TRACE_RAW_TP as u32;
             load.attach_btf_id = type_id;
         }
-        ProgramKind::Uprobe(UprobeKind::Single) | ProgramKind::Event => {}
+        ProgramKind::Uprobe(UprobeKind::Single) | ProgramKind::Tracepoint | ProgramKind::Event => {}
     }
     attr
 }
@@ -232,6 +235,29 @@ fn uprobe_event_type() -> io::Result<u32> {
     let text = fs::read_to_string(PATH)
         .map_err(|error| io::Error::new(error.kind(), format!("{PATH}: {error}; CONFIG_UPROBE_EVENTS=y?")))?;
     text.trim().parse().map_err(|_| io::Error::other(format!("{PATH} holds `{}`, no number", text.trim())))
+}
+
+/// Runs of a program that the kernel left out because it had interrupted one on the same CPU. 0 before 5.12, which brought the
+/// count.
+pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
+    // SAFETY: all zeros is a value of this plain struct.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    let mut attr = empty_attr();
+    // SAFETY: writes the member of the union that BPF_OBJ_GET_INFO_BY_FD reads.
+    let get = unsafe { &mut attr.info };
+    get.bpf_fd = program.as_raw_fd() as u32;
+    get.info_len = size_of_val(&info) as u32;
+    get.info = (&raw mut info) as u64;
+    // SAFETY: `attr` is a whole `bpf_attr`, and `info` as long as it says; both outlive the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            bpf_cmd::BPF_OBJ_GET_INFO_BY_FD as libc::c_long,
+            &raw mut attr,
+            size_of::<bpf_attr>(),
+        )
+    };
+    if result == 0 { Ok(info.recursion_misses) } else { Err(io::Error::last_os_error()) }
 }
 
 fn empty_attr() -> bpf_attr {

@@ -9,11 +9,15 @@ use super::{
     load::{self, LoadError},
     program::Programs,
     sys::{self, ProgramKind, UprobeKind},
+    tracepoint,
     uprobe::with_cookie,
 };
 
 /// Instructions that the verifier goes through at most, `BPF_COMPLEXITY_LIMIT_INSNS` in include/linux/bpf.h, since 5.2.
 pub const LIMIT_INSTRUCTIONS: u32 = 1_000_000;
+
+/// How the reason begins why a program is not even tried.
+pub const NOT_NEEDED: &str = "not needed on this kernel";
 
 /// What becomes of a program.
 #[derive(Clone, Debug)]
@@ -70,7 +74,9 @@ fn kind_of(name: &str, section: &ProgramSection, btf: &Btf) -> Result<ProgramKin
             Ok(ProgramKind::Uprobe(UprobeKind::Single))
         }
         ProgramSection::PerfEvent => Ok(ProgramKind::Event),
-        ProgramSection::BtfTracePoint => load::tracepoint_type(name, btf).map(ProgramKind::Tracepoint),
+        ProgramSection::BtfTracePoint => tracepoint::type_id(name, btf).map(ProgramKind::RawTracepoint),
+        ProgramSection::TracePoint if tracepoint::raw_is_preemptible() => Ok(ProgramKind::Tracepoint),
+        ProgramSection::TracePoint => Err(format!("{NOT_NEEDED}: its raw tracepoint can't be preempted")),
         other => Err(format!("a program of kind {other:?}, which is never loaded")),
     }
 }

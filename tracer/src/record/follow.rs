@@ -75,7 +75,7 @@ pub struct Follower {
     expected: HashMap<u32, Instant>,
     /// Containers that were told of.
     containers: LruCache<String, ()>,
-    losses: BTreeMap<&'static str, u64>,
+    losses: BTreeMap<String, u64>,
     losses_since_ns: u64,
 }
 
@@ -193,16 +193,12 @@ impl Follower {
 
     /// Tells the model how many events were lost since the last time.
     pub fn report_losses(&mut self) {
-        let Ok(drops) = self.probes.drops() else { return };
+        let Ok(losses) = self.probes.losses() else { return };
         let now_ns = monotonic_ns();
-        for (kind, total) in drops {
-            let before = self.losses.insert(kind, total).unwrap_or(0);
+        for (kind, total) in losses {
+            let before = self.losses.insert(kind.clone(), total).unwrap_or(0);
             if total > before {
-                let body = Body::Loss {
-                    kind: kind.to_owned(),
-                    count: total - before,
-                    since_ns: self.losses_since_ns,
-                };
+                let body = Body::Loss { kind, count: total - before, since_ns: self.losses_since_ns };
                 self.tell(0, now_ns, body);
             }
         }

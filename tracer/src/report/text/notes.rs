@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use tracer_ebpf::limits;
 
 use super::{format, paint::Paint, wrap};
-use crate::report::{stats, types::Report};
+use crate::{
+    attach::load::MISSED,
+    report::{stats, types::Report},
+};
 
 /// Pids that are named in a line; of more, only the number is given.
 const PIDS: usize = 4;
@@ -44,28 +47,34 @@ fn processes(pids: &[u32]) -> String {
     }
 }
 
-/// How many events were lost, which requests that touched, and what to raise.
+/// How many events were lost, which requests that touched, and what to do.
 fn lost(report: &Report, width: usize, paint: Paint) -> String {
-    let total = stats::sum(report.capture.lost_events.values().copied());
-    if total == 0 {
-        return String::new();
-    }
-    let kinds: Vec<String> = report
-        .capture
-        .lost_events
-        .iter()
-        .filter(|(_, count)| **count > 0)
-        .map(|(kind, number)| format!("{kind} {}", format::count(*number)))
-        .collect();
+    let lost = report.capture.lost_events.iter().filter(|(_, count)| **count > 0);
+    let (missed, dropped): (Vec<_>, Vec<_>) = lost.partition(|(kind, _)| kind.starts_with(MISSED));
     let incomplete = report.requests.iter().filter(|request| !request.complete).count() as u64;
-    let line = format!(
-        "lost {} ({}); {} marked incomplete. Give the ring buffer more room: tracer record --ring-bytes {} \
-         (default {})",
-        format::plural(total, "event"),
-        kinds.join(", "),
-        format::plural(incomplete, "request"),
+    let line = |lost: &[(&String, &u64)], advice: String| {
+        if lost.is_empty() {
+            return String::new();
+        }
+        let total = stats::sum(lost.iter().map(|(_, count)| **count));
+        let kinds: Vec<String> =
+            lost.iter().map(|(kind, number)| format!("{kind} {}", format::count(**number))).collect();
+        let line = format!(
+            "lost {} ({}); {} marked incomplete. {advice}",
+            format::plural(total, "event"),
+            kinds.join(", "),
+            format::plural(incomplete, "request"),
+        );
+        paint.warning(&wrap::words(&format::printable(&line), "", 2, width))
+    };
+    let room = format!(
+        "Give the ring buffer more room: tracer record --ring-bytes {} (default {})",
         limits::RING_BYTES * 4,
         limits::RING_BYTES,
     );
-    paint.warning(&wrap::words(&format::printable(&line), "", 2, width))
+    let interrupted =
+        "The kernel left out probes whose CPU it had taken from another run of the same probe: \
+                       `tracer check` says whether this kernel has a better way"
+            .to_owned();
+    line(&dropped, room) + &line(&missed, interrupted)
 }
