@@ -49,6 +49,8 @@ pub struct Program {
     pub name: String,
     /// `None` where it is refused.
     pub instructions: Option<u32>,
+    /// Stack of its first function.
+    pub frame_bytes: Option<u32>,
     pub reason: String,
 }
 
@@ -211,7 +213,13 @@ impl Program {
     /// Reads a line of the example `verifier`.
     fn read(line: &str) -> Program {
         let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
-        Program { name: name.to_owned(), instructions: rest.parse().ok(), reason: rest.to_owned() }
+        let mut numbers = rest.split(' ').map(|number| number.parse().ok());
+        Program {
+            name: name.to_owned(),
+            instructions: numbers.next().flatten(),
+            frame_bytes: numbers.next().flatten(),
+            reason: rest.to_owned(),
+        }
     }
 }
 

@@ -59,6 +59,16 @@ fn no_program_comes_near_the_verifiers_limit() {
     }
 }
 
+/// What is not in that frame is used while the program can't be preempted.
+#[test]
+fn programs_of_uprobes_begin_in_an_empty_frame() {
+    for kernel in Kernel::all() {
+        let of_uprobes = kernel.programs().iter().filter(|program| program.name.starts_with("python_"));
+        let frames: Vec<Option<u32>> = of_uprobes.map(|program| program.frame_bytes).collect();
+        assert_eq!(frames, [Some(0), Some(0)], "{}", kernel.release);
+    }
+}
+
 #[test]
 fn requests_are_found_and_calls_linked_on_every_kernel() {
     for kernel in Kernel::all() {

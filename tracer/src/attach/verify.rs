@@ -23,9 +23,17 @@ pub const NOT_NEEDED: &str = "not needed on this kernel";
 #[derive(Clone, Debug)]
 pub struct Verdict {
     pub program: String,
-    /// Instructions that the verifier went through, those of a loop as often as it took; or why it refuses. Where a copy is
-    /// loaded for each cookie, those of the longest.
-    pub instructions: Result<u32, String>,
+    /// What the verifier found, or why it refuses. Where a copy is loaded for each cookie, what the longest took.
+    pub found: Result<Found, String>,
+}
+
+/// What the verifier tells of a program that it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// Those that it went through, those of a loop as often as it took.
+    pub instructions: u32,
+    /// Stack of the program's first function.
+    pub frame_bytes: u32,
 }
 
 /// Loads every program of an eBPF object once, and keeps none.
@@ -43,17 +51,19 @@ pub fn verdicts(object: &[u8]) -> Result<Vec<Verdict>, LoadError> {
     let btf = Btf::from_sys_fs().map_err(|error| LoadError::Object(error.to_string()))?;
     let has_cookies = sys::has_attach_cookies();
     let verdict = |(name, section): (&str, &ProgramSection)| {
-        let instructions = kind_of(name, section, &btf).and_then(|kind| {
+        let found = kind_of(name, section, &btf).and_then(|kind| {
             let code = programs.code(name)?;
             match kind {
                 ProgramKind::Uprobe(_) if !has_cookies => {
                     let copies = EVERY_ROLE.map(|role| with_cookie(code, cookie::pack(role, LONGEST)));
-                    copies.into_iter().try_fold(0, |most, copy| Ok(most.max(count(name, &copy, kind)?)))
+                    let found: Vec<Found> =
+                        copies.iter().map(|copy| verify(name, copy, kind)).collect::<Result<_, _>>()?;
+                    found.into_iter().max().ok_or_else(|| "no cookies".to_owned())
                 }
-                kind => count(name, code, kind),
+                kind => verify(name, code, kind),
             }
         });
-        Verdict { program: name.to_owned(), instructions }
+        Verdict { program: name.to_owned(), found }
     };
     let mut verdicts: Vec<Verdict> = programs.all().map(verdict).collect();
     verdicts.sort_by(|one, other| one.program.cmp(&other.program));
@@ -63,9 +73,9 @@ pub fn verdicts(object: &[u8]) -> Result<Vec<Verdict>, LoadError> {
 /// Any operand in memory: no other takes the verifier longer.
 const LONGEST: Operand = Operand::Memory { base: 5, displacement: -8 };
 
-fn count(name: &str, code: &[bpf_insn], kind: ProgramKind) -> Result<u32, String> {
+fn verify(name: &str, code: &[bpf_insn], kind: ProgramKind) -> Result<Found, String> {
     let log = sys::verify_program(name, code, kind).map_err(|error| error.to_string())?;
-    processed(&log).ok_or_else(|| format!("the verifier counts nothing: {}", sys::tail(&log)))
+    read(&log).ok_or_else(|| format!("the verifier counts nothing: {}", sys::tail(&log)))
 }
 
 fn kind_of(name: &str, section: &ProgramSection, btf: &Btf) -> Result<ProgramKind, String> {
@@ -81,10 +91,16 @@ fn kind_of(name: &str, section: &ProgramSection, btf: &Btf) -> Result<ProgramKin
     }
 }
 
-/// Of the log's line `processed 110 insns (limit 1000000) ...`.
-fn processed(log: &str) -> Option<u32> {
-    let rest = log.lines().rev().find_map(|line| line.strip_prefix("processed "))?;
-    rest.split(' ').next()?.parse().ok()
+/// Of the log's lines `stack depth 0+344` and `processed 110 insns (limit 1000000) ...`.
+fn read(log: &str) -> Option<Found> {
+    let number = |start: &str, end: [char; 2]| {
+        let rest = log.lines().rev().find_map(|line| line.strip_prefix(start))?;
+        rest.split(end).next()?.trim_end().parse().ok()
+    };
+    Some(Found {
+        instructions: number("processed ", [' ', ' '])?,
+        frame_bytes: number("stack depth ", ['+', '\n'])?,
+    })
 }
 
 #[cfg(test)]
@@ -92,10 +108,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_count_is_read_from_the_last_line() {
-        let log =
-            "func#0 @0\nverification time 12 usec\nstack depth 8\nprocessed 110 insns (limit 1000000) x 0\n";
-        assert_eq!(processed(log), Some(110));
-        assert_eq!(processed("invalid read"), None);
+    fn counts_are_read_from_the_last_lines() {
+        let log = "func#0 @0\nverification time 12 usec\nstack depth 8+344\nprocessed 110 insns (limit 1000000) x 0\n";
+        assert_eq!(read(log), Some(Found { instructions: 110, frame_bytes: 8 }));
+        assert_eq!(read(&log.replace("8+344", "16")), Some(Found { instructions: 110, frame_bytes: 16 }));
+        assert_eq!(read("invalid read"), None);
     }
 }
