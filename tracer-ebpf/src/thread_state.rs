@@ -26,7 +26,7 @@ const NOT_TOLD: u64 = u64::MAX;
 
 /// No time. An `Option` that is not set yet would be read from the stack where nothing was written, which kernels before
 /// 6.3 refuse.
-pub const NOW: u64 = 0;
+const NOW: u64 = 0;
 
 /// CONTEXT_CURRENT, where the thread has left the context that it was told to be in. Threads that never entered one
 /// cost a lookup in THREAD_STATES.
@@ -38,12 +38,12 @@ pub fn tell_context(ids: Ids) {
     tell_context_as_of(NOW, ids);
 }
 
-/// The same, in a system call that was entered then: what it does may count from its start, and it changes no context.
-/// [`NOW`] outside of system calls.
+/// The same, as of a time since which the thread has changed no context: in a system call when that was entered, from where
+/// what it does may count.
 #[inline(always)]
-pub fn tell_context_as_of(enter_ns: u64, ids: Ids) {
+pub fn tell_context_as_of(as_of_ns: u64, ids: Ids) {
     if let Some(thread) = known(ids.tid) {
-        tell(thread, enter_ns, ids);
+        tell(thread, as_of_ns, ids);
     }
 }
 
@@ -62,7 +62,7 @@ pub fn enters_context(address: u64, ids: Ids) -> bool {
 }
 
 #[inline(always)]
-fn tell(thread: &mut ThreadState, enter_ns: u64, ids: Ids) {
+fn tell(thread: &mut ThreadState, as_of_ns: u64, ids: Ids) {
     // SAFETY: the helper checks the address and fails instead of faulting.
     let read = unsafe { bpf_probe_read_user(thread.context_place as *const [u64; 2]) };
     let Ok([context, version]) = read else { return };
@@ -72,7 +72,7 @@ fn tell(thread: &mut ThreadState, enter_ns: u64, ids: Ids) {
     thread.context_version = version;
     if context != thread.context {
         thread.context = context;
-        let ts_ns = if enter_ns == NOW { now_ns() } else { enter_ns };
+        let ts_ns = if as_of_ns == NOW { now_ns() } else { as_of_ns };
         emit(kind::CONTEXT_CURRENT, ts_ns, ids, Context { address: context, callable: 0 });
     }
 }

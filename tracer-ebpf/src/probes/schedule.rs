@@ -11,8 +11,7 @@ use crate::{
     emit::{Ids, emit},
     kernel::{self, load, offsets},
     maps::{LOCK, THREADS, Thread},
-    stack,
-    thread_state::{self, NOW},
+    stack, thread_state,
 };
 
 /// Bits of the task state that say why a task is off the CPU; those above are modifiers
@@ -53,13 +52,14 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn switch_out(ids: Ids, state: u32, cpu_ns: u64, now_ns: u64) {
     let mut body = SwitchOut { state, wait: 0, connection: 0, argument: 0, cpu_ns };
-    let mut enter_ns = NOW;
+    // What is told of the context comes before the switch, behind which the thread would be taken to run.
+    let mut as_of_ns = now_ns;
     match THREADS.get_ptr_mut(&ids.tid) {
         // SAFETY: the kernel keeps an element's memory while a program runs; only this thread, which is
         // current, and its waker write to it, each its own fields.
         Some(thread) => unsafe {
             if (*thread).op != 0 {
-                enter_ns = (*thread).enter_ns;
+                as_of_ns = (*thread).enter_ns;
                 body.wait = (*thread).wait;
                 body.connection = (*thread).connection;
                 body.argument = (*thread).argument;
@@ -73,7 +73,7 @@ fn switch_out(ids: Ids, state: u32, cpu_ns: u64, now_ns: u64) {
             let _ = THREADS.insert(&ids.tid, &Thread::IDLE, BPF_ANY as u64);
         }
     }
-    thread_state::tell_context_as_of(enter_ns, ids);
+    thread_state::tell_context_as_of(as_of_ns, ids);
     if body.wait == wait::FUTEX && state & TASK_INTERRUPTIBLE != 0 {
         tell_lock(now_ns, body.argument, ids);
     }
