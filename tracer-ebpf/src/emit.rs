@@ -1,10 +1,12 @@
 //! Writing events into the ring buffer, and counting those that find it full.
 
+use core::arch::asm;
+
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::bpf_get_current_pid_tgid,
 };
-use tracer_ebpf::event::Header;
+use tracer_ebpf::event::{Header, kind};
 
 use crate::maps::{DROPS, EVENTS, SCRATCH_BYTES, Scratch};
 
@@ -77,7 +79,7 @@ pub fn bounded(bytes: u64) -> u64 {
 pub fn below<const LIMIT: usize>(mut bytes: u64) -> u64 {
     // SAFETY: changes only the register it is given.
     unsafe {
-        core::arch::asm!("{0} &= {1}", inout(reg) bytes, const LIMIT - 1, options(pure, nomem));
+        asm!("{0} &= {1}", inout(reg) bytes, const LIMIT - 1, options(pure, nomem));
     }
     bytes
 }
@@ -98,9 +100,12 @@ pub fn wake_flags(ts_ns: u64) -> u64 {
 
 #[inline(always)]
 pub fn count_drop(kind: u32) {
-    // SAFETY: the element is this CPU's own; a program nested in this one could lose one count.
-    let drops = DROPS.get_ptr_mut(0).map(|drops| unsafe { &mut *drops });
-    if let Some(count) = drops.and_then(|drops| drops.get_mut(kind as usize)) {
-        *count += 1;
+    let Some(drops) = DROPS.get_ptr_mut(0) else { return };
+    if kind < kind::LIMIT {
+        // SAFETY: adds to one of the element's counts; the kernel keeps its memory while a program runs.
+        unsafe {
+            let count = drops.cast::<u64>().add(kind as usize);
+            asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) count, in(reg) 1_u64, options(nostack));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! State of the probes. Every map has a limit in [`tracer_ebpf::limits`], which also says what happens there.
 
 use aya_ebpf::{
-    bindings::BPF_ANY,
+    bindings::{BPF_ANY, BPF_F_MMAPABLE},
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
@@ -11,9 +11,9 @@ use tracer_ebpf::{event::kind, limits, settings::PythonLayout};
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(limits::RING_BYTES, 0);
 
-/// One element: events that found the ring full, by kind.
+/// One element: events that found the ring full, by kind. User space maps it into its memory.
 #[map]
-pub static DROPS: PerCpuArray<[u64; kind::LIMIT as usize]> = PerCpuArray::with_max_entries(1, 0);
+pub static DROPS: Array<[u64; kind::LIMIT as usize]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Traced processes, by tgid: [`tracer_ebpf::settings::traced`] flags. Written by user space and at fork.
 #[map]

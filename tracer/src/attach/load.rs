@@ -4,7 +4,7 @@ use std::{fs::File, io};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, Map, MapData, MapError, RingBuf},
     programs::perf_event::{PerfEvent, PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
     util::online_cpus,
 };
@@ -15,6 +15,7 @@ use tracer_ebpf::{
 };
 
 use super::{
+    drops::Drops,
     kernel_btf::{self, BtfError},
     link::{AttachError, Attached, UprobePoint, Uprobes},
     program::Programs,
@@ -56,7 +57,7 @@ pub struct Probes {
     traced: HashMap<MapData, u32, u32>,
     watch: Array<MapData, u32>,
     layouts: HashMap<MapData, u32, Layout>,
-    drops: PerCpuArray<MapData, [u64; kind::LIMIT as usize]>,
+    drops: Drops,
     uprobes: Result<Uprobes, String>,
     support: Vec<ProbeSupport>,
     /// Holds the tracepoint programs and their links.
@@ -101,7 +102,8 @@ impl Probes {
             traced: HashMap::try_from(take(&mut ebpf, "TRACED")?).map_err(map_error)?,
             watch: Array::try_from(take(&mut ebpf, "WATCH")?).map_err(map_error)?,
             layouts: HashMap::try_from(take(&mut ebpf, "LAYOUTS")?).map_err(map_error)?,
-            drops: PerCpuArray::try_from(take(&mut ebpf, "DROPS")?).map_err(map_error)?,
+            drops: Drops::new(take(&mut ebpf, "DROPS")?)
+                .map_err(|error| LoadError::Object(format!("reading the map `DROPS`: {error}")))?,
             uprobes,
             support,
             ebpf,
@@ -177,10 +179,8 @@ impl Probes {
     /// What was lost since the start, by kind: events that found the ring full, by name of their kind, and behind
     /// [`MISSED`] runs of programs that the kernel left out, by tracepoint, of each of which an event may be missing. Kinds
     /// without loss are left out.
-    pub fn losses(&self) -> anyhow::Result<Vec<(String, u64)>> {
-        let by_cpu = self.drops.get(&0, 0)?;
-        let count = |kind: u32| by_cpu.iter().map(|counts| counts[kind as usize]).sum::<u64>();
-        let dropped = (0..kind::LIMIT).map(|kind| (decode::kind_name(kind).to_owned(), count(kind)));
+    pub fn losses(&self) -> io::Result<Vec<(String, u64)>> {
+        let dropped = (0..kind::LIMIT).map(|kind| (decode::kind_name(kind).to_owned(), self.drops.of(kind)));
         let missed = tracepoint::missed_runs(&self.ebpf)?;
         let missed = missed.into_iter().map(|(tracepoint, count)| (format!("{MISSED}{tracepoint}"), count));
         Ok(dropped.chain(missed).filter(|(_, count)| *count != 0).collect())

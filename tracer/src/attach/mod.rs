@@ -1,5 +1,6 @@
 //! Loading the probes and attaching them: all that talks to the kernel's BPF.
 
+mod drops;
 pub mod kernel_btf;
 mod kfunc;
 pub mod link;

@@ -91,15 +91,16 @@ fn kind_of(name: &str, section: &ProgramSection, btf: &Btf) -> Result<ProgramKin
     }
 }
 
-/// Of the log's lines `stack depth 0+344` and `processed 110 insns (limit 1000000) ...`.
+/// Of the end of a log: `stack depth 0+344`, or from 7.3 on a line `subprog 0 (NAME) main ... stack 0` for each function; and
+/// `processed 110 insns (limit 1000000) ...`.
 fn read(log: &str) -> Option<Found> {
-    let number = |start: &str, end: [char; 2]| {
-        let rest = log.lines().rev().find_map(|line| line.strip_prefix(start))?;
-        rest.split(end).next()?.trim_end().parse().ok()
-    };
+    let rest = |start: &str| log.lines().rev().find_map(|line| line.strip_prefix(start));
+    let first_number = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+    let of_first_function =
+        rest("subprog 0 ").and_then(|line| line.rsplit_once(" stack ")).map(|(_, bytes)| bytes);
     Some(Found {
-        instructions: number("processed ", [' ', ' '])?,
-        frame_bytes: number("stack depth ", ['+', '\n'])?,
+        instructions: first_number(rest("processed ")?)?,
+        frame_bytes: first_number(of_first_function.or_else(|| rest("stack depth "))?)?,
     })
 }
 
@@ -109,9 +110,17 @@ mod tests {
 
     #[test]
     fn counts_are_read_from_the_last_lines() {
-        let log = "func#0 @0\nverification time 12 usec\nstack depth 8+344\nprocessed 110 insns (limit 1000000) x 0\n";
-        assert_eq!(read(log), Some(Found { instructions: 110, frame_bytes: 8 }));
-        assert_eq!(read(&log.replace("8+344", "16")), Some(Found { instructions: 110, frame_bytes: 16 }));
+        let log = |stack: &str| {
+            format!(
+                "func#0 @0\nverification time 12 usec\n{stack}\nprocessed 110 insns (limit 1000000) x 0\n"
+            )
+        };
+        let found = |frame_bytes| Some(Found { instructions: 110, frame_bytes });
+        assert_eq!(read(&log("stack depth 8+344")), found(8));
+        assert_eq!(read(&log("stack depth 16")), found(16));
+        assert_eq!(read(&log("stack depth 32 max 32\ninsns processed 110")), found(32));
+        let functions = "subprog 0 (a) main insns_self 9 insns_total 19 stack 0\nsubprog 1 (b) static insns_self 9 stack 104";
+        assert_eq!(read(&log(&format!("stack depth max 112\n{functions}"))), found(0));
         assert_eq!(read("invalid read"), None);
     }
 }
