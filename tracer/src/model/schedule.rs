@@ -241,6 +241,14 @@ impl Model {
         }
     }
 
+    /// Claims for how long a thread that slept until a request came then waited for a CPU.
+    pub(super) fn claim_reader_put_off(&mut self, id: RequestId, tid: u32, start_ns: u64) {
+        let off = self.threads.get(&tid).and_then(|thread| thread.history.back());
+        if let (Some(off), Some(request)) = (off, self.requests.get_mut(id)) {
+            request.claim(off.wake_ns.max(start_ns), off.in_ns, Rank::Runqueue);
+        }
+    }
+
     fn claim_off(&mut self, request: RequestId, tgid: u32, tid: u32, off: &Off, is_join: bool) {
         let rank = self.rank_of_wait(tgid, off, is_join).filter(|rank| {
             // A thread of a library waits for something to do.

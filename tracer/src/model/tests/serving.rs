@@ -124,6 +124,24 @@ fn what_a_request_has_made_does_not_go_on_to_the_next_one_of_its_connection() {
 }
 
 #[test]
+fn a_thread_that_sleeps_until_a_request_comes_waits_for_a_cpu_on_its_behalf() {
+    let mut story = Story::new();
+    let marks = vec![
+        Mark::RequestHead { at: 0, head: RequestHead { method: "GET".into(), ..RequestHead::default() } },
+        Mark::RequestEnd,
+    ];
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .out(5, Wait::Receive { connection: CALLER })
+        .arrival(10, CALLER, 100)
+        .back(12, 62)
+        .transfer((5, 65), CALLER, Direction::Received, 100, marks)
+        .answer_sent(80);
+    let report = story.report(100);
+    assert_eq!(buckets(&report, 0), [("python.cpu", 18), ("wait.runqueue", 50), ("unattributed", 2)]);
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     let mut story = Story::new();
     let head = |path: &str| RequestHead { method: "GET".into(), path: path.into(), ..RequestHead::default() };
