@@ -13,6 +13,7 @@ mod otlp;
 mod pace;
 mod page;
 mod privacy;
+mod prometheus;
 mod safety;
 mod sdks;
 mod sealed;

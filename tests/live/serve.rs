@@ -134,72 +134,6 @@ fn nothing_private_is_in_the_history() {
     assert!(!printed.contains("SECRET-7f3a"));
 }
 
-/// A real Prometheus takes the figures, and they are the truth.
-#[test]
-fn prometheus_scrapes_what_promtool_finds_nothing_wrong_with() {
-    let lab = Lab::start();
-    let (_server, selection) = selected_server(&lab, &[]);
-    let configuration = format!("{selection}history.path = ''");
-    let serving = Serving::start(&lab, "serve", &configuration);
-    let scrape = "scrape_configs: [{job_name: tracer, scrape_interval: 1s, static_configs: [{targets: ['127.0.0.1:7070']}]}]";
-    fs::write(lab.dir().join("prometheus.yml"), scrape).expect("write a configuration");
-    let mut prometheus = lab.command("prometheus");
-    prometheus
-        .arg(format!("--config.file={}", lab.dir().join("prometheus.yml").display()))
-        .arg(format!("--storage.tsdb.path={}", lab.dir().join("prometheus").display()))
-        .arg("--web.listen-address=127.0.0.1:9099");
-    let _prometheus = lab.start_command(&mut prometheus, "prometheus");
-    lab.drive(&["--requests", "40", "--concurrency", "10", "/chat/{id}?model=ttft=50-150,gap=5-10,n=10"]);
-
-    let deadline = Instant::now() + LIMIT;
-    let ask = |query: &str| -> Option<f64> {
-        let url = "http://127.0.0.1:9099/api/v1/query";
-        let mut curl = lab.command("curl");
-        curl.args(["--silent", "--get", url, "--data-urlencode"]).arg(format!("query={query}"));
-        let answer: serde_json::Value = serde_json::from_str(&lab.run(&mut curl, "curl").stdout).ok()?;
-        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
-    };
-    let chat = r#"{method="GET",route="/chat/{id}"}"#;
-    while ask(&format!("tracer_request_duration_seconds_count{chat}")) != Some(40.0) {
-        assert!(Instant::now() < deadline, "40 requests are not scraped");
-        thread::sleep(SECOND);
-    }
-    let wall = ask(&format!("tracer_request_duration_seconds_sum{chat}")).expect("it is scraped");
-    let buckets = ask(&format!("sum(tracer_request_bucket_seconds_total{chat})")).expect("they are scraped");
-    assert!((wall - buckets).abs() < 0.001, "the buckets sum to {buckets} s of {wall} s");
-    let truth = lab.truth();
-    let tokens: u64 = truth.exchanges.iter().filter_map(|exchange| exchange.output_tokens).sum();
-    assert_eq!(ask(r#"sum(tracer_tokens_total{direction="output"})"#), Some(tokens as f64));
-    assert_eq!(ask("sum(tracer_call_duration_seconds_count)"), Some(truth.exchanges.len() as f64));
-    assert!(ask("process_resident_memory_bytes").is_some_and(|bytes| bytes < 60e6));
-
-    let page =
-        lab.run(lab.command("curl").args(["--silent", "http://localhost:7070/metrics"]), "page").stdout;
-    fs::write(lab.dir().join("page"), page).expect("write the page");
-    let mut lint = Command::new("promtool");
-    lint.args(["check", "metrics"]).stdin(fs::File::open(lab.dir().join("page")).expect("it is there"));
-    let lint = Running::start(&mut lint, lab.dir(), "promtool").finish(LIMIT);
-    assert_eq!((lint.status.code(), lint.stdout, lint.stderr), (Some(0), String::new(), String::new()));
-    for query in shipped_queries() {
-        let mut curl = lab.command("curl");
-        curl.args(["--silent", "--get", "http://127.0.0.1:9099/api/v1/query", "--data-urlencode"]);
-        let answer = lab.run(curl.arg(format!("query={query}")), "curl").stdout;
-        assert!(answer.starts_with(r#"{"status":"success""#), "{query}: {answer}");
-    }
-    // Figures that there are none of yet are not on the page.
-    let families = include_str!("../../tracer/src/serve/metrics/families.rs");
-    let alerts = fs::read_to_string(deploy("prometheus/alerts.yaml")).expect("they are shipped");
-    for name in shipped_queries().iter().chain([&alerts]).flat_map(|text| figures(text)) {
-        assert!(families.contains(&format!("\"{name}\"")), "there is no {name}");
-    }
-    let mut rules = Command::new("promtool");
-    rules.args(["check", "rules"]).arg(deploy("prometheus/alerts.yaml"));
-    Running::start(&mut rules, lab.dir(), "promtool").finish(LIMIT).expect_code(0);
-    let (finished, took) = serving.end(libc::SIGTERM);
-    assert!(took < SECOND, "it took {took:?} to end:\n{}", finished.stderr);
-    finished.expect_code(0);
-}
-
 /// The workers' command line is another one than that of the server which is selected, and they were there before the daemon.
 #[test]
 fn workers_of_a_selected_server_are_traced() {
@@ -236,33 +170,6 @@ pub fn selected(lab: &Lab, command: &[OsString], environment: &[(&str, &str)]) -
     let mut server = lab.command(&command[0]);
     server.args(&command[1..]).args(["--header", &name]).envs(environment.iter().copied());
     (lab.start_command(&mut server, "server"), format!("select.command_lines = ['*{name}']\n"))
-}
-
-/// What the dashboard that comes with the program asks for.
-fn shipped_queries() -> Vec<String> {
-    let read = |path| fs::read_to_string(deploy(path)).expect("it is shipped");
-    let dashboard: serde_json::Value = serde_json::from_str(&read("grafana/tracer.json")).expect("JSON");
-    let panels = dashboard["panels"].as_array().expect("it has panels");
-    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("it has targets"));
-    let shown = targets.map(|target| {
-        let query = target["expr"].as_str().expect("a query");
-        query.replace("$__rate_interval", "1m").replace("$method", ".*").replace("$route", ".*")
-    });
-    let queries: Vec<String> = shown.collect();
-    assert!(queries.len() > 10, "{queries:?}");
-    queries
-}
-
-/// The figures that a text names, without what Prometheus adds to their names.
-fn figures(text: &str) -> Vec<&str> {
-    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-    let named = words.filter(|word| word.starts_with("tracer_") || word.starts_with("process_"));
-    let suffixes = ["_bucket", "_count", "_total"];
-    named.map(|name| suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)).collect()
-}
-
-fn deploy(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(path)
 }
 
 fn ids(report: &Report) -> BTreeSet<String> {

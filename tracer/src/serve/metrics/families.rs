@@ -1,4 +1,4 @@
-//! The names, labels and bounds of the figures.
+//! The names and labels of the figures.
 
 use std::sync::atomic::AtomicU64;
 
@@ -6,16 +6,14 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
         counter::{Atomic as _, Counter},
-        family::{Family, MetricConstructor},
+        family::Family,
         gauge::Gauge,
         histogram::Histogram,
     },
     registry::Registry,
 };
 
-/// Of requests and calls, in seconds: as the GenAI conventions of OpenTelemetry have them, from 10 ms on.
-const BOUNDS: [f64; 14] =
-    [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+use super::histograms::{Durations, Parts};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Route {
@@ -66,15 +64,6 @@ pub struct Table {
     pub table: &'static str,
 }
 
-#[derive(Clone, Debug)]
-pub struct Durations;
-
-impl MetricConstructor<Histogram> for Durations {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new(BOUNDS)
-    }
-}
-
 type Seconds = Counter<f64, AtomicU64>;
 type Level = Gauge<f64, AtomicU64>;
 
@@ -122,8 +111,8 @@ families! {
         "tracer_request_errors", "Requests that were answered by 500 or more";
     incomplete: Family<Route, Counter> = Family::default(),
         "tracer_request_incomplete", "Requests of which events may have been lost, or that were not seen to end";
-    buckets: Family<BucketOf, Seconds> = Family::default(),
-        "tracer_request_bucket_seconds", "Wall time of requests by cause";
+    buckets: Family<BucketOf, Histogram, Parts> = Family::new_with_constructor(Parts),
+        "tracer_request_bucket_seconds", "Wall time of requests by cause, of those that had any of it";
     pod_requests: Family<Container, Counter> = Family::default(),
         "tracer_pod_requests", "Requests of pods";
     pod_errors: Family<Container, Counter> = Family::default(),

@@ -20,7 +20,15 @@ use std::{
 
 use anyhow::Context as _;
 use axum::{
-    Router, extract::State, http::header::CONTENT_TYPE, middleware, response::IntoResponse, routing::get,
+    Router,
+    extract::State,
+    http::{
+        HeaderMap,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
+    middleware,
+    response::IntoResponse,
+    routing::get,
 };
 use tokio::sync::Semaphore;
 
@@ -30,7 +38,7 @@ use crate::{
         batch::{Batch, Batches},
         config::{self, Config},
         history::{State as HistoryState, read::Reader},
-        metrics::{Metrics, text},
+        metrics::{Metrics, exposition::Format},
         otlp::state::State as OtlpState,
     },
 };
@@ -131,11 +139,12 @@ pub fn router(site: Arc<Site>) -> Router {
         .with_state(site)
 }
 
-async fn metrics(State(site): State<Arc<Site>>) -> impl IntoResponse {
+async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> impl IntoResponse {
+    let format = Format::of(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
     let latest = site.latest();
     let metrics = site.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-    let page = metrics.render(&latest.vitals, &site.states);
-    ([(CONTENT_TYPE, text::CONTENT_TYPE)], page)
+    let page = metrics.render(format, &latest.vitals, &site.states);
+    ([(CONTENT_TYPE, format.content_type())], page)
 }
 
 /// A question to the history, asked on a thread that may wait.
