@@ -44,6 +44,10 @@ fn prometheus_scrapes_what_promtool_finds_nothing_wrong_with() {
     let calls = truth.exchanges.len() as f64;
     assert_eq!(classic.figure("sum(tracer_call_duration_seconds_count)"), calls);
     assert!(classic.figure("process_resident_memory_bytes") < 60e6);
+    // The server alone is traced, which listens on one port.
+    for map in ["TRACED", "LAYOUTS", "LISTEN_PORTS"] {
+        classic.wait_for(&format!("tracer_map_entries{{map=\"{map}\"}}"), 1.0);
+    }
     check_native(&native, &classic, wall, calls);
 
     let page =
@@ -106,7 +110,7 @@ fn check_shipped(classic: &Prometheus, native: &Prometheus) {
             thread::sleep(SECOND / 2);
         }
     }
-    for figure in ["tracer_request_duration_seconds", "tracer_request_bucket_seconds"] {
+    for figure in ["tracer_request_duration_seconds", "tracer_request_bucket_seconds", "tracer_map_entries"] {
         let of_it: Vec<&String> = queries.iter().filter(|query| query.contains(figure)).collect();
         assert!(!of_it.is_empty() && of_it.iter().all(|query| !native.series(query).is_empty()), "{figure}");
     }

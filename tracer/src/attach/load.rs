@@ -16,6 +16,7 @@ use tracer_ebpf::{
 
 use super::{
     drops::Drops,
+    fill::{self, Fill},
     kernel_btf::{self, BtfError},
     link::{AttachError, Attached, UprobePoint, Uprobes},
     program::Programs,
@@ -58,6 +59,7 @@ pub struct Probes {
     watch: Array<MapData, u32>,
     layouts: HashMap<MapData, u32, Layout>,
     drops: Drops,
+    listen_ports: HashMap<MapData, u16, u8>,
     uprobes: Result<Uprobes, String>,
     support: Vec<ProbeSupport>,
     /// Holds the tracepoint programs and their links.
@@ -104,6 +106,7 @@ impl Probes {
             layouts: HashMap::try_from(take(&mut ebpf, "LAYOUTS")?).map_err(map_error)?,
             drops: Drops::new(take(&mut ebpf, "DROPS")?)
                 .map_err(|error| LoadError::Object(format!("reading the map `DROPS`: {error}")))?,
+            listen_ports: HashMap::try_from(take(&mut ebpf, "LISTEN_PORTS")?).map_err(map_error)?,
             uprobes,
             support,
             ebpf,
@@ -174,6 +177,15 @@ impl Probes {
     pub fn forget_layout(&mut self, tgid: u32) {
         // One that is not there is no error.
         let _ = self.layouts.remove(&tgid);
+    }
+
+    /// How full those maps are that do not evict: a system call for each entry.
+    pub fn filled(&self) -> Vec<Fill> {
+        vec![
+            fill::of("TRACED", &self.traced),
+            fill::of("LAYOUTS", &self.layouts),
+            fill::of("LISTEN_PORTS", &self.listen_ports),
+        ]
     }
 
     /// What was lost since the start, by kind: events that found the ring full, by name of their kind, and behind

@@ -1,6 +1,7 @@
 //! Loading the probes and attaching them: all that talks to the kernel's BPF.
 
 mod drops;
+pub mod fill;
 pub mod kernel_btf;
 mod kfunc;
 pub mod link;

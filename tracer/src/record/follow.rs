@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use lru::LruCache;
 
 use crate::{
-    attach::{load::Probes, support::Support},
+    attach::{fill::Fill, load::Probes, support::Support},
     container,
     event::{Body, Event, ProcessFacts, Unknown},
     python::{
@@ -203,6 +203,11 @@ impl Follower {
             }
         }
         self.losses_since_ns = now_ns;
+    }
+
+    /// How full the maps of the probes are.
+    pub fn filled(&self) -> Vec<Fill> {
+        self.probes.filled()
     }
 
     /// Whether every process that was asked for has ended.

@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    attach::load::Probes,
+    attach::{fill::Filled, load::Probes},
     cli::{Read, ServeOptions},
     hint::Hint as _,
     model::Patience,
@@ -40,6 +40,9 @@ use crate::{
 
 /// How often losses are looked for, and processes that were not ready yet are looked at again.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often it is looked how full the maps are: a hundred processes are about as many system calls for each map.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Pieces that wait for the desk; beyond, they are lost and counted.
 const PIECES: usize = 8;
@@ -79,15 +82,16 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     let history = start_history(&config, &batches, &history_state)?;
     let otlp_state = Arc::new(otlp::state::State::default());
     let otlp = Otlp::start(&config.otlp, batches.subscribe(), otlp_state.clone())?;
+    let maps = Arc::new(Filled::default());
     let web = config.web.listen.map(|address| {
-        let states = States { history: history_state, otlp: otlp_state };
+        let states = States { history: history_state, otlp: otlp_state, maps: maps.clone() };
         Web::start(address, Site::new(&config, states, batches.clone()))
     });
     let web = web.transpose()?;
     let kubernetes = Kubernetes::start(&config.kubernetes, directory, pipeline.input())?;
     let desk = start_desk(&config, pieces, batches)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(follow(follower, pipeline, selection));
+    let ended = runtime.block_on(follow(follower, pipeline, selection, &maps));
     kubernetes.into_iter().for_each(Kubernetes::end);
     web.into_iter().for_each(Web::end);
     desk.join().map_err(|_| anyhow!("the thread that tells of requests ended by a defect of the tracer"))?;
@@ -107,7 +111,12 @@ fn patience(config: &Config) -> Patience {
 }
 
 /// Follows processes until somebody asks for the end, and lets the rest of the events be read.
-async fn follow(mut follower: Follower, mut pipeline: Pipeline, selection: Selection) -> anyhow::Result<()> {
+async fn follow(
+    mut follower: Follower,
+    mut pipeline: Pipeline,
+    selection: Selection,
+    maps: &Filled,
+) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let manager = Manager::new()?;
@@ -117,6 +126,8 @@ async fn follow(mut follower: Follower, mut pipeline: Pipeline, selection: Selec
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut alive = life::interval().map(tokio::time::interval);
     let mut give_back = tokio::time::interval_at(tokio::time::Instant::now() + TICK, memory::INTERVAL);
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     eprintln!("tracer: serving");
     manager.ready();
     let ended = loop {
@@ -126,6 +137,7 @@ async fn follow(mut follower: Follower, mut pipeline: Pipeline, selection: Selec
             _ = terminate.recv() => break Ok(()),
             () = due(&mut alive) => manager.alive(),
             _ = give_back.tick() => memory::give_back(),
+            _ = look.tick() => maps.set(follower.filled()),
             _ = tick.tick() => {
                 follower.look_again();
                 follower.report_losses();

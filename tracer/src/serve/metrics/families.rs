@@ -60,6 +60,11 @@ pub struct Reason {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Map {
+    pub map: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Table {
     pub table: &'static str,
 }
@@ -167,6 +172,10 @@ families! {
         "tracer_table_entries", "Entries of tables; of processes, threads and connections the maps of the probes hold as many";
     limits: Family<Table, Gauge> = Family::default(),
         "tracer_table_limit", "Entries that the map of the probes can hold";
+    map_entries: Family<Map, Gauge> = Family::default(),
+        "tracer_map_entries", "Entries of the maps of the probes that do not evict, counted every ten seconds; the others can't be counted at little cost";
+    map_limits: Family<Map, Gauge> = Family::default(),
+        "tracer_map_limit", "Entries that the maps of the probes can hold";
     cpu: Seconds = Seconds::default(),
         "process_cpu_seconds", "CPU time of the tracer, without its probes";
     resident: Gauge = Gauge::default(),

@@ -13,6 +13,7 @@ use families::{BucketOf, Container, Families, Kind, Peer, Route, SetTo as _, Tok
 use tracer_ebpf::limits;
 
 use crate::{
+    attach::fill::{Fill, LIMITS},
     event::Pod,
     record::hand_out::Vitals,
     report::{
@@ -89,7 +90,12 @@ impl Metrics {
     }
 
     /// The page.
-    pub fn render(&self, format: Format, vitals: &Vitals, States { history, otlp }: &States) -> Vec<u8> {
+    pub fn render(
+        &self,
+        format: Format,
+        vitals: &Vitals,
+        States { history, otlp, maps }: &States,
+    ) -> Vec<u8> {
         let own = own::Own::read();
         let gauges = &self.families;
         gauges.cpu.set_to(seconds(own.cpu_ns));
@@ -126,6 +132,12 @@ impl Metrics {
             if let Some(limit) = limit {
                 gauges.limits.get_or_create(&table).set(i64::from(limit));
             }
+        }
+        for Fill { map, entries } in maps.get() {
+            gauges.map_entries.get_or_create(&families::Map { map }).set(i64::from(entries));
+        }
+        for (map, limit) in LIMITS {
+            gauges.map_limits.get_or_create(&families::Map { map }).set(i64::from(limit));
         }
         format.render(&self.families.registry)
     }
@@ -255,6 +267,22 @@ mod tests {
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }
+    }
+
+    #[test]
+    fn maps_have_their_fill_where_it_is_known() {
+        let states = States::default();
+        states.maps.set(vec![Fill { map: "TRACED", entries: 7 }]);
+        let page = Metrics::default().render(Format::Text, &Vitals::default(), &states);
+        let page = String::from_utf8(page).expect("text");
+        for line in [
+            r#"tracer_map_entries{map="TRACED"} 7"#,
+            r#"tracer_map_limit{map="TRACED"} 8192"#,
+            r#"tracer_map_limit{map="SOCKETS"} 32768"#,
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+        assert!(!page.contains(r#"tracer_map_entries{map="SOCKETS"}"#));
     }
 
     #[test]

@@ -33,6 +33,7 @@ use axum::{
 use tokio::sync::Semaphore;
 
 use crate::{
+    attach::fill::Filled,
     record::pipeline::clocks,
     serve::{
         batch::{Batch, Batches},
@@ -53,6 +54,7 @@ const QUESTIONS: usize = 4;
 pub struct States {
     pub history: Arc<HistoryState>,
     pub otlp: Arc<OtlpState>,
+    pub maps: Arc<Filled>,
 }
 
 /// What answers are made of.
