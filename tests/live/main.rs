@@ -14,6 +14,7 @@ mod pace;
 mod page;
 mod privacy;
 mod prometheus;
+mod receivers;
 mod safety;
 mod sdks;
 mod sealed;

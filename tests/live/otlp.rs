@@ -20,15 +20,15 @@ use crate::{
     serve::selected,
 };
 
-const GRPC: &str = "http://127.0.0.1:4317";
+pub const GRPC: &str = "http://127.0.0.1:4317";
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// As the application's own instrumentation would have it.
-const ENVIRONMENT: [(&str, &str); 2] =
+pub const ENVIRONMENT: [(&str, &str); 2] =
     [("OTEL_SERVICE_NAME", "assistant"), ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=lab")];
 
-const LOAD: &str = "/chat/{id}?model=ttft=20-60,gap=2,n=8";
+pub const LOAD: &str = "/chat/{id}?model=ttft=20-60,gap=2,n=8";
 
 /// More than times of the same thing differ on two clocks of one machine, that are read at different places.
 const NEAR_NS: u64 = 25_000_000;
@@ -251,7 +251,7 @@ fn spans_stand_among_those_of_the_application() {
 }
 
 /// The table that sends to an endpoint.
-fn otlp(protocol: &str, endpoint: &str, rest: &str) -> String {
+pub fn otlp(protocol: &str, endpoint: &str, rest: &str) -> String {
     format!("[otlp]\nendpoint = '{endpoint}'\nprotocol = '{protocol}'\n{rest}\n")
 }
 
@@ -262,7 +262,7 @@ fn health(lab: &Lab) -> Value {
 }
 
 #[track_caller]
-fn wait_until(condition: impl Fn() -> bool) {
+pub fn wait_until(condition: impl Fn() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !condition() {
         assert!(Instant::now() < deadline, "it does not come true");
@@ -272,7 +272,7 @@ fn wait_until(condition: impl Fn() -> bool) {
 
 /// Every request and call of the truth has its span, in its place, with what is known of it.
 #[track_caller]
-fn check(spans: &[Span], truth: &Truth, title: &str) {
+pub fn check(spans: &[Span], truth: &Truth, title: &str) {
     let requests: HashMap<&str, &Span> = spans
         .iter()
         .filter(|span| span.is_request())

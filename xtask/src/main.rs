@@ -12,6 +12,7 @@ mod kernels;
 mod manifests;
 mod need;
 mod python;
+mod receivers;
 mod test;
 mod tools;
 mod venv;

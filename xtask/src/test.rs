@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use crate::{
     build::{build, lint_probes},
     fuzz::fuzz,
-    k8s, kernels, manifests, need, python, tools, venv, web,
+    k8s, kernels, manifests, need, python, receivers, tools, venv, web,
     workspace::{cargo, run, say},
 };
 
@@ -38,14 +38,19 @@ pub enum Part {
     Kernels,
     /// A real cluster of one node; as root, and only where it is named: building Kubernetes takes four minutes at first
     K8s,
+    /// What is sent by OTLP, at receivers of others; as root, and only where it is named: one of them is a download of 41 MB
+    Receivers,
 }
 
 /// For each target, in all tests.
 const FUZZ_SECONDS: u32 = 20;
 
-/// Runs the given parts, or all but the cluster. Stops at the first that fails.
+/// Those that run only where they are named.
+const NAMED: [Part; 2] = [Part::K8s, Part::Receivers];
+
+/// Runs the given parts, or all but those that are to be named. Stops at the first that fails.
 pub fn test(parts: &[Part]) -> Result<()> {
-    let wanted = |part| parts.is_empty() && part != Part::K8s || parts.contains(&part);
+    let wanted = |part| parts.is_empty() && !NAMED.contains(&part) || parts.contains(&part);
     if wanted(Part::Format) {
         say("test", "format");
         run(cargo().args(["fmt", "--all", "--check"]))?;
@@ -96,6 +101,9 @@ pub fn test(parts: &[Part]) -> Result<()> {
     }
     if wanted(Part::K8s) {
         k8s::test()?;
+    }
+    if wanted(Part::Receivers) {
+        receivers::test()?;
     }
     Ok(())
 }

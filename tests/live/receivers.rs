@@ -1,0 +1,162 @@
+//! What others receive who were not written with the tracer in mind: rotel, a collector, and VictoriaMetrics, which keeps
+//! figures. Run by `cargo xtask test receivers`, which has them.
+
+use std::{
+    env,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tests::{
+    lab::{LIMIT, Lab},
+    otlp::Receiver,
+    python::Python,
+    running::Running,
+    serving::Serving,
+};
+
+use crate::{
+    application::chat,
+    otlp::{ENVIRONMENT, GRPC, LOAD, check, otlp, wait_until},
+    serve::selected,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+#[ignore = "run by `cargo xtask test receivers`"]
+fn rotel_passes_on_what_is_true() {
+    let lab = Lab::start();
+    let receiver = Receiver::start(&lab);
+    let _rotel = rotel(&lab);
+    let (_server, selection) = selected(&lab, &chat(&Python::system()), &ENVIRONMENT);
+    let mut received = 0;
+    // As many as no other, as those of before are not taken back.
+    for (protocol, endpoint, compression, requests) in
+        [("grpc", "http://127.0.0.1:4337", "gzip", 40), ("http", "http://127.0.0.1:4338", "none", 50)]
+    {
+        let rest = format!("compression = '{compression}'\nmetrics = '1s'");
+        let otlp = otlp(protocol, endpoint, &rest);
+        let serving = Serving::start(&lab, protocol, &format!("history.path = ''\n{selection}{otlp}"));
+        received += requests;
+        // Numbers are known as identifiers from the first one on.
+        let (requests_text, prefix) = (requests.to_string(), received.to_string());
+        lab.drive(&["--requests", &requests_text, "--concurrency", "8", "--prefix", &prefix, LOAD]);
+        let spans = receiver.wait_for_requests(received);
+        check(&spans, &lab.truth(), protocol);
+        assert!(spans.iter().all(|span| span.resource["service.name"] == "assistant"));
+        let count = |metric: &str| -> u64 {
+            let points = receiver.points(metric);
+            points.iter().filter_map(|point| point.count).sum()
+        };
+        wait_until(|| count("http.server.request.duration") == requests as u64);
+        wait_until(|| count("gen_ai.client.operation.duration") == requests as u64);
+        serving.end(libc::SIGTERM).0.expect_code(0);
+    }
+}
+
+/// By OTLP and by its own scraping of `/metrics`.
+#[test]
+#[ignore = "run by `cargo xtask test receivers`"]
+fn victoria_metrics_keeps_what_is_true() {
+    let lab = Lab::start();
+    let victoria = VictoriaMetrics::start(&lab);
+    let (_server, selection) = selected(&lab, &chat(&Python::system()), &ENVIRONMENT);
+    let otlp = otlp("http", "http://127.0.0.1:8428/opentelemetry", "metrics = '1s'\nspans = false");
+    let serving = Serving::start(&lab, "serve", &format!("history.path = ''\n{selection}{otlp}"));
+    lab.drive(&["--requests", "40", "--concurrency", "8", LOAD]);
+    let sent = r#"{service.name="assistant",http.route="/chat/{id}"}"#;
+    victoria.wait_for(&format!("sum(http.server.request.duration_count{sent})"), 40.0);
+    victoria.wait_for("sum(tracer_request_duration_seconds_count{route=\"/chat/{id}\"})", 40.0);
+    let truth = lab.truth();
+    let tokens: u64 = truth.exchanges.iter().filter_map(|exchange| exchange.output_tokens).sum();
+    for (query, expected) in [
+        ("sum(gen_ai.client.operation.duration_count)", truth.exchanges.len() as f64),
+        (r#"sum(gen_ai.client.token.usage_sum{gen_ai.token.type="output"})"#, tokens as f64),
+        ("sum(tracer_call_duration_seconds_count)", truth.exchanges.len() as f64),
+        (r#"sum(tracer_tokens_total{direction="output"})"#, tokens as f64),
+        // The bound below which all are.
+        (r#"sum(gen_ai.client.operation.duration_bucket{le="81.92"})"#, truth.exchanges.len() as f64),
+    ] {
+        assert_eq!(victoria.figure(query), Some(expected), "{query}");
+    }
+    let seconds = |query: &str| victoria.figure(query).unwrap_or_else(|| panic!("nothing of {query}"));
+    let wall_s = seconds("sum(http.server.request.duration_sum)");
+    for query in [
+        "sum(tracer.request.bucket.time)",
+        "sum(tracer_request_duration_seconds_sum)",
+        "sum(tracer_request_bucket_seconds_sum)",
+    ] {
+        let of_query = seconds(query);
+        assert!((of_query - wall_s).abs() < 0.001, "{query} is {of_query} s of {wall_s} s");
+    }
+    serving.end(libc::SIGTERM).0.expect_code(0);
+}
+
+/// The collector, which sends all that it receives to the plain receiver.
+fn rotel(lab: &Lab) -> Running {
+    let mut rotel = lab.command(Python::otlp().packages().join("rotel/rotel-agent"));
+    rotel.args(["start", "--otlp-grpc-endpoint", "127.0.0.1:4337", "--otlp-http-endpoint", "127.0.0.1:4338"]);
+    rotel.args(["--exporter", "otlp", "--otlp-exporter-endpoint", GRPC, "--otlp-exporter-protocol", "grpc"]);
+    rotel.args(["--batch-timeout", "200ms"]);
+    lab.start_command(&mut rotel, "rotel")
+}
+
+struct VictoriaMetrics<'lab> {
+    lab: &'lab Lab,
+    _running: Running,
+}
+
+impl VictoriaMetrics<'_> {
+    fn start(lab: &Lab) -> VictoriaMetrics<'_> {
+        let folder = env::var_os("TRACER_TEST_RECEIVERS")
+            .expect("TRACER_TEST_RECEIVERS names no folder: run this by `cargo xtask test receivers`");
+        let scrape = "scrape_configs: [{job_name: tracer, scrape_interval: 1s, static_configs: [{targets: ['127.0.0.1:7070']}]}]";
+        let configuration = lab.dir().join("victoria.yml");
+        std::fs::write(&configuration, scrape).expect("write a configuration");
+        let mut victoria = lab.command(PathBuf::from(folder).join("usr/bin/victoria-metrics"));
+        victoria
+            .arg("-httpListenAddr=127.0.0.1:8428")
+            .arg(format!("-storageDataPath={}", lab.dir().join("victoria").display()))
+            .arg(format!("-promscrape.config={}", configuration.display()))
+            // What came is found at once.
+            .args(["-search.latencyOffset=0s", "-search.disableCache"]);
+        let _running = lab.start_command(&mut victoria, "victoria-metrics");
+        VictoriaMetrics { lab, _running }
+    }
+
+    /// The value of the first series that it has for a query.
+    fn figure(&self, query: &str) -> Option<f64> {
+        let mut curl = self.lab.command("curl");
+        curl.args(["--silent", "--retry", "5", "--retry-connrefused", "--get", "--data-urlencode"]);
+        curl.arg(format!("query={}", escaped(query))).arg("http://127.0.0.1:8428/api/v1/query");
+        let answer: Value = serde_json::from_str(&self.lab.run(&mut curl, "curl").stdout).ok()?;
+        assert_eq!(answer["status"], "success", "{query}: {answer}");
+        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+    }
+
+    #[track_caller]
+    fn wait_for(&self, query: &str, figure: f64) {
+        let deadline = Instant::now() + LIMIT;
+        while self.figure(query) != Some(figure) {
+            assert!(Instant::now() < deadline, "{query} is {:?}, not {figure}", self.figure(query));
+            thread::sleep(SECOND / 2);
+        }
+    }
+}
+
+/// Its queries have a backslash before each dot of a name: those are kept as they came.
+fn escaped(query: &str) -> String {
+    let mut is_text = false;
+    let mut escaped = String::new();
+    for letter in query.chars() {
+        is_text ^= letter == '"';
+        if letter == '.' && !is_text {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
+}
