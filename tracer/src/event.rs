@@ -124,7 +124,8 @@ pub enum Body {
     Sample {
         frames: Vec<u64>,
     },
-    /// What the thread sleeps in a futex for that is not the GIL: its innermost code objects. Comes before it sleeps.
+    /// What the thread sleeps in: its innermost code objects. Comes before it sleeps in a futex that is not the GIL, for a
+    /// while, or for a file.
     Waiting {
         frames: Vec<u64>,
     },

@@ -4,6 +4,7 @@ use aya_ebpf::{bindings::BPF_ANY, macros::btf_tracepoint, programs::BtfTracePoin
 use tracer_ebpf::{
     event::{SwitchIn, SwitchOut, kind, wait},
     limits::WAITING_FRAMES,
+    settings::PythonLayout,
 };
 
 use crate::{
@@ -21,7 +22,8 @@ const TASK_INTERRUPTIBLE: u32 = 0x1;
 const TASK_DEAD: u32 = 0x80;
 
 /// `sched_switch(preempt, prev, next)`: SWITCH_OUT of a traced thread, with the syscall it is in, and before it
-/// WAITING where that is a lock; SWITCH_IN of a traced thread, with who woke it. Others cost one or two lookups in TRACED.
+/// WAITING where that is a lock, a sleep or a file; SWITCH_IN of a traced thread, with who woke it. Others cost one or two
+/// lookups in TRACED.
 ///
 /// Cost: 245 ns a run.
 #[btf_tracepoint(function = "sched_switch")]
@@ -74,8 +76,10 @@ fn switch_out(ids: Ids, state: u32, cpu_ns: u64, now_ns: u64) {
         }
     }
     thread_state::tell_context_as_of(as_of_ns, ids);
-    if body.wait == wait::FUTEX && state & TASK_INTERRUPTIBLE != 0 {
-        tell_lock(now_ns, body.argument, ids);
+    match body.wait {
+        wait::FUTEX if state & TASK_INTERRUPTIBLE != 0 => tell_lock(now_ns, body.argument, ids),
+        wait::SLEEP | wait::FILE if state != 0 => tell_wait(now_ns, ids),
+        _ => {}
     }
     emit(kind::SWITCH_OUT, now_ns, ids, body);
 }
@@ -83,9 +87,16 @@ fn switch_out(ids: Ids, state: u32, cpu_ns: u64, now_ns: u64) {
 /// WAITING, where a thread sleeps in a futex that is not the GIL.
 #[inline(always)]
 fn tell_lock(now_ns: u64, address: u64, ids: Ids) {
-    if let Some(layout) = stack::layout(ids.tgid)
-        && !(layout.runtime_start..layout.runtime_end).contains(&address)
-    {
+    let is_gil = |layout: &PythonLayout| (layout.runtime_start..layout.runtime_end).contains(&address);
+    if !stack::layout(ids.tgid).is_some_and(is_gil) {
+        tell_wait(now_ns, ids);
+    }
+}
+
+/// WAITING, where the layout of the process is known.
+#[inline(always)]
+fn tell_wait(now_ns: u64, ids: Ids) {
+    if let Some(layout) = stack::layout(ids.tgid) {
         // A thread that runs no Python has no stack.
         let _ = stack::emit::<WAITING_FRAMES>(kind::WAITING, now_ns, ids, layout, &LOCK);
     }

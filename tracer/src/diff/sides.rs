@@ -113,7 +113,9 @@ impl Requests<'_> {
 /// The own and total time that a function may have that a request does not list: a report has those that ran most, by their own
 /// time first.
 fn unlisted_ns(request: &Request) -> (f64, f64) {
-    let Some(last) = request.functions.get(LIMIT - 1) else { return (0.0, 0.0) };
+    let Some(last) = request.functions.get(LIMIT - 1).filter(|last| last.samples > 0) else {
+        return (0.0, 0.0);
+    };
     let longest_ns = request.functions.iter().map(|function| function.total_ns).max().unwrap_or_default();
     (last.self_ns as f64, longest_ns as f64)
 }

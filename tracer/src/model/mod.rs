@@ -155,7 +155,7 @@ impl Model {
             Body::Creating { frames } => self.creating(tgid, tid, frames),
             Body::Asking { places } => self.asking(tgid, tid, places),
             Body::Setting { frames } => self.setting(tgid, tid, frames),
-            Body::Waiting { frames } => self.waiting(tgid, tid, frames),
+            Body::Waiting { frames } => self.waiting(ts_ns, tgid, tid, frames),
             Body::Sample { frames } => self.sampled(ts_ns, tgid, tid, frames),
             Body::Loss { kind, count, since_ns } => self.lost(kind, *count, *since_ns),
         }

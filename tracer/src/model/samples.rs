@@ -13,6 +13,7 @@ use crate::{
         Model,
         thread::{Sets, Thread},
     },
+    report::functions::SAMPLE_NS,
     request::{
         FunctionId, RequestId,
         call::{Place, Span},
@@ -74,6 +75,11 @@ impl Functions {
         self.list.clone()
     }
 
+    /// The innermost of the application's own.
+    fn of_application(&self, stack: &[FunctionId]) -> Option<FunctionId> {
+        stack.iter().copied().find(|number| self.get(*number).is_of_application())
+    }
+
     /// The function of a number that this gave.
     fn get(&self, number: FunctionId) -> &Function {
         &self.list[number.0 as usize]
@@ -89,22 +95,57 @@ struct Sampled {
     at_ns: u64,
     tid: u32,
     function: FunctionId,
+    /// It did not run, but began to wait; once that is over, for how long.
+    wait_ns: Option<u64>,
+}
+
+impl Sampled {
+    /// The time that it stands for.
+    fn length_ns(&self) -> u64 {
+        self.wait_ns.unwrap_or(SAMPLE_NS)
+    }
 }
 
 impl Samples {
-    /// The function that ran most often between two instants on the threads that are meant, and on which of them.
-    pub fn most(
+    /// The function that ran most often between two instants on another thread, and on which.
+    pub fn most_elsewhere(&self, start_ns: u64, end_ns: u64, tid: u32) -> Option<(FunctionId, u32)> {
+        self.most(start_ns, end_ns, |sampled| sampled.tid != tid && sampled.wait_ns.is_none())
+    }
+
+    /// The function that a thread ran longest between two instants, or waited in.
+    fn most_on(&self, start_ns: u64, end_ns: u64, tid: u32) -> Option<FunctionId> {
+        self.most(start_ns, end_ns, |sampled| sampled.tid == tid).map(|(function, _)| function)
+    }
+
+    fn most(
         &self,
         start_ns: u64,
         end_ns: u64,
-        is_meant: impl Fn(u32) -> bool,
+        is_meant: impl Fn(&Sampled) -> bool,
     ) -> Option<(FunctionId, u32)> {
-        let mut counts: HashMap<(FunctionId, u32), usize> = HashMap::default();
+        let mut lengths_ns: HashMap<(FunctionId, u32), u64> = HashMap::default();
         let since = self.0.iter().rev().take_while(|sampled| sampled.at_ns >= start_ns);
-        for sampled in since.filter(|sampled| sampled.at_ns <= end_ns && is_meant(sampled.tid)) {
-            *counts.entry((sampled.function, sampled.tid)).or_default() += 1;
+        for sampled in since.filter(|sampled| sampled.at_ns <= end_ns && is_meant(sampled)) {
+            let length_ns = lengths_ns.entry((sampled.function, sampled.tid)).or_default();
+            *length_ns = length_ns.saturating_add(sampled.length_ns());
         }
-        counts.into_iter().max_by_key(|(of, count)| (*count, *of)).map(|(of, _)| of)
+        lengths_ns.into_iter().max_by_key(|(of, length_ns)| (*length_ns, *of)).map(|(of, _)| of)
+    }
+
+    /// A thread's wait that began then is over.
+    pub fn waited(&mut self, tid: u32, out_ns: u64, in_ns: u64) {
+        let since = self.0.iter_mut().rev().take_while(|sampled| sampled.at_ns >= out_ns);
+        let mut began = since.filter(|sampled| sampled.tid == tid && sampled.at_ns == out_ns);
+        if let Some(wait_ns) = began.find_map(|sampled| sampled.wait_ns.as_mut()) {
+            *wait_ns = in_ns.saturating_sub(out_ns);
+        }
+    }
+
+    fn push(&mut self, sampled: Sampled) {
+        if self.0.len() >= HISTORY {
+            self.0.pop_front();
+        }
+        self.0.push_back(sampled);
     }
 }
 
@@ -174,13 +215,8 @@ impl Model {
         let stack: Vec<FunctionId> =
             frames.iter().filter_map(|address| process.codes.get(address).copied()).collect();
         let Some(innermost) = stack.first().copied() else { return };
-        let of_application = |number: &&FunctionId| self.functions.get(**number).is_of_application();
-        let function = stack.iter().find(of_application).copied().unwrap_or(innermost);
-        let Samples(samples) = &mut process.samples;
-        if samples.len() >= HISTORY {
-            samples.pop_front();
-        }
-        samples.push_back(Sampled { at_ns, tid, function });
+        let function = self.functions.of_application(&stack).unwrap_or(innermost);
+        process.samples.push(Sampled { at_ns, tid, function, wait_ns: None });
         let cause = self.threads.get(&tid).map_or(OnCpu::Python, Thread::on_cpu_cause);
         if let Some(request) = self.works_for(tgid, tid).and_then(|id| self.requests.get_mut(id)) {
             request.ran(at_ns, cause, &stack);
@@ -193,13 +229,18 @@ impl Model {
         Some(self.functions.get(*number))
     }
 
-    /// A thread is about to sleep in a futex: for a lock, unless these wait for something to do.
-    pub(super) fn waiting(&mut self, tgid: u32, tid: u32, frames: &[u64]) {
+    /// A thread is about to sleep. In a futex that is for a lock, unless these wait for something to do.
+    pub(super) fn waiting(&mut self, at_ns: u64, tgid: u32, tid: u32, frames: &[u64]) {
         let at_lock = self.innermost(tgid, frames).is_some_and(|function| !waits_for_work(function));
         let thread = self.thread(tgid, tid);
         thread.at_lock = at_lock;
         thread.runs_python = true;
-        self.process(tgid).tells_waits = true;
+        let process = self.processes.entry(tgid).or_default();
+        process.tells_waits = true;
+        let codes = frames.iter().filter_map(|address| process.codes.get(address).copied());
+        if let Some(function) = self.functions.of_application(&codes.collect::<Vec<_>>()) {
+            process.samples.push(Sampled { at_ns, tid, function, wait_ns: Some(0) });
+        }
     }
 
     /// A thread is about to make a greenlet.
@@ -229,9 +270,9 @@ impl Model {
     pub(super) fn stepped(&mut self, id: RequestId, worker: Worker, tid: u32, span: Span) {
         let tgid = self.threads.get(&tid).map(|thread| thread.tgid);
         let samples = tgid.and_then(|tgid| self.processes.get(&tgid)).map(|process| &process.samples);
-        let ran = samples.and_then(|samples| samples.most(span.start_ns, span.end_ns, |of| of == tid));
+        let ran = samples.and_then(|samples| samples.most_on(span.start_ns, span.end_ns, tid));
         if let Some(request) = self.requests.get_mut(id) {
-            request.stepped(worker, tid, span, ran.map(|(function, _)| function));
+            request.stepped(worker, tid, span, ran);
         }
     }
 }

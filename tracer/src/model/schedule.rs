@@ -48,13 +48,19 @@ impl Model {
 
     pub(super) fn switched_in(&mut self, at_ns: u64, tgid: u32, tid: u32, wake_ns: u64, waker_tid: u32) {
         let thread = self.thread(tgid, tid);
-        if thread.off.is_some_and(|off| matches!(off.wait, Wait::Futex { .. }) && !off.is_gil) {
+        if thread.off.is_some_and(|off| !off.is_gil) {
             thread.at_lock = false;
         }
         thread.on_cpu_since_ns = Some(at_ns);
         thread.got_cpu_ns = Some(at_ns);
         let Some(mut off) = thread.off.take() else { return };
         off.in_ns = at_ns;
+        if off.state != OffState::Runnable
+            && let Some(process) = self.processes.get_mut(&tgid)
+        {
+            process.samples.waited(tid, off.out_ns, at_ns);
+        }
+        let thread = self.thread(tgid, tid);
         off.wake_ns = match off.state {
             OffState::Runnable => off.out_ns,
             // A wake-up that was not seen leaves the whole stretch to its cause.
@@ -256,7 +262,7 @@ impl Model {
         });
         let Some(request) = self.requests.get_mut(request) else { return };
         if let (true, Some(process)) = (off.is_gil, self.processes.get(&tgid))
-            && let Some((function, holder)) = process.samples.most(off.out_ns, off.wake_ns, |of| of != tid)
+            && let Some((function, holder)) = process.samples.most_elsewhere(off.out_ns, off.wake_ns, tid)
         {
             let wait_ns = off.wake_ns.saturating_sub(off.out_ns);
             request.waited_for_gil(Holder { function, tid: holder }, wait_ns);

@@ -7,10 +7,11 @@ use tracer_ebpf::limits::SAMPLES_PER_SECOND;
 use crate::{
     event,
     report::types::{Caller, Frame, Function, GilWait},
-    request::{Call, FunctionId, Request, call::Place},
+    request::{Call, FunctionId, Request, call::Place, call_tree::Hits},
 };
 
-/// Functions that are reported of a request: those that ran most, and those that its steps are named by.
+/// Functions that are reported of a request: those that ran most, and those that its steps are named by, which may have
+/// waited alone.
 pub const LIMIT: usize = 20;
 
 /// The CPU time that a sample stands for.
@@ -35,7 +36,10 @@ pub fn of(request: &Request, names: &[event::Function]) -> Ran {
     let of_steps: HashSet<FunctionId> = request.steps.iter().filter_map(|step| step.function).collect();
     let (most, rest) = hits.split_at(hits.len().min(LIMIT));
     let named = rest.iter().filter(|(number, _)| of_steps.contains(number));
-    let known = most.iter().chain(named).filter_map(|(number, hits)| {
+    let sampled: HashSet<FunctionId> = hits.iter().map(|(number, _)| *number).collect();
+    let mut waited: Vec<_> = of_steps.difference(&sampled).map(|number| (*number, Hits::default())).collect();
+    waited.sort_by_key(|(number, _)| *number);
+    let known = most.iter().chain(named).chain(&waited).filter_map(|(number, hits)| {
         let Frame { function, file, line } = names.get(number.0 as usize)?.into();
         let (self_ns, total_ns) = (hits.own * SAMPLE_NS, hits.total * SAMPLE_NS);
         Some((*number, Function { function, file, line, self_ns, total_ns, samples: hits.total }))

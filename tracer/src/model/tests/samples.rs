@@ -56,6 +56,26 @@ fn samples_are_the_requests_whose_step_ran() {
 }
 
 #[test]
+fn a_step_that_waits_longer_than_it_runs_is_named_by_what_waits() {
+    let mut story = with_code();
+    story
+        .request_begun()
+        .at(5_000, Body::Sample { frames: vec![0x30] })
+        .at(6_000, Body::Waiting { frames: vec![0x10, 0x20] })
+        .out(6_000, Wait::Sleep)
+        .back(206_000, 206_000)
+        .at(207_000, Body::Sample { frames: vec![0x30] })
+        .answer_sent(208_000)
+        .exit(208_000);
+    let report = story.report(300_000);
+    let request = &report.requests[0];
+    let named = request.steps[0].function.and_then(|index| request.functions.get(index));
+    assert_eq!(named.map(|function| (function.function.as_str(), function.samples)), Some(("answer", 0)));
+    // It took no CPU time.
+    assert_eq!(request.stacks.iter().count(), 1);
+}
+
+#[test]
 fn a_wait_for_the_gil_names_what_ran_meanwhile() {
     let mut story = with_code();
     story
