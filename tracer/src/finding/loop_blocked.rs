@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::{
+    block_cause::{Cause, add_spent, own_length_ns},
     evidence,
     loop_wait::{Busy, Threads, all_waits},
     named,
 };
 use crate::report::{
-    bucket::Bucket,
-    group::{self, Side},
-    stats,
-    types::{Finding, Report},
+    group, stats,
+    types::{Call, Caller, Finding, Function, Report},
 };
 
 /// A loop that is merely well used holds nobody up for longer than this at a time.
@@ -40,31 +39,20 @@ pub fn check(report: &Report) -> Vec<Finding> {
     let threads = Threads::new(&report.requests);
     let mut blockers = BTreeMap::<String, Blocker>::new();
     for (waiting, wait) in all_waits(report) {
-        let long = threads.during(waiting, wait).filter(|(busy, _)| busy.length_ns() >= LONG_STEP_NS);
+        let long = threads.during(waiting, wait).filter(|(busy, _)| own_length_ns(busy) >= LONG_STEP_NS);
         for (busy, delay_ns) in long {
             let blocker = blockers.entry(group::label(busy.request)).or_default();
             blocker.steps.insert((&busy.request.id, busy.start_ns), busy);
             blocker.waiting.insert(&waiting.id);
             let delayed = blocker.delayed_ns.entry(group::label(waiting)).or_default();
             *delayed = delayed.saturating_add(delay_ns);
-            if let Some(function) = busy.function {
-                let ran = blocker.functions_ns.entry(function.label()).or_default();
-                *ran = ran.saturating_add(delay_ns);
+            if let Some(function) = ran(&busy) {
+                let ran_ns = blocker.functions_ns.entry(function).or_default();
+                *ran_ns = ran_ns.saturating_add(delay_ns);
             }
         }
     }
     blockers.into_iter().map(|(route, blocker)| finding(route, &blocker)).collect()
-}
-
-/// What a step was doing, as far as it matters for what to do about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Cause {
-    Network,
-    Cpu,
-    Gc,
-    Import,
-    Sleep,
-    Other,
 }
 
 fn finding(route: String, blocker: &Blocker) -> Finding {
@@ -76,17 +64,9 @@ fn finding(route: String, blocker: &Blocker) -> Finding {
     spent_ns.retain(|_, ns| stats::ratio(*ns, steps_ns) >= NOTABLE_SHARE);
     let cause = spent_ns.iter().max_by_key(|(_, ns)| **ns).map_or(Cause::Other, |(cause, _)| *cause);
     let requests: BTreeSet<&str> = blocker.steps.keys().map(|(request, _)| *request).collect();
-    let hosts: BTreeSet<&str> =
-        blocker.steps.values().flat_map(|busy| hosts(busy)).filter(|_| cause == Cause::Network).collect();
-    let with = match (cause, hosts.iter().next()) {
-        (Cause::Network, Some(host)) => format!("synchronous calls to {host}"),
-        (Cause::Network, None) => "synchronous calls".to_owned(),
-        (Cause::Cpu, _) => "computation".to_owned(),
-        (Cause::Gc, _) => "garbage collections".to_owned(),
-        (Cause::Import, _) => "imports".to_owned(),
-        (Cause::Sleep, _) => "a sleep".to_owned(),
-        (Cause::Other, _) => "long steps".to_owned(),
-    };
+    let calls = matches!(cause, Cause::SyncClient | Cause::Lookup);
+    let hosts: BTreeSet<&str> = blocker.steps.values().flat_map(hosts).filter(|_| calls).collect();
+    let with = cause.title(hosts.first().copied());
     Finding {
         kind: "loop_blocked".to_owned(),
         title: format!("{route} blocks the event loop with {with}"),
@@ -97,78 +77,54 @@ fn finding(route: String, blocker: &Blocker) -> Finding {
             ("blocking_requests", json!(requests.len())),
             ("long_steps", json!(blocker.steps.len())),
             ("longest_step_ns", json!(blocker.steps.values().map(Busy::length_ns).max())),
-            ("network_wait_in_them_ns", json!(spent_ns.get(&Cause::Network))),
+            ("network_wait_in_them_ns", json!(spent_ns.get(&Cause::SyncClient))),
+            ("lookups_in_them_ns", json!(spent_ns.get(&Cause::Lookup))),
+            ("files_in_them_ns", json!(spent_ns.get(&Cause::File))),
+            ("locks_in_them_ns", json!(spent_ns.get(&Cause::Lock))),
+            ("sleep_in_them_ns", json!(spent_ns.get(&Cause::Sleep))),
+            ("programs_in_them_ns", json!(spent_ns.get(&Cause::Child))),
             ("cpu_in_them_ns", json!(spent_ns.get(&Cause::Cpu))),
             ("gc_in_them_ns", json!(spent_ns.get(&Cause::Gc))),
             ("imports_in_them_ns", json!(spent_ns.get(&Cause::Import))),
             ("held_up_ns", json!(blocker.delayed_ns)),
             ("running_ns", named(&blocker.functions_ns)),
         ]),
-        advice: advice(cause).to_owned(),
+        advice: cause.advice().to_owned(),
     }
 }
 
-fn advice(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Network => {
-            "Use the asynchronous client (AsyncOpenAI, httpx.AsyncClient), or wrap the call in `await \
-             asyncio.to_thread(...)`, or make the handler a plain `def`, which FastAPI runs in a thread."
-        }
-        Cause::Cpu => {
-            "Move the computation off the loop: `await loop.run_in_executor(process_pool, ...)`, or a worker \
-             of its own."
-        }
-        Cause::Gc => {
-            "Call `gc.freeze()` once the application is loaded, so that collections skip what stays, or raise \
-             `gc.set_threshold()`."
-        }
-        Cause::Import => "Import at the top of the module, so that it happens before requests come.",
-        Cause::Sleep => "Replace time.sleep() by `await asyncio.sleep()`.",
-        Cause::Other => "Wrap what blocks in `await asyncio.to_thread(...)`.",
-    }
+/// What a step ran: what samples found, or else who made a call in it.
+fn ran(busy: &Busy) -> Option<String> {
+    let sampled = busy.function.map(Function::label);
+    let caller = || {
+        let stack = calls(busy).flat_map(|call| &call.stack);
+        stack.into_iter().find(|caller| caller.application).map(Caller::label)
+    };
+    sampled.or_else(caller)
 }
 
-/// Adds what a request spent in a step, by cause.
-fn add_spent(spent_ns: &mut BTreeMap<Cause, u64>, busy: &Busy) {
-    let absolute = |ns| busy.request.start_unix_ns.saturating_add(ns);
-    let timeline = &busy.request.timeline;
-    let first = timeline.partition_point(|piece| absolute(piece.end_ns) <= busy.start_ns);
-    let pieces = timeline.iter().skip(first).take_while(|piece| absolute(piece.start_ns) < busy.end_ns);
-    for piece in pieces {
-        let start_ns = absolute(piece.start_ns).max(busy.start_ns);
-        let end_ns = absolute(piece.end_ns).min(busy.end_ns);
-        let spent = spent_ns.entry(cause_of(piece.bucket)).or_default();
-        *spent = spent.saturating_add(end_ns.saturating_sub(start_ns));
-    }
-}
-
-fn cause_of(bucket: Bucket) -> Cause {
-    match bucket {
-        Bucket::NetOther => Cause::Network,
-        bucket if group::side_of(bucket) == Side::Vendor => Cause::Network,
-        Bucket::PythonCpu => Cause::Cpu,
-        Bucket::PythonGc => Cause::Gc,
-        Bucket::PythonImport => Cause::Import,
-        Bucket::WaitSleep => Cause::Sleep,
-        _ => Cause::Other,
-    }
+/// Calls that were under way in a step.
+fn calls<'a>(busy: &Busy<'a>) -> impl Iterator<Item = &'a Call> {
+    let (start_ns, end_ns) = (busy.start_ns, busy.end_ns);
+    busy.request.calls.iter().filter(move |call| {
+        call.start_unix_ns < end_ns && call.start_unix_ns.saturating_add(call.wall_ns) > start_ns
+    })
 }
 
 /// Whom a step called.
 fn hosts<'a>(busy: &Busy<'a>) -> impl Iterator<Item = &'a str> {
-    let (start_ns, end_ns) = (busy.start_ns, busy.end_ns);
-    let calls = busy.request.calls.iter().filter(move |call| {
-        call.start_unix_ns < end_ns && call.start_unix_ns.saturating_add(call.wall_ns) > start_ns
-    });
-    calls.filter_map(|call| call.host.as_deref())
+    calls(busy).filter_map(|call| call.host.as_deref())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        finding::cases::{MS, report, request},
-        report::types::{Function, Request, Step},
+        finding::cases::{MS, call, report, request},
+        report::{
+            bucket::Bucket,
+            types::{Request, Segment, Step},
+        },
     };
 
     fn waiting() -> Request {
@@ -203,6 +159,56 @@ mod tests {
     fn the_advice_follows_what_the_step_was_busy_with() {
         let blocking = request("/compute", 6, &[(Bucket::PythonCpu, 80)]);
         assert!(check(&report([blocking, waiting()]))[0].advice.contains("process_pool"));
+    }
+
+    #[test]
+    fn what_blocks_is_told_apart_by_its_kind() {
+        let kinds = [
+            (Bucket::WaitDisk, "files", "files_in_them_ns", "aiofiles"),
+            (Bucket::WaitLock, "a lock", "locks_in_them_ns", "asyncio.Lock"),
+            (Bucket::WaitSleep, "a sleep", "sleep_in_them_ns", "asyncio.sleep()"),
+            (Bucket::WaitChild, "another program", "programs_in_them_ns", "create_subprocess_exec"),
+            (Bucket::LlmDns, "name lookups", "lookups_in_them_ns", "loop.getaddrinfo"),
+            (Bucket::NetOther, "synchronous calls", "network_wait_in_them_ns", "AsyncClient"),
+        ];
+        for (bucket, title, key, advice) in kinds {
+            let blocking = request("/blocking", 6, &[(Bucket::PythonCpu, 1), (bucket, 79)]);
+            let found = &check(&report([blocking, waiting()]))[0];
+            assert!(found.title.ends_with(title), "{}", found.title);
+            assert_eq!(found.evidence[key], 79 * MS, "{key}");
+            assert!(found.advice.contains(advice), "{}", found.advice);
+        }
+    }
+
+    #[test]
+    fn a_lookup_of_another_peer_is_told_from_the_call_that_follows() {
+        let mut blocking = request("/blocking", 6, &[(Bucket::NetOther, 80)]);
+        let lookup = Segment { start_ns: 0, end_ns: 60 * MS, bucket: Bucket::LlmDns };
+        let stack = [("send", "/lib/python3.11/http/client.py", false), ("ask", "/srv/app.py", true)];
+        let caller = |(function, file, application): (&str, &str, bool)| Caller {
+            function: function.into(),
+            file: file.into(),
+            line: Some(9),
+            application,
+            first_line: 1,
+        };
+        let mut asked = call("db.internal", &blocking, 0, 80);
+        asked.phases = vec![lookup];
+        asked.stack = stack.map(caller).to_vec();
+        blocking.calls = vec![asked];
+        let found = &check(&report([blocking, waiting()]))[0];
+        assert!(found.title.ends_with("lookups of db.internal"), "{}", found.title);
+        assert_eq!(found.evidence["lookups_in_them_ns"], 60 * MS);
+        assert_eq!(found.evidence["network_wait_in_them_ns"], 20 * MS);
+        assert_eq!(found.evidence["running_ns"]["ask (app.py:9)"], 80 * MS);
+    }
+
+    #[test]
+    fn a_step_that_lacks_a_cpu_blocks_by_what_it_does_itself() {
+        let preempted = request("/preempted", 6, &[(Bucket::PythonCpu, 5), (Bucket::WaitRunqueue, 75)]);
+        assert!(check(&report([preempted, waiting()])).is_empty());
+        let computing = request("/computing", 6, &[(Bucket::PythonCpu, 30), (Bucket::WaitRunqueue, 50)]);
+        assert!(check(&report([computing, waiting()]))[0].title.ends_with("computation"));
     }
 
     #[test]

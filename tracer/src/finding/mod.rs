@@ -1,6 +1,7 @@
 //! Findings: named bottlenecks, each with its cost, its evidence and the next step. Each check is a function
 //! of the report alone, in a file of its own.
 
+mod block_cause;
 mod connection_not_reused;
 mod cpu_bound;
 mod gil_contention;
