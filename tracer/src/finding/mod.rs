@@ -6,6 +6,7 @@ mod connection_not_reused;
 mod cpu_bound;
 mod gil_contention;
 mod held_back;
+mod hot_spot;
 mod import_in_request;
 mod keep_alive_expired;
 mod loop_blocked;
@@ -17,6 +18,7 @@ mod retry_backoff;
 mod serial_calls;
 mod slow_dns;
 mod stream_read_late;
+mod too_many_tasks;
 mod vendor_dominates;
 
 #[cfg(test)]
@@ -34,7 +36,7 @@ use crate::report::{
 /// Looks for one bottleneck.
 type Check = fn(&Report) -> Vec<Finding>;
 
-const CHECKS: [Check; 15] = [
+const CHECKS: [Check; 17] = [
     loop_blocked::check,
     loop_saturated::check,
     cpu_bound::check,
@@ -50,6 +52,8 @@ const CHECKS: [Check; 15] = [
     stream_read_late::check,
     slow_dns::check,
     import_in_request::check,
+    hot_spot::check,
+    too_many_tasks::check,
 ];
 
 /// Costs below this are noise, whatever share they are.
