@@ -2,6 +2,11 @@
 
 import asyncio
 import gc
+import json
+import os
+import re
+import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +23,22 @@ client = AsyncOpenAI()
 blocking_client = OpenAI()
 small_pool = AsyncOpenAI(http_client=httpx.AsyncClient(limits=httpx.Limits(max_connections=2), timeout=60))
 one_thread = ThreadPoolExecutor(1)
+contended = threading.Lock()
+scratch = tempfile.TemporaryFile()
+document = {"rows": [{"id": row, "name": f"row {row}", "values": [row / 7] * 8} for row in range(4_000)]}
+text = "It isn't what a tokenizer of a vendor does, but it's as slow. " * 8_000
+word = re.compile(r"'\w+|\w+|[^\s\w]+")
+
+
+def hold() -> None:
+    """Has the lock most of the time."""
+    while True:
+        with contended:
+            time.sleep(0.1)
+        time.sleep(0.002)
+
+
+threading.Thread(target=hold, daemon=True).start()
 truth.settle()
 
 MODEL = "ttft=80-120,gap=10,n=5"
@@ -107,3 +128,46 @@ async def collecting(identity: str) -> None:
 @app.get("/compute/{identity}")
 async def compute(identity: str) -> str:
     return work.burn(50)
+
+
+@app.get("/file/{identity}")
+async def file(identity: str) -> None:
+    """Waits for the disk."""
+    for _ in range(100):
+        os.pwrite(scratch.fileno(), bytes(1 << 18), 0)
+        os.fsync(scratch.fileno())
+
+
+@app.get("/asleep/{identity}")
+async def asleep(identity: str) -> None:
+    time.sleep(0.1)
+
+
+@app.get("/lock/{identity}")
+async def lock(identity: str) -> None:
+    with contended:
+        pass
+
+
+@app.get("/lookup/{identity}")
+async def lookup(identity: str) -> str:
+    return work.ask(OpenAI(), truth.current(), MODEL)
+
+
+@app.get("/json/{identity}")
+async def encode(identity: str) -> int:
+    return len(json.loads(json.dumps(document))["rows"])
+
+
+@app.get("/tokenizer/{identity}")
+async def count(identity: str) -> int:
+    return count_tokens(text)
+
+
+def count_tokens(of: str) -> int:
+    return sum(1 for _ in word.finditer(of))
+
+
+@app.get("/many_tasks/{identity}")
+async def many_tasks(identity: str) -> None:
+    await asyncio.gather(*(asyncio.sleep(0.2) for _ in range(1_000)))

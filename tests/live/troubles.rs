@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use tests::{lab::Lab, python::Python, recording::Recording};
+use tracer::report::types::Report;
 
 use crate::application::troubles;
 
 /// Routes, requests at a time, and what must be found; what is found besides must be one of [`BESIDES`] or follow from it.
-const TROUBLES: [(&str, &str, &[&str]); 13] = [
+const TROUBLES: [(&str, &str, &[&str]); 19] = [
     ("none", "4", &[]),
     // The synchronous client closes the connection of a stream whose end it has not read (openai 3.57).
     ("in_thread", "4", &["connection_not_reused"]),
@@ -22,6 +23,20 @@ const TROUBLES: [(&str, &str, &[&str]); 13] = [
     ("compute", "2", &["cpu_bound"]),
     ("small_executor", "4", &["executor_saturated"]),
     ("collecting", "1", &["long_collections"]),
+    ("file", "4", &["loop_blocked"]),
+    ("asleep", "4", &["loop_blocked"]),
+    ("lock", "4", &["loop_blocked"]),
+    ("json", "2", &["json_hot_spot", "cpu_bound"]),
+    ("tokenizer", "2", &["tokenizer_hot_spot", "cpu_bound"]),
+    ("many_tasks", "1", &["too_many_tasks"]),
+];
+
+/// Routes that block the loop, the end of the finding's title, the evidence that says for how long, and the function.
+const BLOCKS: [(&str, &str, &str, &str); 4] = [
+    ("file", "files", "files_in_them_ns", "file (troubles.py"),
+    ("asleep", "a sleep", "sleep_in_them_ns", "asleep (troubles.py"),
+    ("lock", "a lock", "locks_in_them_ns", "lock (troubles.py"),
+    ("synchronous", "synchronous calls to api.openai.com", "network_wait_in_them_ns", "ask (work.py"),
 ];
 
 /// What is true of any of them: most wait for the vendor, two requests at a time hold each other up, a library that is
@@ -48,6 +63,27 @@ fn each_trouble_is_found_where_it_is() {
 }
 
 #[test]
+fn what_blocks_the_loop_is_told_apart() {
+    for (route, title, key, function) in BLOCKS {
+        assert_blocks(&[], route, title, key, function);
+    }
+    // Beside the rest of a call, a lookup must take long to be most of what blocks.
+    let slow_lookups = ["--dns-delay-ms", "600"];
+    assert_blocks(&slow_lookups, "lookup", "lookups of api.openai.com", "lookups_in_them_ns", "ask (work.py");
+}
+
+fn assert_blocks(lab_options: &[&str], route: &str, title: &str, key: &str, function: &str) {
+    let found = report(lab_options, route, "4").findings;
+    let found = found.iter().find(|finding| finding.kind == "loop_blocked");
+    let found = found.unwrap_or_else(|| panic!("/{route} blocks the loop"));
+    assert!(found.title.ends_with(title), "{}", found.title);
+    assert!(found.evidence[key].as_u64() > Some(0), "{:?}", found.evidence);
+    let running = found.evidence["running_ns"].as_object().expect("a step is named");
+    let longest = running.iter().max_by_key(|(_, ns)| ns.as_u64()).map(|(name, _)| name.as_str());
+    assert!(longest.is_some_and(|name| name.starts_with(function)), "{running:?}");
+}
+
+#[test]
 fn slow_lookups_are_found() {
     assert!(findings(&["--dns-delay-ms", "60"], "client_for_each", "2").contains("slow_dns"));
     assert!(!findings(&[], "client_for_each", "2").contains("slow_dns"));
@@ -59,8 +95,13 @@ fn connections_that_a_pause_closed_are_found() {
     assert!(findings(&["--dns-delay-ms", "60"], "pause", "2").contains("keep_alive_expired"));
 }
 
-/// The kinds of findings on a load of a route, after the server's first requests.
+/// The kinds of findings on a load of a route.
 fn findings(lab_options: &[&str], route: &str, at_once: &str) -> BTreeSet<String> {
+    report(lab_options, route, at_once).findings.into_iter().map(|finding| finding.kind).collect()
+}
+
+/// What is reported of a load of a route, after the server's first requests.
+fn report(lab_options: &[&str], route: &str, at_once: &str) -> Report {
     let lab = Lab::start_with(lab_options);
     let warm = ["--requests", "2", "--prefix", "warm", "/none/{id}"];
     let load = ["--requests", "8", "--concurrency", at_once, &format!("/{route}/{{id}}")].map(str::to_owned);
@@ -72,5 +113,5 @@ fn findings(lab_options: &[&str], route: &str, at_once: &str) -> BTreeSet<String
     lab.drive(&load.iter().map(String::as_str).collect::<Vec<_>>());
     let report = recording.interrupt();
     eprintln!("/{route}: {:?}", report.findings.iter().map(|found| &found.title).collect::<Vec<_>>());
-    report.findings.into_iter().map(|finding| finding.kind).collect()
+    report
 }
