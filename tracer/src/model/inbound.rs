@@ -116,7 +116,7 @@ impl Model {
         let Some(inbound) = self.connections.get_mut(&connection).and_then(inbound_of) else { return };
         inbound.requests.push_back(id);
         self.claim_ready(id, transfer.tid, start_ns, transfer.enter_ns, Rank::Loop);
-        self.claim_reader_put_off(id, transfer.tid, start_ns);
+        self.claim_reader_put_off(id, transfer.tid, transfer.enter_ns, start_ns);
     }
 
     fn answered(&mut self, connection: ConnectionId, current: RequestId, transfer: &Transfer) {

@@ -247,9 +247,11 @@ impl Model {
         }
     }
 
-    /// Claims for how long a thread that slept until a request came then waited for a CPU.
-    pub(super) fn claim_reader_put_off(&mut self, id: RequestId, tid: u32, start_ns: u64) {
+    /// Claims for how long a thread that slept until a request came, in a call that it had entered before, then waited for a
+    /// CPU.
+    pub(super) fn claim_reader_put_off(&mut self, id: RequestId, tid: u32, enter_ns: u64, start_ns: u64) {
         let off = self.threads.get(&tid).and_then(|thread| thread.history.back());
+        let off = off.filter(|off| off.out_ns >= enter_ns);
         if let (Some(off), Some(request)) = (off, self.requests.get_mut(id)) {
             request.claim(off.wake_ns.max(start_ns), off.in_ns, Rank::Runqueue);
         }
