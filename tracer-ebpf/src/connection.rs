@@ -7,17 +7,20 @@ use aya_ebpf::{
 use tracer_ebpf::event::{self, kind, role};
 
 use crate::{
-    emit::{Ids, emit},
+    emit::{Ids, emit, try_emit},
     kernel::{self, AF_INET, Sock, TCP, offsets, read},
     maps::{EARLY, LongTransfers, SOCKETS, Socket, flag},
     thread_state,
 };
 
 /// The entry of a socket that the current thread uses; `None` for one of a kind that we don't follow. One that is not
-/// known yet is given a generation and told about, as of unknown role. `enter_ns` is when the system call began.
+/// known yet, or that user space does not know as its event found no room, is given a generation and told about, as of
+/// unknown role. `enter_ns` is when the system call began.
 #[inline(always)]
 pub fn find_or_register(sock: &Sock, enter_ns: u64, ids: Ids) -> Option<&'static mut Socket> {
-    if let Some(socket) = find(sock.address) {
+    if let Some(socket) = find(sock.address)
+        && socket.flags & flag::ANNOUNCED != 0
+    {
         return Some(socket);
     }
     let socket = register(sock, role::UNKNOWN, ids)?;
@@ -54,13 +57,12 @@ pub fn register(sock: &Sock, role: u32, ids: Ids) -> Option<&'static mut Socket>
     find(sock.address)
 }
 
-/// Emits CONNECTION, once, with the addresses that the socket has now.
+/// Emits CONNECTION, once, with the addresses that the socket has now. One that finds no room is tried again.
 #[inline(always)]
 pub fn announce(address: u64, socket: &mut Socket, ts_ns: u64, first_data_ns: u64) {
     if socket.flags & flag::ANNOUNCED != 0 {
         return;
     }
-    socket.flags |= flag::ANNOUNCED;
     let at = offsets();
     let family = read::<u16>(address, at.sock_family).unwrap_or(0);
     let (local, remote) = if family == AF_INET {
@@ -82,7 +84,9 @@ pub fn announce(address: u64, socket: &mut Socket, ts_ns: u64, first_data_ns: u6
         role: socket.role,
         copied_seq,
     };
-    emit(kind::CONNECTION, ts_ns, Ids { tgid: socket.tgid, tid: socket.tid }, body);
+    if try_emit(kind::CONNECTION, ts_ns, Ids { tgid: socket.tgid, tid: socket.tid }, body) {
+        socket.flags |= flag::ANNOUNCED;
+    }
 }
 
 /// Forgets a socket, and tells so if it was known. `ids` of the event are those that used it first.

@@ -36,15 +36,23 @@ impl Ids {
 /// Emits an event of fixed size.
 #[inline(always)]
 pub fn emit<T: Copy>(kind: u32, ts_ns: u64, ids: Ids, body: T) {
+    try_emit(kind, ts_ns, ids, body);
+}
+
+/// The same; whether it found room.
+#[inline(always)]
+pub fn try_emit<T: Copy>(kind: u32, ts_ns: u64, ids: Ids, body: T) -> bool {
     #[repr(C)]
     struct Event<T> {
         header: Header,
         body: T,
     }
     let event = Event { header: header(kind, ts_ns, ids), body };
-    if EVENTS.output::<Event<T>>(&event, wake_flags(ts_ns)).is_err() {
+    let has_room = EVENTS.output::<Event<T>>(&event, wake_flags(ts_ns)).is_ok();
+    if !has_room {
         count_drop(kind);
     }
+    has_room
 }
 
 /// Emits what was put together in `scratch`: a body of `body_bytes`, followed by `copied` bytes, which stand

@@ -97,13 +97,21 @@ impl Model {
         };
         self.is_on_cpu(at_ns, transfer.tgid, transfer.tid);
         self.use_by_marks(id, direction, transfer.marks);
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else { return self.missed(transfer) };
         match (&connection.use_, direction) {
             (Use::Dns, _) => self.looked_up(transfer),
             (Use::Inbound(_), Direction::Received) => self.inbound_received(id, transfer),
             (Use::Inbound(_), Direction::Sent) => self.inbound_sent(id, transfer),
             (Use::Unknown | Use::Outbound(_), Direction::Received) => self.outbound_received(id, transfer),
             (Use::Unknown | Use::Outbound(_), Direction::Sent) => self.outbound_sent(id, transfer),
+        }
+    }
+
+    /// Bytes moved on a connection of which nothing is known, as its event was lost: what they were for is not known either.
+    fn missed(&mut self, transfer: &Transfer) {
+        let works_for = self.works_for(transfer.tgid, transfer.tid).filter(|_| transfer.bytes > 0);
+        if let Some(request) = works_for.and_then(|id| self.requests.get_mut(id)) {
+            request.complete = false;
         }
     }
 
