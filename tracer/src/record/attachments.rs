@@ -141,6 +141,11 @@ impl Attachments {
         }
     }
 
+    /// Processes that map something of what is attached.
+    pub fn processes(&self) -> impl Iterator<Item = u32> + '_ {
+        self.files.keys().copied()
+    }
+
     /// A process is the copy of another one.
     pub fn forked(&mut self, probes: &Probes, tgid: u32, child_tgid: u32) {
         if let Some(files) = self.files.get(&tgid).cloned() {

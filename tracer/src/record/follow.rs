@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     num::NonZeroUsize,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -50,6 +51,9 @@ impl Choice for All {
 /// How long a program that needs libpython may take to map it.
 const MAPPING_TIME: Duration = Duration::from_secs(10);
 
+/// How often it is looked for processes whose end was not told.
+const SWEEPING_TIME: Duration = Duration::from_secs(10);
+
 /// Containers that are remembered to have been told of.
 const CONTAINERS: NonZeroUsize = NonZeroUsize::new(1_024).expect("it is more than 0");
 
@@ -77,6 +81,7 @@ pub struct Follower {
     containers: LruCache<String, ()>,
     losses: BTreeMap<String, u64>,
     losses_since_ns: u64,
+    swept: Instant,
 }
 
 impl Follower {
@@ -98,6 +103,7 @@ impl Follower {
             containers: LruCache::new(CONTAINERS),
             losses: BTreeMap::new(),
             losses_since_ns: monotonic_ns(),
+            swept: Instant::now(),
         }
     }
 
@@ -189,6 +195,19 @@ impl Follower {
         for tgid in expected {
             self.examine(tgid);
         }
+        if now - self.swept >= SWEEPING_TIME {
+            self.swept = now;
+            self.sweep();
+        }
+    }
+
+    /// Forgets processes whose end was not told: it was lost, or came just before they were put into the table of the probes.
+    fn sweep(&mut self) {
+        let known: HashSet<u32> =
+            self.probes.traced().into_iter().chain(self.attachments.processes()).collect();
+        for tgid in known.into_iter().filter(|tgid| !Path::new(&format!("/proc/{tgid}")).exists()) {
+            self.started(Started { tgid, by: Start::Exit });
+        }
     }
 
     /// Tells the model how many events were lost since the last time.
@@ -213,7 +232,7 @@ impl Follower {
     /// Whether every process that was asked for has ended.
     pub fn all_ended(&mut self) -> bool {
         let before = self.wanted.len();
-        self.wanted.retain(|tgid| std::path::Path::new(&format!("/proc/{tgid}")).exists());
+        self.wanted.retain(|tgid| Path::new(&format!("/proc/{tgid}")).exists());
         before > 0 && self.wanted.is_empty()
     }
 

@@ -17,7 +17,10 @@ use crate::{
 /// How often requests are passed on.
 const EVERY_NS: u64 = 1_000_000_000;
 
-/// How often it is looked for processes whose end was not seen, and functions that no process has.
+/// How often it is looked for processes whose end was not seen: it was lost, or came before their facts.
+const SWEEPING_NS: u64 = 10_000_000_000;
+
+/// How often functions are forgotten that no process has.
 const CLEANING_NS: u64 = 120_000_000_000;
 
 /// Clocks that differ by so much were set: what comes then has the new time.
@@ -35,6 +38,7 @@ pub struct HandOut {
     to: SyncSender<Piece>,
     vitals: Vitals,
     next_ns: u64,
+    next_sweeping_ns: u64,
     next_cleaning_ns: u64,
     /// Requests of pieces that nobody took.
     lost_requests: u64,
@@ -73,6 +77,7 @@ impl HandOut {
             to,
             vitals: Vitals::default(),
             next_ns: 0,
+            next_sweeping_ns: 0,
             next_cleaning_ns: 0,
             lost_requests: 0,
         }
@@ -96,11 +101,14 @@ impl HandOut {
         self.vitals.late_events = order.late();
         self.vitals.held = replay.model().held();
         self.send(report);
-        if now_ns < self.next_cleaning_ns {
+        if now_ns >= self.next_cleaning_ns {
+            self.next_cleaning_ns = now_ns + CLEANING_NS;
+            replay.model().forget_functions();
+        }
+        if now_ns < self.next_sweeping_ns {
             return Vec::new();
         }
-        self.next_cleaning_ns = now_ns + CLEANING_NS;
-        replay.model().forget_functions();
+        self.next_sweeping_ns = now_ns + SWEEPING_NS;
         let has_ended = |tgid: &u32| !Path::new(&format!("/proc/{tgid}")).exists();
         let vanished = replay.model().processes().filter(has_ended);
         vanished.map(|tgid| Event { ts_ns: now_ns, tgid, tid: tgid, body: Body::ProcessEnd }).collect()
