@@ -102,7 +102,17 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     let tables: i64 = database.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables > 0 && version != VERSION {
         drop(database);
-        move_aside(path);
+        let Some(aside) = move_aside(path) else {
+            // What is in it is somebody's: it stays as it is.
+            return Err(failure(
+                ffi::SQLITE_CANTOPEN,
+                format!("it is of version {version}, and can't be moved aside"),
+            ));
+        };
+        eprintln!(
+            "tracer: the history {} is of version {version}, not {VERSION}: moved to {aside}, and a new one begun",
+            path.display()
+        );
         return open(path);
     }
     if tables == 0 {
@@ -121,6 +131,10 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
         transaction.commit()?;
     }
     Ok(database)
+}
+
+fn failure(code: i32, reason: String) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(reason))
 }
 
 /// Opens a database that somebody else writes.

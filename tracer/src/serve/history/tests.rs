@@ -202,6 +202,24 @@ fn a_database_of_another_version_is_moved_aside() {
 }
 
 #[test]
+fn a_database_of_another_version_that_can_not_be_moved_aside_stays_as_it_is() {
+    let mut case = Case::new(LIMITS);
+    case.write([numbered(1, "/chat", 10)]);
+    case.store.database.as_ref().expect("it is open").pragma_update(None, "user_version", 99).expect("set");
+    case.store.close();
+    // A name so long leaves room for that of a log, and none for that of what is moved aside.
+    let long = case.path().with_file_name("x".repeat(246));
+    fs::rename(case.path(), &long).expect("rename it");
+    case.store.path = long.clone();
+    let before = fs::read(&long).expect("read it");
+    case.write([numbered(2, "/chat", 10)]);
+    assert_eq!(case.store.state.lost_requests(), 1);
+    let trouble = case.store.state.trouble().expect("it is told");
+    assert!(trouble.contains("of version 99, and can't be moved aside"), "{trouble}");
+    assert_eq!(fs::read(&long).expect("read it"), before);
+}
+
+#[test]
 fn what_a_full_disk_does_not_take_is_counted_and_the_rest_goes_on() {
     let mut case = Case::new(LIMITS);
     case.write([numbered(1, "/chat", 10)]);
