@@ -6,6 +6,8 @@ pub mod binary;
 pub mod compare;
 pub mod container;
 pub mod golden;
+pub mod held;
+pub mod history;
 pub mod lab;
 pub mod matrix;
 pub mod otlp;

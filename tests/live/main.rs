@@ -7,6 +7,8 @@ mod builds;
 mod callers;
 mod containers;
 mod diff;
+mod disks;
+mod faults;
 mod functions;
 mod matrix;
 mod otlp;

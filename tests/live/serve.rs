@@ -12,9 +12,9 @@ use std::{
 
 use tests::{
     compare::Comparison,
+    history::History,
     lab::{LIMIT, Lab},
     python::Python,
-    recording::program,
     running::Running,
     serving::Serving,
 };
@@ -70,36 +70,6 @@ fn the_history_is_the_truth_and_outlives_a_kill() {
     assert!(after.is_superset(&before));
     let (finished, took) = serving.end(libc::SIGTERM);
     assert!(took < SECOND, "it took {took:?} to end:\n{}", finished.stderr);
-    finished.expect_code(0);
-}
-
-#[test]
-fn a_disk_that_is_full_is_told_and_the_daemon_goes_on() {
-    let lab = Lab::start();
-    let python = Python::system();
-    let history = History::new(&lab, "small/history.db");
-    fs::create_dir(lab.dir().join("small")).expect("make a directory");
-    let mount = |options: &str, name: &str| {
-        let mut mount = lab.command("mount");
-        lab.run(mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(lab.dir().join("small")), name);
-    };
-    mount("size=200k", "mount");
-    let command = chat(&python);
-    let server = lab.start_command(lab.command(&command[0]).args(&command[1..]), "server");
-    let mut serving = Serving::start(&lab, "serve", &history.configuration());
-    let load = ["--requests", "100", "--concurrency", "20", "/chat/{id}?model=ttft=5-20,gap=1,n=5"];
-    lab.drive(&load);
-    serving.wait_for_stderr("can't write the history");
-    mount("remount,size=50m", "remount");
-    lab.drive(&[&["--prefix", "more"][..], &load].concat());
-    serving.wait_for_stderr("is written again");
-    thread::sleep(3 * SECOND);
-    let report = history.read(&lab, true);
-    let kept = report.requests.iter().filter(|request| request.pid == server.pid()).count() as u64;
-    let lost = report.capture.lost_events.get("history").copied().unwrap_or_default();
-    assert!(lost > 0 && kept >= 1, "{kept} kept, {lost} lost");
-    let (finished, _) = serving.end(libc::SIGTERM);
-    assert!(finished.stderr.contains("free some space"), "{}", finished.stderr);
     finished.expect_code(0);
 }
 
@@ -174,59 +144,4 @@ pub fn selected(lab: &Lab, command: &[OsString], environment: &[(&str, &str)]) -
 
 fn ids(report: &Report) -> BTreeSet<String> {
     report.requests.iter().map(|request| request.id.clone()).collect()
-}
-
-/// A history in the lab's folder, whatever is mounted there.
-struct History(PathBuf);
-
-impl History {
-    fn new(lab: &Lab, name: &str) -> History {
-        History(lab.dir().join(name))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-
-    fn configuration(&self) -> String {
-        format!("history.path = '{}'\n", self.path().display())
-    }
-
-    /// What `tracer report` prints of it.
-    fn print(&self, lab: &Lab, options: &[&str]) -> String {
-        let mut command = Command::new(program());
-        command.args(["report", "--history"]).arg(self.path()).args(options);
-        Running::start(&mut command, lab.dir(), "report").finish(LIMIT).expect_code(0).stdout
-    }
-
-    /// What is in it now, as seen from inside of the lab or outside. Nothing while there is no file.
-    fn read(&self, lab: &Lab, inside: bool) -> Report {
-        let mut command = if inside { lab.command(program()) } else { Command::new(program()) };
-        command.args(["report", "--format", "json", "--history"]).arg(self.path());
-        let finished = Running::start(&mut command, lab.dir(), "report").finish(LIMIT);
-        if finished.status.code() == Some(2) && finished.stderr.contains("can't read the history") {
-            return Report::default();
-        }
-        serde_json::from_str(&finished.expect_code(0).stdout).expect("a report")
-    }
-
-    /// What is in it now of a server: others may run on this host.
-    fn of(&self, lab: &Lab, server: &Running) -> Report {
-        let mut report = self.read(lab, false);
-        report.requests.retain(|request| request.pid == server.pid());
-        report
-    }
-
-    /// The same once so many requests are in it.
-    fn wait_for(&self, lab: &Lab, server: &Running, requests: usize) -> Report {
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            let report = self.of(lab, server);
-            if report.requests.len() >= requests {
-                return report;
-            }
-            assert!(Instant::now() < deadline, "{} of {requests} requests", report.requests.len());
-            thread::sleep(SECOND / 4);
-        }
-    }
 }
