@@ -3,10 +3,7 @@
 use std::{
     collections::BTreeSet,
     ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
