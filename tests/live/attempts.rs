@@ -49,7 +49,13 @@ fn attempts_that_fail() {
         let slept_ns = lab.truth().request("attempts").waits["llm.backoff"];
         let backoff_ns = request.buckets.get(Bucket::LlmBackoff).expect("it is known");
         eprintln!("{}: llm.backoff {backoff_ns} ns, slept {slept_ns} ns", python.name);
-        assert!(backoff_ns.abs_diff(slept_ns) < slept_ns / 100, "{}", python.name);
+        // What the program takes for its sleep ends once it has a CPU again.
+        let late_ns = request.buckets.get(Bucket::WaitRunqueue).expect("it is known");
+        assert!(
+            backoff_ns.abs_diff(slept_ns) < slept_ns / 100 + late_ns,
+            "{}, {late_ns} ns late",
+            python.name
+        );
         assert!(report.findings.iter().any(|finding| finding.kind == "retry_backoff"), "{}", python.name);
     }
 }

@@ -25,6 +25,9 @@ use crate::serve::{batch::Batch, config};
 /// A message has the spans of requests until these take so many bytes: gRPC receivers take 4 MiB unless they are told otherwise.
 const BYTES: usize = 1 << 20;
 
+/// So many messages have room in the queue, at least: one that has none is lost.
+const QUEUED: usize = 8;
+
 /// Makes messages of one batch after the other.
 pub struct Messages {
     host: Host,
@@ -32,6 +35,7 @@ pub struct Messages {
     sampler: Sampler,
     has_spans: bool,
     least_piece_ns: Option<u64>,
+    message_bytes: usize,
     /// Where they are sent.
     figures: Option<Figures>,
 }
@@ -47,6 +51,7 @@ impl Messages {
             sampler: Sampler::new(config.ratio, config.slow),
             has_spans: config.spans,
             least_piece_ns: least_piece,
+            message_bytes: BYTES.min(config.queue_bytes / QUEUED),
         }
     }
 
@@ -67,7 +72,7 @@ impl Messages {
             }
             let spans = span::spans(request, &place, &self.host.id, self.least_piece_ns);
             open.add(request.pid, spans);
-            if open.bytes >= BYTES {
+            if open.bytes >= self.message_bytes {
                 messages.push(std::mem::take(&mut open).close(&self.resources));
             }
         }
@@ -114,5 +119,24 @@ impl Open {
         });
         let request = ExportTraceServiceRequest { resource_spans: resource_spans.collect() };
         Message { bytes: request.encode_to_vec().into(), requests: self.requests, spans: self.n_spans }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{finding::cases::request, report::bucket::Bucket, serve::config::Config};
+
+    #[test]
+    fn what_comes_at_once_has_room_in_a_small_queue_one_message_after_the_other() {
+        let config = config::Otlp { queue_bytes: 60_000, ..Config::default().otlp };
+        let mut messages = Messages::new(&config, Host::default(), |_| Surroundings::default());
+        let requests = (0..200).map(|index| Arc::new(request("/chat", index, &[(Bucket::PythonCpu, 100)])));
+        let (made, left_out) = messages.of(&Batch { requests: requests.collect(), ..Batch::default() });
+        assert_eq!((made.iter().map(|message| message.requests).sum::<u64>(), left_out), (200, 0));
+        let longest = made.iter().map(|message| message.bytes.len()).max().expect("there are some");
+        assert!(made.len() > QUEUED && longest < config.queue_bytes / 4, "{} of {longest} bytes", made.len());
     }
 }
