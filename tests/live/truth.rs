@@ -86,7 +86,8 @@ fn connections_that_were_open_before() {
         truth.connections.drain(..before.connections.len());
         let reused =
             report.requests.iter().flat_map(|request| &request.calls).filter(|call| call.connection_reused);
-        assert!(reused.count() >= 12, "connections from before were used");
+        let reused = reused.count();
+        assert!(reused >= 12, "connections from before were used: {reused} of {}", report.requests.len());
         Comparison::new(format!("connections from before, {}", python.name), &report, &truth).check();
     }
 }

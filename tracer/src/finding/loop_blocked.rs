@@ -18,6 +18,9 @@ use crate::report::{
 /// A loop that is merely well used holds nobody up for longer than this at a time.
 pub(super) const LONG_STEP_NS: u64 = 10_000_000;
 
+/// One step alone that is shorter may be chance: a host that took the CPU away, or something that is done once.
+const LONG_ALONE_NS: u64 = 25_000_000;
+
 /// Causes below this share of the long steps are no evidence.
 const NOTABLE_SHARE: f64 = 0.05;
 
@@ -52,6 +55,9 @@ pub fn check(report: &Report) -> Vec<Finding> {
             }
         }
     }
+    blockers.retain(|_, blocker| {
+        blocker.steps.len() > 1 || blocker.steps.values().any(|busy| own_length_ns(busy) >= LONG_ALONE_NS)
+    });
     blockers.into_iter().map(|(route, blocker)| finding(route, &blocker)).collect()
 }
 
