@@ -3,7 +3,7 @@
 use std::{fs::File, io};
 
 use aya::{
-    Ebpf, EbpfError, EbpfLoader,
+    Btf, Ebpf, EbpfError, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, RingBuf},
     programs::perf_event::{PerfEvent, PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
     util::online_cpus,
@@ -83,8 +83,9 @@ impl Probes {
             .map_err(load_error)?;
         #[cfg(feature = "log")]
         print_log(&mut ebpf);
-        let uprobes = Programs::new(OBJECT, &ebpf).and_then(Way::choose).map(Uprobes::new);
-        let mut support = tracepoint::attach_all(&mut ebpf)?;
+        let btf = kernel_types()?;
+        let uprobes = Programs::new(OBJECT, &ebpf, &btf).and_then(Way::choose).map(Uprobes::new);
+        let mut support = tracepoint::attach_all(&mut ebpf, &btf)?;
         support.push(ProbeSupport {
             probe: UPROBES,
             support: match uprobes.as_ref().map(Uprobes::fallback) {
@@ -215,6 +216,11 @@ fn print_log(ebpf: &mut Ebpf) {
         }
         Err(error) => eprintln!("tracer: the probes log nothing: {error}"),
     }
+}
+
+/// The kernel's BTF: read once, as that takes a while.
+pub(super) fn kernel_types() -> Result<Btf, LoadError> {
+    Btf::from_sys_fs().map_err(|error| LoadError::Object(error.to_string()))
 }
 
 /// Starts a timer on every CPU.

@@ -20,8 +20,8 @@ pub struct Programs {
 impl Programs {
     /// Reads an eBPF object again, from which `ebpf` was loaded, and makes its code use the maps of that, and the kernel's
     /// functions. The error is a clause for the user.
-    pub fn new(object: &[u8], ebpf: &Ebpf) -> Result<Programs, String> {
-        let kfuncs = Kfuncs::find(&Btf::from_sys_fs().map_err(|error| with_sources(&error))?)?;
+    pub fn new(object: &[u8], ebpf: &Ebpf, btf: &Btf) -> Result<Programs, String> {
+        let kfuncs = Kfuncs::find(btf)?;
         let mut object = Object::parse(object).map_err(|error| with_sources(&error))?;
         let text = object.functions.keys().map(|(section, _)| *section).collect();
         let kept: Vec<(String, OwnedFd, aya_obj::Map)> = object

@@ -28,11 +28,10 @@ const PERF: &str = "perf_";
 ///
 /// # Errors
 /// When one is missing without which nothing is traced.
-pub fn attach_all(ebpf: &mut Ebpf) -> Result<Vec<ProbeSupport>, LoadError> {
-    let btf = Btf::from_sys_fs().map_err(|error| LoadError::Object(error.to_string()))?;
+pub fn attach_all(ebpf: &mut Ebpf, btf: &Btf) -> Result<Vec<ProbeSupport>, LoadError> {
     TRACEPOINTS
         .iter()
-        .map(|tracepoint| match attach(ebpf, tracepoint, &btf) {
+        .map(|tracepoint| match attach(ebpf, tracepoint, btf) {
             Support::Missing(reason) if tracepoint.is_required => {
                 Err(LoadError::Required { probe: tracepoint.name, reason })
             }

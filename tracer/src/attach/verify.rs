@@ -47,8 +47,8 @@ pub fn verdicts(object: &[u8]) -> Result<Vec<Verdict>, LoadError> {
         .override_global("OFFSETS", load::bytes_of(&offsets), true)
         .load(object)
         .map_err(load::load_error)?;
-    let programs = Programs::new(object, &ebpf).map_err(LoadError::Object)?;
-    let btf = Btf::from_sys_fs().map_err(|error| LoadError::Object(error.to_string()))?;
+    let btf = load::kernel_types()?;
+    let programs = Programs::new(object, &ebpf, &btf).map_err(LoadError::Object)?;
     let has_cookies = sys::has_attach_cookies();
     let verdict = |(name, section): (&str, &ProgramSection)| {
         let found = kind_of(name, section, &btf).and_then(|kind| {
