@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::loop_wait::Busy;
+use super::{add, loop_wait::Busy};
 use crate::report::{
     bucket::Bucket,
     group::{self, Side},
@@ -84,10 +84,6 @@ impl Cause {
 
 /// Adds what a request spent in a step, by cause. What it waited for a CPU has none of its own.
 pub fn add_spent(spent_ns: &mut BTreeMap<Cause, u64>, busy: &Busy) {
-    let mut add = |cause, ns| {
-        let spent = spent_ns.entry(cause).or_default();
-        *spent = spent.saturating_add(ns);
-    };
     for (bucket, start_ns, end_ns) in pieces(busy).filter(|(bucket, ..)| *bucket != Bucket::WaitRunqueue) {
         let length_ns = end_ns.saturating_sub(start_ns);
         // The bucket of other peers does not tell a lookup from the rest.
@@ -95,8 +91,8 @@ pub fn add_spent(spent_ns: &mut BTreeMap<Cause, u64>, busy: &Busy) {
             Bucket::NetOther => length_ns.min(lookups_ns(busy.request, start_ns, end_ns)),
             _ => 0,
         };
-        add(Cause::Lookup, lookup_ns);
-        add(cause_of(bucket), length_ns - lookup_ns);
+        add(spent_ns, Cause::Lookup, lookup_ns);
+        add(spent_ns, cause_of(bucket), length_ns - lookup_ns);
     }
 }
 

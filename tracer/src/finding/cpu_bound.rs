@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::evidence;
+use super::{add, evidence};
 use crate::report::{
     bucket::Bucket,
     group::{self, Group},
@@ -63,8 +63,7 @@ fn cpu_p50_ns(group: &Group) -> Option<u64> {
 fn hottest(group: &Group) -> Option<String> {
     let mut self_ns = BTreeMap::<String, u64>::new();
     for function in group.requests.iter().flat_map(|request| &request.functions) {
-        let sum = self_ns.entry(function.label()).or_default();
-        *sum = function.self_ns.saturating_add(*sum);
+        add(&mut self_ns, function.label(), function.self_ns);
     }
     self_ns.into_iter().max_by_key(|(_, ns)| *ns).map(|(name, _)| name)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{evidence, named};
+use super::{add, evidence, named};
 use crate::{
     event::Function,
     report::{
@@ -138,10 +138,10 @@ fn search<'a>(work: &Work, group: &Group<'a>) -> Found<'a> {
                 continue;
             }
             found.cost_ns = found.cost_ns.saturating_add(ns);
-            add(&mut found.functions_ns, function, ns);
+            add(&mut found.functions_ns, Frame::from(function).label(), ns);
             let caller = stack.iter().take(index + 1).rev().find(|function| function.is_of_application());
             if let Some(caller) = caller {
-                add(&mut found.callers_ns, caller, ns);
+                add(&mut found.callers_ns, Frame::from(*caller).label(), ns);
             }
         }
         if found.cost_ns > before_ns {
@@ -149,11 +149,6 @@ fn search<'a>(work: &Work, group: &Group<'a>) -> Found<'a> {
         }
     }
     found
-}
-
-fn add(sums_ns: &mut BTreeMap<String, u64>, function: &Function, ns: u64) {
-    let sum_ns = sums_ns.entry(Frame::from(function).label()).or_default();
-    *sum_ns = sum_ns.saturating_add(ns);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::{
+    add,
     block_cause::{Cause, add_spent, own_length_ns},
     evidence,
     loop_wait::{Busy, Threads, all_waits},
@@ -47,11 +48,9 @@ pub fn check(report: &Report) -> Vec<Finding> {
             let blocker = blockers.entry(group::label(busy.request)).or_default();
             blocker.steps.insert((&busy.request.id, busy.start_ns), busy);
             blocker.waiting.insert(&waiting.id);
-            let delayed = blocker.delayed_ns.entry(group::label(waiting)).or_default();
-            *delayed = delayed.saturating_add(delay_ns);
+            add(&mut blocker.delayed_ns, group::label(waiting), delay_ns);
             if let Some(function) = ran(&busy) {
-                let ran_ns = blocker.functions_ns.entry(function).or_default();
-                *ran_ns = ran_ns.saturating_add(delay_ns);
+                add(&mut blocker.functions_ns, function, delay_ns);
             }
         }
     }

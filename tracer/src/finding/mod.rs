@@ -95,6 +95,12 @@ fn evidence<const N: usize>(pairs: [(&str, Value); N]) -> serde_json::Map<String
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
+/// Adds to what a key has.
+fn add<K: Ord>(sums_ns: &mut BTreeMap<K, u64>, key: K, ns: u64) {
+    let sum_ns = sums_ns.entry(key).or_default();
+    *sum_ns = sum_ns.saturating_add(ns);
+}
+
 /// Evidence by name; none where nothing has a name.
 fn named(ns: &BTreeMap<String, u64>) -> Value {
     if ns.is_empty() { Value::Null } else { serde_json::json!(ns) }

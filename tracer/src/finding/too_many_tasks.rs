@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::{
-    evidence,
+    add, evidence,
     loop_wait::{Threads, all_waits},
     named,
 };
@@ -65,8 +65,7 @@ pub fn check(report: &Report) -> Vec<Finding> {
             let label = crowds.get(busy.request.id.as_str()).filter(|_| busy.length_ns() < SHORT_STEP_NS);
             let Some(tasks) = label.and_then(|label| routes.get_mut(label)) else { continue };
             tasks.waiting.insert(&waiting.id);
-            let delayed_ns = tasks.delayed_ns.entry(group::label(waiting)).or_default();
-            *delayed_ns = delayed_ns.saturating_add(delay_ns);
+            add(&mut tasks.delayed_ns, group::label(waiting), delay_ns);
         }
     }
     routes.into_iter().map(|(route, tasks)| finding(&route, &tasks)).collect()
