@@ -1,7 +1,5 @@
 //! What the test binaries share.
 
-#[cfg(feature = "fuzz")]
-pub mod fuzz;
 pub mod binary;
 pub mod compare;
 pub mod container;

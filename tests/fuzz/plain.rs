@@ -4,8 +4,8 @@
 
 use std::sync::{Arc, LazyLock};
 
+use fuzz::{Transfers, check};
 use libfuzzer_sys::fuzz_target;
-use tests::fuzz::{Transfers, check};
 use tracer::{vendor::VendorTable, wire::Wire};
 
 static VENDORS: LazyLock<Arc<VendorTable>> = LazyLock::new(|| Arc::new(VendorTable::builtin()));

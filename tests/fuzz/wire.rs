@@ -4,8 +4,8 @@
 
 use std::sync::{Arc, LazyLock};
 
+use fuzz::{Transfers, check};
 use libfuzzer_sys::fuzz_target;
-use tests::fuzz::{Transfers, check};
 use tracer::{
     event::{Connection, ConnectionId, Role, Transport},
     vendor::VendorTable,

@@ -17,11 +17,6 @@ const TARGETS: [(&str, &str); 4] = [
     ("capture", "tests/captures"),
 ];
 
-/// Coverage that libFuzzer is guided by, in options that the stable compiler has.
-const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
-    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
-
 /// With a name, only that target.
 pub fn fuzz(name: Option<&str>, seconds: u32) -> Result<()> {
     if command("c++").arg("--version").output().is_err() {
@@ -29,17 +24,11 @@ pub fn fuzz(name: Option<&str>, seconds: u32) -> Result<()> {
     }
     let folder = target().join("fuzz");
     say("fuzz", "building the targets");
-    // For a named platform, so that build scripts and macros go without coverage.
-    let platform = "x86_64-unknown-linux-gnu";
+    let wrapper = root().join("tests/fuzz/rustc.sh");
     run(cargo()
-        .args(["build", "--quiet", "--release", "--package", "tests", "--features", "fuzz", "--bins"])
-        .args(["--target", platform, "--target-dir"])
-        .arg(&folder)
-        .env("RUSTFLAGS", COVERAGE)
-        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
-        // Building takes longer than a usual run.
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
-        .env("CARGO_PROFILE_RELEASE_DEBUG", "false"))?;
+        .args(["build", "--quiet", "--release", "--package", "fuzz", "--bins"])
+        .env("RUSTC_WORKSPACE_WRAPPER", wrapper))?;
+    let programs = target().join("release");
     for (target, seeds) in TARGETS.iter().filter(|(target, _)| name.is_none_or(|name| name == *target)) {
         say("fuzz", format!("{target}, for {seconds} s"));
         // What it finds of interest goes there; what makes it fail is printed with its file.
@@ -47,7 +36,7 @@ pub fn fuzz(name: Option<&str>, seconds: u32) -> Result<()> {
         fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
         let log = folder.join(format!("{target}.log"));
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        run(command(folder.join(platform).join("release").join(format!("fuzz-{target}")))
+        run(command(programs.join(format!("fuzz-{target}")))
             .args(["-timeout=10", "-rss_limit_mb=2048"])
             .arg(format!("-max_total_time={seconds}"))
             .arg(format!("-artifact_prefix={}/", folder.display()))

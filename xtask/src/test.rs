@@ -62,7 +62,7 @@ pub fn test(parts: &[Part]) -> Result<()> {
             "--workspace",
             "--all-targets",
             "--features",
-            "tests/live,tests/tools,tests/manifests,tests/k8s,tests/fuzz,tests/kernels",
+            "tests/live,tests/tools,tests/manifests,tests/k8s,tests/kernels",
             "--quiet",
         ];
         run(cargo().args(everything).args(["--", "-D", "warnings"]))?;
@@ -73,7 +73,7 @@ pub fn test(parts: &[Part]) -> Result<()> {
     let pythons = (wanted(Part::Live) && need::is_root()).then(|| thread::spawn(Pythons::prepare));
     if wanted(Part::Unit) {
         say("test", "unit, replay and command line tests");
-        run(cargo().args(["test", "--workspace", "--quiet"]))?;
+        run(cargo().args(["test", "--workspace", "--exclude", "fuzz", "--quiet"]))?;
     }
     if wanted(Part::Tools) {
         tools::test()?;

@@ -1,4 +1,4 @@
-//! What the fuzz targets of `tests/fuzz` share: how their bytes are read, and what must hold of the result.
+//! What the fuzz targets share: how their bytes are read, and what must hold of the result.
 
 use tracer::event::{Direction, Mark};
 
