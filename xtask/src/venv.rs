@@ -6,14 +6,17 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context as _, Result};
 
 use crate::{
-    python::Interpreter,
+    python::{self, Interpreter},
     workspace::{command, output, root, run, say, target},
 };
+
+const UV: &str = "0.13.9";
 
 /// The virtual environment of a Python with the packages that the tests name; made when it is missing or they changed.
 pub fn venv(task: &str, python: &Interpreter) -> Result<PathBuf> {
@@ -30,15 +33,45 @@ pub fn venv(task: &str, python: &Interpreter) -> Result<PathBuf> {
         return Ok(folder);
     }
     say(task, format!("installing Python packages for {name} (up to a minute)"));
-    run(in_root(python, &python.program).args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let mut pip = in_root(python, &folder.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&list);
-    run(pip.stdout(std::io::stderr()))?;
+    run(in_root(python, &python.program).args(["-m", "venv", "--without-pip", "--clear"]).arg(&folder))?;
+    let mut uv = in_root(python, &uv(task)?);
+    // What is imported at each start is compiled once.
+    uv.args(["pip", "install", "--quiet", "--compile-bytecode", "--python"]).arg(folder.join("bin/python"));
+    run(uv.arg("--requirement").arg(&list).envs(uv_environment()).stdout(std::io::stderr()))?;
     if let Some(python_root) = &python.root {
         write(&folder.join("root"), &python_root.display().to_string())?;
     }
     write(&stamp, &made_from)?;
     Ok(folder)
+}
+
+/// uv, which takes a quarter of the time of pip, as environments share what it has fetched. Installed into the target folder.
+fn uv(task: &str) -> Result<PathBuf> {
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = target().join("venv/uv");
+    let program = folder.join("bin/uv");
+    if output(command(&program).arg("--version")).is_ok_and(|found| found.starts_with(&format!("uv {UV} "))) {
+        return Ok(program);
+    }
+    let system = python::system(task)?.program;
+    run(command(system).args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut pip = command(folder.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", &format!("uv=={UV}")]);
+    run(pip.stdout(std::io::stderr()))?;
+    Ok(program)
+}
+
+/// Where pip is told to take packages from, and whom it trusts, uv is as well.
+fn uv_environment() -> Vec<(&'static str, OsString)> {
+    let mut environment = vec![
+        ("UV_CACHE_DIR", target().join("venv/cache").into()),
+        ("UV_NO_CONFIG", "1".into()),
+        ("UV_PYTHON_DOWNLOADS", "never".into()),
+        ("UV_SYSTEM_CERTS", "1".into()),
+    ];
+    environment.extend(env::var_os("PIP_INDEX_URL").map(|index| ("UV_DEFAULT_INDEX", index)));
+    environment
 }
 
 /// Prepares the environments of these Pythons, and gives their folders as a variable of the environment holds them.
