@@ -47,6 +47,40 @@ const WITHOUT: [&str; 11] = [
     "readline",
 ];
 
+/// What of OpenSSL neither Python nor a vendor asks for: without it half of its files are to be compiled.
+const WITHOUT_OF_OPENSSL: [&str; 30] = [
+    "aria",
+    "bf",
+    "camellia",
+    "cast",
+    "cmp",
+    "cms",
+    "ct",
+    "dsa",
+    "gost",
+    "idea",
+    "legacy",
+    "md4",
+    "mdc2",
+    "ml-dsa",
+    "quic",
+    "rc2",
+    "rc4",
+    "rfc3779",
+    "rmd160",
+    "seed",
+    "siphash",
+    "slh-dsa",
+    "sm2",
+    "sm4",
+    "srp",
+    "srtp",
+    "ssl-trace",
+    "ts",
+    "weak-ssl-ciphers",
+    "whirlpool",
+];
+
 /// Makes what is missing in `folder`; gives the options of CPython's `configure` that name it.
 pub fn options(task: &str, folder: &Path) -> Result<Vec<String>> {
     let folder = folder.join("musl-libraries");
@@ -103,6 +137,8 @@ fn build_openssl(task: &str, folder: &Path, compiler: &Path) -> Result<()> {
     let source = OPENSSL.unpacked(task, folder)?;
     run(quiet("./Configure", &source)
         .args(["linux-x86_64", "no-shared", "no-tests", "no-docs", "no-apps", "no-asm", "no-engine", "-fPIC"])
+        .args(WITHOUT_OF_OPENSSL.map(|part| format!("no-{part}")))
+        .arg("-O1")
         .args([&format!("--prefix={}", folder.display()), "--libdir=lib", "--openssldir=/etc/ssl"])
         .env("CC", compiler))?;
     run(make(&source).args([&jobs(), "build_libs"]))?;
