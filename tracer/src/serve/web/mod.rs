@@ -3,6 +3,7 @@
 
 mod api;
 mod answer;
+mod callers;
 mod events;
 mod guard;
 mod page;
@@ -49,6 +50,9 @@ pub use server::Web;
 /// Questions to the history at once; more wait.
 const QUESTIONS: usize = 4;
 
+/// Callers at once that take events: others need some of [`server::CONNECTIONS`].
+const STREAMS: usize = 48;
+
 /// How those are doing who take what is told.
 #[derive(Clone, Default)]
 pub struct States {
@@ -74,6 +78,7 @@ pub struct Site {
     /// The latest batch.
     latest: Mutex<Arc<Batch>>,
     questions: Semaphore,
+    streams: Arc<Semaphore>,
 }
 
 impl Site {
@@ -90,6 +95,7 @@ impl Site {
             metrics: Mutex::default(),
             latest: Mutex::default(),
             questions: Semaphore::new(QUESTIONS),
+            streams: Arc::new(Semaphore::new(STREAMS)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Accepts connections and answers them, with bounds on what a caller may cost.
 
 use std::{
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     thread::JoinHandle,
@@ -8,24 +9,37 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use hyper::server::conn::http1;
+use axum::body::Body;
+use http_body_util::BodyExt as _;
+use hyper::{
+    header::CONTENT_TYPE,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, oneshot},
+    sync::oneshot,
 };
 
-use super::{Site, router};
+use super::{
+    Site,
+    callers::{Callers, Connected},
+    router,
+};
 use crate::hint::Hint as _;
 
-/// Connections at once; more wait to be accepted.
-const CONNECTIONS: usize = 64;
+/// Connections at once. For another one, the one that is silent longest is closed.
+pub const CONNECTIONS: usize = 64;
 
 /// A head that takes longer ends its connection, and so does silence between two requests.
-const HEAD_TIME: Duration = Duration::from_secs(5);
+pub const HEAD_TIME: Duration = Duration::from_secs(5);
+
+/// The type of an answer without end.
+const EVENTS: &str = "text/event-stream";
 
 /// Bytes of a head.
 const HEAD_BYTES: usize = 16 << 10;
@@ -90,9 +104,8 @@ impl Web {
 async fn accept(listener: std::net::TcpListener, site: Arc<Site>) -> anyhow::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let router = router(site);
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let callers = Callers::new(CONNECTIONS);
     loop {
-        let permit = room.clone().acquire_owned().await?;
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(_) => {
@@ -101,17 +114,36 @@ async fn accept(listener: std::net::TcpListener, site: Arc<Site>) -> anyhow::Res
                 continue;
             }
         };
+        let connected = callers.admit().await;
         let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
-            answer(stream, service).await;
-            drop(permit);
-        });
+        tokio::spawn(answer(stream, connected, service));
     }
 }
 
-async fn answer(stream: TcpStream, service: TowerToHyperService<axum::Router>) {
+async fn answer(stream: TcpStream, connected: Connected, service: TowerToHyperService<axum::Router>) {
+    let caller = &connected.caller;
+    let service = service_fn(|request| {
+        let answering = caller.answering();
+        let answer = service.call(request);
+        async {
+            let answer = answer.await?;
+            if answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == EVENTS) {
+                answering.has_no_end();
+            }
+            let until_the_last = |body: Body| {
+                body.map_frame(move |frame| {
+                    let _held = &answering;
+                    frame
+                })
+            };
+            Ok::<_, Infallible>(answer.map(until_the_last))
+        }
+    });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
-    // A caller that does not speak HTTP, or goes away, is nobody's error.
-    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+    tokio::select! {
+        // A caller that does not speak HTTP, or goes away, is nobody's error.
+        _ = http.serve_connection(TokioIo::new(stream), service) => {}
+        () = caller.goes() => {}
+    }
 }

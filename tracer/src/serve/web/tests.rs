@@ -270,3 +270,36 @@ fn who_starts_it_anew_needs_no_token_and_is_told_whether_events_are_read() {
     }
     assert_eq!(ask("/livez"), "200");
 }
+
+#[test]
+fn callers_that_are_silent_keep_nobody_out() {
+    let case = Case::new(None);
+    let connect = |_| TcpStream::connect(case.address).expect("it listens");
+    let _silent: Vec<TcpStream> = (0..2 * server::CONNECTIONS).map(connect).collect();
+    let asked = Instant::now();
+    assert_eq!(case.get("/readyz").0, 503);
+    assert!(asked.elapsed() < server::HEAD_TIME, "they were not waited for");
+}
+
+#[test]
+fn callers_that_take_events_leave_room_for_others() {
+    let case = Case::new(None);
+    let takes_events = || {
+        let mut stream = TcpStream::connect(case.address).expect("it listens");
+        stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it is sent");
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).expect("it answers");
+        (&status == b"HTTP/1.1 200").then_some(stream)
+    };
+    let taking: Vec<TcpStream> = (0..STREAMS).map(|_| takes_events().expect("there is room")).collect();
+    assert!(takes_events().is_none());
+    assert_eq!(case.get("/readyz").0, 503);
+    drop(taking);
+    // That they are gone shows with what they are told next.
+    let is_there_room = |_| {
+        case.batches.publish(three());
+        std::thread::sleep(Duration::from_millis(10));
+        takes_events().is_some()
+    };
+    assert!((0..500).any(is_there_room));
+}
