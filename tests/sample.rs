@@ -1,6 +1,8 @@
 //! A report of an application with the four usual troubles, built by hand: what the reporters are held
 //! against. Its figures are made up.
 
+use std::collections::BTreeMap;
+
 use tracer::report::{
     bucket::Bucket::{
         self, Client, LlmConnect, LlmDns, LlmFirstByte, LlmStream, LlmTls, NetOther, PythonCpu, WaitExecutor,
@@ -31,6 +33,7 @@ pub fn report() -> Report {
             kernel: "6.1.0-28-amd64".to_owned(),
             lost_events: [("switch_in".to_owned(), 34), ("transfer".to_owned(), 1_200)].into(),
             unknown: ["python.gc", "python.import"].map(unknown).into(),
+            sampled: Vec::new(),
         },
         processes: vec![Process {
             pid: PID,
@@ -196,6 +199,7 @@ fn request(id: &str, path: &str, route: &str, at_ms: u64, pieces: &[(Bucket, u64
         delays: Vec::new(),
         background: None,
         gil_waits: Vec::new(),
+        imports_ns: BTreeMap::new(),
         functions: Vec::new(),
         stacks: Stacks::default(),
         timeline,

@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import re
+import sys
 import tempfile
 import threading
 import time
@@ -41,6 +42,7 @@ def hold() -> None:
 threading.Thread(target=hold, daemon=True).start()
 truth.settle()
 
+SELDOM = ("statistics", "pickletools", "mailbox", "xmlrpc", "pydoc")
 MODEL = "ttft=80-120,gap=10,n=5"
 
 
@@ -174,3 +176,13 @@ def count_tokens(of: str) -> int:
 @app.get("/many_tasks/{identity}")
 async def many_tasks(identity: str) -> None:
     await asyncio.gather(*(asyncio.sleep(0.2) for _ in range(1_000)))
+
+
+@app.get("/importing/{identity}")
+async def importing(identity: str) -> None:
+    """Imports what no other request did, and as if that were large."""
+    for _ in range(8):
+        for name in [name for name in sys.modules if name.startswith(SELDOM)]:
+            del sys.modules[name]
+        for name in SELDOM:
+            __import__(name)

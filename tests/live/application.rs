@@ -95,6 +95,13 @@ pub fn functions(python: &Python, ms: u64) -> Vec<OsString> {
     command
 }
 
+/// A run that collects garbage and imports modules, most of so much CPU time.
+pub fn sampled(python: &Python, ms: u64) -> Vec<OsString> {
+    let mut command = python.command("python");
+    command.extend(["-S".into(), "sampled.py".into(), ms.to_string().into()]);
+    command
+}
+
 /// FastAPI with two routes whose functions burn known CPU.
 pub fn changed(python: &Python) -> Vec<OsString> {
     uvicorn(python, "changed:app", "asyncio")

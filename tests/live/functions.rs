@@ -1,9 +1,11 @@
 //! What ran, by samples: each Python keeps its frames elsewhere.
 
-use tests::{lab::Lab, python::Python, recording::Recording};
-use tracer::report::types::Request;
+use std::collections::BTreeMap;
 
-use crate::application::{functions, traced};
+use tests::{lab::Lab, python::Python, recording::Recording};
+use tracer::report::{bucket::Bucket, functions::SAMPLE_NS, types::Request};
+
+use crate::application::{functions, sampled, traced};
 
 const BURNT_MS: u64 = 1_000;
 
@@ -32,4 +34,43 @@ fn ms(requests: &[Request], name: &str, time: fn(&tracer::report::types::Functio
     let named =
         functions.filter(|function| function.function == name && function.file.ends_with("functions.py"));
     named.map(time).sum::<u64>() / 1_000_000
+}
+
+const SAMPLED_MS: u64 = 1_500;
+
+/// What an interpreter imports as it starts.
+const START_MS: f64 = 150.0;
+
+/// What samples tell of collections and imports is off by what chance makes of so few: by more than this once in 15,000.
+const SIGMAS: f64 = 4.0;
+
+#[test]
+fn collections_and_imports_are_told_by_probes_or_by_samples() {
+    for python in Python::all().into_iter().chain(Python::builds()) {
+        let lab = Lab::start();
+        let (finished, report) =
+            Recording::start(&lab, "sampled", traced(sampled(&python, SAMPLED_MS))).finish();
+        let line = finished.stdout.lines().find_map(|line| line.strip_prefix("spent "));
+        let spent: BTreeMap<String, u64> =
+            serde_json::from_str(line.expect("it tells what it spent")).expect("as JSON");
+        let [run] = report.requests.as_slice() else { panic!("{} is one run", python.name) };
+        let sampled: Vec<&str> =
+            report.capture.sampled.iter().map(|sampled| sampled.bucket.as_str()).collect();
+        for bucket in [Bucket::PythonGc, Bucket::PythonImport] {
+            let found = run.buckets.get(bucket).map(|ns| ns as f64 / 1e6);
+            let expected = spent[bucket.name()] as f64 / 1e6;
+            let way = if sampled.contains(&bucket.name()) { "samples" } else { "probes" };
+            eprintln!("{}: {} {found:?} ms by {way}, spent {expected:.1}", python.name, bucket.name());
+            let Some(found) = found else { panic!("{}: {} is known", python.name, bucket.name()) };
+            // What a start imports is not the application's to know.
+            let start_ms = if bucket == Bucket::PythonImport { START_MS } else { 1.0 };
+            let sample_ms = SAMPLE_NS as f64 / 1e6;
+            let chance_ms = match way {
+                "samples" => SIGMAS * (expected / sample_ms).sqrt() * sample_ms,
+                _ => 0.05 * expected,
+            };
+            let range = expected - chance_ms - 1.0..=expected + chance_ms + start_ms;
+            assert!(range.contains(&found), "{}: {} {found} in {range:?}", python.name, bucket.name());
+        }
+    }
 }

@@ -8,7 +8,7 @@ use tracer::report::types::Report;
 use crate::application::troubles;
 
 /// Routes, requests at a time, and what must be found; what is found besides must be one of [`BESIDES`] or follow from it.
-const TROUBLES: [(&str, &str, &[&str]); 19] = [
+const TROUBLES: [(&str, &str, &[&str]); 20] = [
     ("none", "4", &[]),
     // The synchronous client closes the connection of a stream whose end it has not read (openai 3.57).
     ("in_thread", "4", &["connection_not_reused"]),
@@ -29,6 +29,7 @@ const TROUBLES: [(&str, &str, &[&str]); 19] = [
     ("json", "2", &["json_hot_spot", "cpu_bound"]),
     ("tokenizer", "2", &["tokenizer_hot_spot", "cpu_bound"]),
     ("many_tasks", "1", &["too_many_tasks"]),
+    ("importing", "2", &["import_in_request"]),
 ];
 
 /// Routes that block the loop, the end of the finding's title, the evidence that says for how long, and the function.
@@ -54,6 +55,8 @@ fn each_trouble_is_found_where_it_is() {
         let foreign = found.iter().find(|kind| {
             // What the client does first, as to make an exception, may take a step as long.
             let follows = *kind == "loop_blocked" && route != "none"
+                // So many new objects make it collect.
+                || *kind == "long_collections" && route == "importing"
                 || *kind == "serial_calls" && ["limited", "failing"].contains(&route)
                 || *kind == "connection_not_reused" && ["limited", "failing"].contains(&route);
             !expected.contains(&kind.as_str()) && !BESIDES.contains(&kind.as_str()) && !follows
@@ -87,6 +90,14 @@ fn assert_blocks(lab_options: &[&str], route: &str, title: &str, key: &str, func
 fn slow_lookups_are_found() {
     assert!(findings(&["--dns-delay-ms", "60"], "client_for_each", "2").contains("slow_dns"));
     assert!(!findings(&[], "client_for_each", "2").contains("slow_dns"));
+}
+
+#[test]
+fn what_is_imported_is_named() {
+    let found = report(&[], "importing", "2").findings;
+    let found = found.iter().find(|finding| finding.kind == "import_in_request").expect("imports are found");
+    let modules = found.evidence["modules_ns"].as_object().expect("they are named");
+    assert!(["statistics", "pickletools", "mailbox", "pydoc"].iter().all(|name| modules.contains_key(*name)));
 }
 
 /// To connect must cost enough beside a pause of six seconds that it is worth telling: on loopback it takes 5 ms.

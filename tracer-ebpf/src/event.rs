@@ -258,7 +258,8 @@ pub struct Import {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     pub copied: u32,
-    pub reserved: u32,
+    /// Of [`kind::SAMPLE`]: not 0 where the thread collects garbage.
+    pub collects: u32,
 }
 
 /// A frame of [`kind::ASKING`].

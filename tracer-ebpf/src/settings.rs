@@ -89,6 +89,8 @@ pub struct PythonLayout {
     /// First address of what holds the GIL, and the one behind its last.
     pub runtime_start: u64,
     pub runtime_end: u64,
+    /// Where the pointer to the thread is that holds the GIL; 0 where each thread tells by [`PythonLayout::thread_status`].
+    pub current_thread: u64,
     /// In an interpreter: the pointer to its first thread.
     pub first_thread: u32,
     /// In a thread: the pointer to the next one, what `pthread_self()` gives there, and the pointer to the innermost
@@ -103,13 +105,20 @@ pub struct PythonLayout {
     pub code: u32,
     /// In a frame: how far it has come in its code, as the version has it.
     pub instruction: u32,
-    pub reserved: u32,
+    /// In an interpreter: 1 while garbage is collected, 32 bits. [`NONE`] where that is not known.
+    pub collecting: u32,
+    /// In a thread: bits of which [`PythonLayout::ACTIVE`] is set while it holds the GIL, 32 bits.
+    pub thread_status: u32,
     /// In a thread: the pointer to the context that it runs in, which the count of its changes follows. [`NONE`] where
     /// that is not known, and probes tell when a context is left.
     pub thread_context: u32,
+    pub reserved: u32,
 }
 
 impl PythonLayout {
+    /// `_status.active` of PyThreadState (Include/cpython/pystate.h, 3.12 to 3.15).
+    pub const ACTIVE: u32 = 1 << 4;
+
     /// Whether it tells where the context is that a thread runs in.
     #[inline(always)]
     pub fn has_contexts(&self) -> bool {

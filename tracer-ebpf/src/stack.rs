@@ -9,7 +9,7 @@ use tracer_ebpf::{
 
 use crate::{
     emit::{self, Ids, emit_scratch},
-    maps::{EVENTS, LAYOUTS, Scratch},
+    maps::{EVENTS, LAYOUTS, Scratch, ThreadState},
     thread_state,
 };
 
@@ -39,10 +39,13 @@ pub fn emit<const LIMIT: usize>(
     let scratch = unsafe { &mut *scratch };
     let [body, frames @ ..] = &mut scratch.body;
     let frames: *mut u64 = frames.as_mut_ptr();
+    let thread = thread_state::find(layout, ids.tid)?;
     // SAFETY: frames follow the body, and `Scratch` has room for more of them than the limit.
-    let copied = walk::<LIMIT>(ids, layout, |index, _, code| unsafe { frames.add(index).write(code) })?;
+    let copied = walk::<LIMIT>(thread, layout, |index, _, code| unsafe { frames.add(index).write(code) })?;
     if copied != 0 {
-        *body = copied;
+        let collects = kind == kind::SAMPLE && collects(thread, layout).unwrap_or(false);
+        // A `Sample`, in the order of bytes of this machine: `copied` comes first.
+        *body = copied | (u64::from(collects) << 32);
         emit_scratch(scratch, kind, ts_ns, ids, size_of::<Sample>() as u64, copied);
     }
     Some(())
@@ -57,9 +60,10 @@ pub fn emit_few(kind: u32, ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Optio
         sample: Sample,
         frames: [u64; CREATING_FRAMES],
     }
+    let thread = thread_state::find(layout, ids.tid)?;
     let mut few = Few { sample: Sample::default(), frames: [0; CREATING_FRAMES] };
     few.sample.copied =
-        walk::<CREATING_FRAMES>(ids, layout, |index, _, code| few.frames[index] = code)? as u32;
+        walk::<CREATING_FRAMES>(thread, layout, |index, _, code| few.frames[index] = code)? as u32;
     emit::emit(kind, ts_ns, ids, few);
     Some(())
 }
@@ -79,16 +83,18 @@ pub fn emit_asking(ts_ns: u64, ids: Ids) {
     let Some(layout) = layout(ids.tgid) else { return };
     let Some(mut entry) = EVENTS.reserve::<Asking>(0) else { return emit::count_drop(kind::ASKING) };
     let event = entry.as_mut_ptr();
-    let copied = walk::<STACK_FRAMES>(ids, layout, |index, frame, code| {
+    let put = |index: usize, frame, code| {
         let instruction = word(frame, layout.instruction).unwrap_or(0);
         // SAFETY: the reserved event has room for as many places as frames are walked.
         unsafe { (&raw mut (*event).places).cast::<Place>().add(index).write(Place { code, instruction }) };
-    });
+    };
+    let copied =
+        thread_state::find(layout, ids.tid).and_then(|thread| walk::<STACK_FRAMES>(thread, layout, put));
     let frames = copied.unwrap_or(0) as u32 / 8;
     // SAFETY: the event is reserved.
     unsafe {
         (&raw mut (*event).header).write(emit::header(kind::ASKING, ts_ns, ids));
-        (&raw mut (*event).sample).write(Sample { copied: frames * size_of::<Place>() as u32, reserved: 0 });
+        (&raw mut (*event).sample).write(Sample { copied: frames * size_of::<Place>() as u32, collects: 0 });
     }
     entry.submit(emit::wake_flags(ts_ns));
 }
@@ -96,19 +102,36 @@ pub fn emit_asking(ts_ns: u64, ids: Ids) {
 /// The code object of the current thread's innermost frame.
 #[inline(always)]
 pub fn innermost(ids: Ids, layout: &PythonLayout) -> Option<u64> {
+    let thread = thread_state::find(layout, ids.tid)?;
     let mut innermost = None;
-    walk::<1>(ids, layout, |_, _, code| innermost = Some(code))?;
+    walk::<1>(thread, layout, |_, _, code| innermost = Some(code))?;
     innermost
 }
 
-/// Passes the current thread's frames and their code objects on, the innermost first; gives the bytes of the latter.
+/// Whether a thread of the main interpreter collects garbage: the interpreter does, and this thread has the GIL.
+#[inline(always)]
+fn collects(thread: &ThreadState, layout: &PythonLayout) -> Option<bool> {
+    if layout.collecting == NONE {
+        return None;
+    }
+    let interpreter = word(layout.main_interpreter, 0)?;
+    if half(interpreter, layout.collecting)? == 0 {
+        return Some(false);
+    }
+    // In a finaliser another thread may run meanwhile, and code without the GIL does at any time.
+    if layout.current_thread != 0 {
+        return Some(word(layout.current_thread, 0)? == thread.address);
+    }
+    Some(half(thread.address, layout.thread_status)? & PythonLayout::ACTIVE != 0)
+}
+
+/// Passes a thread's frames and their code objects on, the innermost first; gives the bytes of the latter.
 #[inline(always)]
 fn walk<const LIMIT: usize>(
-    ids: Ids,
+    thread: &ThreadState,
     layout: &PythonLayout,
     mut put: impl FnMut(usize, u64, u64),
 ) -> Option<u64> {
-    let thread = thread_state::find(layout, ids.tid)?;
     let mut frame = word(thread.address, layout.thread_frame)?;
     if layout.holder_frame != NONE {
         frame = word(frame, layout.holder_frame)?;
@@ -133,4 +156,11 @@ fn walk<const LIMIT: usize>(
 pub fn word(base: u64, offset: u32) -> Option<u64> {
     // SAFETY: the helper checks the address and fails instead of faulting.
     unsafe { bpf_probe_read_user(base.wrapping_add(u64::from(offset)) as *const u64) }.ok()
+}
+
+/// The 32 bits there.
+#[inline(always)]
+fn half(base: u64, offset: u32) -> Option<u32> {
+    // SAFETY: as for `word`.
+    unsafe { bpf_probe_read_user(base.wrapping_add(u64::from(offset)) as *const u32) }.ok()
 }

@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::bucket::Bucket;
+
 /// A socket with its generation number: a new one for every socket, never reused within a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConnectionId(pub u64);
@@ -181,6 +183,14 @@ pub enum Body {
     },
     /// What is known of a container. It may be told before a process of it, after one, and again with more.
     Container(Box<Container>),
+    /// As [`Body::Sample`], of a thread that collected garbage then.
+    Collecting {
+        frames: Vec<u64>,
+    },
+    /// Of this process only samples tell how long it was in this bucket.
+    Sampled {
+        bucket: String,
+    },
 }
 
 /// How far a code object has come.
@@ -429,6 +439,21 @@ pub struct ProcessFacts {
     pub runtime: Option<(u64, u64)>,
     /// Buckets that no probe can see in this process, with the reason.
     pub unknown: Vec<Unknown>,
+    /// Those that samples tell of instead, as [`Body::Sampled`] says.
+    #[serde(skip)]
+    pub sampled: Vec<Unknown>,
+}
+
+impl ProcessFacts {
+    /// Samples tell of a bucket that no probe can see.
+    pub fn is_sampled(&mut self, bucket: &str) {
+        self.sampled.extend(self.unknown.extract_if(.., |unknown| unknown.bucket == bucket));
+    }
+
+    /// Whether only samples tell of a bucket.
+    pub fn samples(&self, bucket: Bucket) -> bool {
+        self.sampled.iter().any(|sampled| sampled.bucket == bucket.name())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

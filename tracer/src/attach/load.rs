@@ -120,6 +120,12 @@ impl Probes {
         &self.support
     }
 
+    /// Whether stacks are sampled.
+    pub fn samples(&self) -> bool {
+        let mut samples = self.support.iter().filter(|probe| probe.probe == SAMPLES);
+        samples.any(|probe| !matches!(probe.support, Support::Missing(_)))
+    }
+
     /// Traces a process, and with `inherit` also every process that it makes. Fails when
     /// [`tracer_ebpf::limits::PROCESSES`] are traced already.
     pub fn trace(&mut self, tgid: u32, inherit: bool) -> Result<(), MapError> {

@@ -62,6 +62,8 @@ pub struct ProcessCheck {
     pub probes: Vec<ProbeCheck>,
     /// Buckets that no probe can see in this process, with the reason.
     pub unknown: Vec<Unknown>,
+    /// Those that samples tell of instead.
+    pub sampled: Vec<Unknown>,
 }
 
 /// A probe point of a Python process.

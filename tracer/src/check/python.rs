@@ -5,7 +5,7 @@ use crate::{
     event::Unknown,
     python::{
         binary::{self, Binary, Role, Subject},
-        discover,
+        discover, layout,
         library::Library,
         process::{self, LoadedLibrary, PythonProcess},
     },
@@ -41,7 +41,11 @@ fn check(process: &PythonProcess) -> ProcessCheck {
                 PROBES.iter().map(|(name, roles, subject)| probe(&binary, name, roles, *subject)).collect();
             check.probes.push(context_ends(process, &binary));
             let pools = module(process, &binary, Library::Queue);
-            check.unknown = process.facts(&binary).unknown;
+            let mut facts = process.facts(&binary);
+            let sampled =
+                process.layouts(&binary).into_iter().flat_map(|(frames, _)| layout::sampled(&frames));
+            sampled.for_each(|bucket| facts.is_sampled(bucket.name()));
+            (check.unknown, check.sampled) = (facts.unknown, facts.sampled);
             if let Err(reason) = &pools {
                 let (bucket, reason) = (Bucket::WaitExecutor.name().to_owned(), reason.clone());
                 check.unknown.push(Unknown { bucket, reason });

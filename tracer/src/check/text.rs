@@ -76,6 +76,10 @@ fn process_lines(process: &ProcessCheck, width: usize, colour: bool) -> String {
     for unknown in &process.unknown {
         text.push_str(&entry(Mark::Unknown, &unknown.bucket, &unknown.reason, width, colour));
     }
+    for sampled in &process.sampled {
+        let reason = format!("by samples: {}", sampled.reason);
+        text.push_str(&entry(Mark::Sampled, &sampled.bucket, &reason, width, colour));
+    }
     text
 }
 
@@ -86,6 +90,8 @@ enum Mark {
     Doubtful,
     /// A bucket that will be `?`.
     Unknown,
+    /// A bucket that only samples tell of.
+    Sampled,
 }
 
 fn entry(mark: Mark, name: &str, state: &str, width: usize, colour: bool) -> String {
@@ -94,6 +100,7 @@ fn entry(mark: Mark, name: &str, state: &str, width: usize, colour: bool) -> Str
         Mark::Bad => ("no", AnsiColor::Red.on_default()),
         Mark::Doubtful => ("--", AnsiColor::Yellow.on_default()),
         Mark::Unknown => (" ?", Style::new().dimmed()),
+        Mark::Sampled => (" ~", Style::new().dimmed()),
     };
     let mark = if colour { format!("{style}{mark}{style:#}") } else { mark.to_owned() };
     let name = format::printable(name);

@@ -1,5 +1,7 @@
 //! Requests and calls to hold the checks against.
 
+use std::collections::BTreeMap;
+
 use crate::report::{
     bucket::Bucket,
     stacks::Stacks,
@@ -47,6 +49,7 @@ pub fn request(route: &str, at_ms: u64, pieces: &[(Bucket, u64)]) -> Request {
         delays: Vec::new(),
         background: None,
         gil_waits: Vec::new(),
+        imports_ns: BTreeMap::new(),
         functions: Vec::new(),
         stacks: Stacks::default(),
         timeline,

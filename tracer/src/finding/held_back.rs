@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::evidence;
+use super::{evidence, may_be_chance};
 use crate::report::{
     bucket::Bucket,
     group::{self, Group},
@@ -50,11 +50,14 @@ const CAUSES: [Cause; 3] = [
 /// The cost of a route is the bucket's time.
 pub fn check(report: &Report) -> Vec<Finding> {
     let groups = group::by_route(&report.requests);
-    CAUSES.iter().flat_map(|cause| groups.iter().filter_map(|group| of_route(cause, group))).collect()
+    CAUSES.iter().flat_map(|cause| groups.iter().filter_map(|group| of_route(report, cause, group))).collect()
 }
 
-fn of_route(cause: &Cause, group: &Group) -> Option<Finding> {
+fn of_route(report: &Report, cause: &Cause, group: &Group) -> Option<Finding> {
     let cost_ns = group.bucket_ns(cause.bucket)?;
+    if may_be_chance(report, group, cause.bucket, cost_ns) {
+        return None;
+    }
     let share = stats::ratio(cost_ns, group.wall_ns());
     let held_back = |request: &&&Request| request.buckets.get(cause.bucket).is_some_and(|ns| ns > 0);
     let requests = group.requests.iter().filter(held_back);

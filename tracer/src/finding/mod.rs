@@ -29,6 +29,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::report::{
+    bucket::Bucket,
+    functions::SAMPLE_NS,
+    group::Group,
     stats,
     types::{Finding, Report},
 };
@@ -90,6 +93,17 @@ pub fn find(report: &Report) -> Vec<Finding> {
     findings
 }
 
+/// Of a bucket that only samples tell of, fewer may be chance.
+const LEAST_SAMPLES: u64 = 4;
+
+/// Whether the time of a group in a bucket is known by so few samples that it says nothing.
+fn may_be_chance(report: &Report, group: &Group, bucket: Bucket, bucket_ns: u64) -> bool {
+    let is_sampled = |pid| {
+        report.capture.sampled.iter().any(|sampled| sampled.pid == pid && sampled.bucket == bucket.name())
+    };
+    bucket_ns < LEAST_SAMPLES * SAMPLE_NS && group.requests.iter().any(|request| is_sampled(request.pid))
+}
+
 /// Evidence from pairs; keys of durations end in `_ns`, those of shares (0 to 1) in `share`.
 fn evidence<const N: usize>(pairs: [(&str, Value); N]) -> serde_json::Map<String, Value> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
@@ -112,8 +126,6 @@ mod tests {
         cases::{MS, report, request},
         *,
     };
-    use crate::report::bucket::Bucket;
-
     #[test]
     fn the_most_costly_come_first_and_noise_is_left_out() {
         let slow = request("/slow", 0, &[(Bucket::LlmFirstByte, 400)]);

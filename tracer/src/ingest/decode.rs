@@ -147,7 +147,7 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
         kind::QUEUE_PUT => Body::QueuePut { item: fields.u64()? },
         kind::QUEUE_GET => Body::QueueGet,
         kind::QUEUE_GOT => Body::QueueGot { item: fields.u64()? },
-        kind::SAMPLE => Body::Sample { frames: fields.frames()? },
+        kind::SAMPLE => fields.sample()?,
         kind::WAITING => Body::Waiting { frames: fields.frames()? },
         kind::CREATING => Body::Creating { frames: fields.frames()? },
         _ => return Some(Err(DecodeError::Kind(kind))),
@@ -275,7 +275,7 @@ impl<'a> Fields<'a> {
 
     /// The bytes that follow a `Sample`.
     fn copied_behind(&mut self) -> Option<Bytes> {
-        let (copied, _reserved) = (self.u32()?, self.u32()?);
+        let (copied, _collects) = (self.u32()?, self.u32()?);
         self.bytes(copied as usize).map(Bytes::copy_from_slice)
     }
 
@@ -283,6 +283,12 @@ impl<'a> Fields<'a> {
         let copied = self.copied_behind()?;
         let (frames, _rest) = copied.as_chunks();
         Some(frames.iter().map(|frame| u64::from_ne_bytes(*frame)).collect())
+    }
+
+    fn sample(&mut self) -> Option<Body> {
+        let collects = Fields { rest: self.rest.get(4..)? }.u32()? != 0;
+        let frames = self.frames()?;
+        Some(if collects { Body::Collecting { frames } } else { Body::Sample { frames } })
     }
 
     fn id(&mut self) -> Option<ConnectionId> {

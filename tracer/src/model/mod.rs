@@ -7,6 +7,7 @@ mod containers;
 mod context;
 mod greenlets;
 mod hand_out;
+mod imports;
 mod inbound;
 mod lifecycle;
 mod lookup;
@@ -141,8 +142,8 @@ impl Model {
             Body::GreenletSwitch { greenlet } => self.greenlet_switched(ts_ns, tgid, tid, *greenlet),
             Body::GcStart => self.collecting(ts_ns, tgid, tid, true),
             Body::GcDone => self.collecting(ts_ns, tgid, tid, false),
-            Body::ImportStart { .. } => self.importing(ts_ns, tgid, tid, 1),
-            Body::ImportDone => self.importing(ts_ns, tgid, tid, -1),
+            Body::ImportStart { module } => self.import_started(ts_ns, tgid, tid, module),
+            Body::ImportDone => self.import_done(ts_ns, tgid, tid),
             Body::Code { address, function } => self.code_found(tgid, *address, function),
             Body::Unfollowed => self.unfollowed(ts_ns, tgid),
             Body::TlsStart { session } => self.session_started(tgid, tid, *session),
@@ -156,7 +157,9 @@ impl Model {
             Body::Asking { places } => self.asking(tgid, tid, places),
             Body::Setting { frames } => self.setting(tgid, tid, frames),
             Body::Waiting { frames } => self.waiting(ts_ns, tgid, tid, frames),
-            Body::Sample { frames } => self.sampled(ts_ns, tgid, tid, frames),
+            Body::Sample { frames } => self.sampled(ts_ns, tgid, tid, frames, false),
+            Body::Collecting { frames } => self.sampled(ts_ns, tgid, tid, frames, true),
+            Body::Sampled { bucket } => self.bucket_is_sampled(tgid, bucket),
             Body::Loss { kind, count, since_ns } => self.lost(kind, *count, *since_ns),
         }
     }

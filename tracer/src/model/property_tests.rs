@@ -10,7 +10,10 @@ use crate::{
         Body, Connection, ConnectionId, Direction, Event, Function, Mark, OffState, ProcessFacts,
         RequestHead, ResponseHead, Role, Transport, Wait,
     },
-    report::build::{Origin, build},
+    report::{
+        bucket::Bucket,
+        build::{Origin, build},
+    },
     vendor::VendorTable,
 };
 
@@ -133,6 +136,9 @@ fn body() -> impl Strategy<Value = Body> {
             Body::Code { address, function }
         }),
         prop::collection::vec(1u64..6, 0..6).prop_map(|frames| Body::Sample { frames }),
+        prop::collection::vec(1u64..6, 0..6).prop_map(|frames| Body::Collecting { frames }),
+        prop::sample::select(&Bucket::ALL[..])
+            .prop_map(|bucket| Body::Sampled { bucket: bucket.name().to_owned() }),
         prop::collection::vec(1u64..6, 0..3).prop_map(|frames| Body::Waiting { frames }),
         prop::collection::vec(1u64..6, 0..3).prop_map(|frames| Body::Creating { frames }),
         prop::collection::vec(1u64..6, 0..3).prop_map(|frames| Body::Setting { frames }),

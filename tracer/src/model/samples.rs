@@ -11,6 +11,7 @@ use crate::{
     event::{self, Function},
     model::{
         Model,
+        imports::is_import,
         thread::{Sets, Thread},
     },
     report::functions::SAMPLE_NS,
@@ -194,7 +195,7 @@ fn sets(function: &Function) -> Sets {
     }
 }
 
-fn is_one_of(function: &Function, known: &[(&str, &str)]) -> bool {
+pub fn is_one_of(function: &Function, known: &[(&str, &str)]) -> bool {
     let name = function.name.rsplit('.').next().unwrap_or_default();
     known.iter().any(|(of, file)| name == *of && function.file.ends_with(file))
 }
@@ -209,18 +210,34 @@ impl Model {
         codes.insert(address, number);
     }
 
-    /// A thread runs these code objects, the innermost first.
-    pub(super) fn sampled(&mut self, at_ns: u64, tgid: u32, tid: u32, frames: &[u64]) {
+    /// A thread runs these code objects, the innermost first, or collects garbage in them.
+    pub(super) fn sampled(&mut self, at_ns: u64, tgid: u32, tid: u32, frames: &[u64], collects: bool) {
         let Some(process) = self.processes.get_mut(&tgid) else { return };
         let stack: Vec<FunctionId> =
             frames.iter().filter_map(|address| process.codes.get(address).copied()).collect();
         let Some(innermost) = stack.first().copied() else { return };
         let function = self.functions.of_application(&stack).unwrap_or(innermost);
         process.samples.push(Sampled { at_ns, tid, function, wait_ns: None });
-        let cause = self.threads.get(&tid).map_or(OnCpu::Python, Thread::on_cpu_cause);
+        let is_sampled =
+            |cause: OnCpu| process.facts.as_ref().is_some_and(|facts| facts.samples(cause.bucket()));
+        let cause = if collects && is_sampled(OnCpu::Gc) {
+            OnCpu::Gc
+        } else if is_sampled(OnCpu::Import)
+            && is_import(stack.iter().map(|number| self.functions.get(*number)))
+        {
+            OnCpu::Import
+        } else {
+            self.threads.get(&tid).map_or(OnCpu::Python, Thread::on_cpu_cause)
+        };
         if let Some(request) = self.works_for(tgid, tid).and_then(|id| self.requests.get_mut(id)) {
             request.ran(at_ns, cause, &stack);
         }
+    }
+
+    pub(super) fn bucket_is_sampled(&mut self, tgid: u32, bucket: &str) {
+        let known = self.facts.get_mut(&tgid).map(|known| &mut known.facts);
+        let process = self.processes.get_mut(&tgid).and_then(|process| process.facts.as_mut());
+        known.into_iter().chain(process).for_each(|facts| facts.is_sampled(bucket));
     }
 
     /// The function of the first of code objects, where it is known.

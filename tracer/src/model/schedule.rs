@@ -213,13 +213,6 @@ impl Model {
         self.thread(tgid, tid).in_gc = in_gc;
     }
 
-    pub(super) fn importing(&mut self, at_ns: u64, tgid: u32, tid: u32, change: i32) {
-        self.is_on_cpu(at_ns, tgid, tid);
-        self.flush(at_ns, tid);
-        let thread = self.thread(tgid, tid);
-        thread.imports = thread.imports.saturating_add_signed(change);
-    }
-
     /// Claims the time in which something was ready and waited for a thread: for the event loop, a worker that
     /// accepts, or a pool thread. While a loop ran a step of the request itself, the request did first of all what
     /// that step did; and what held the thread back while it worked for nobody is told by its history.

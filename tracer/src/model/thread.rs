@@ -6,7 +6,7 @@ use foldhash::HashMap;
 
 use crate::{
     event::{ConnectionId, OffState, Wait},
-    model::tls::Unsent,
+    model::{imports::Import, tls::Unsent},
     request::{RequestId, call::Place, call_tree::OnCpu},
 };
 
@@ -65,7 +65,9 @@ pub struct Thread {
     /// The futex that it waits in next is a lock.
     pub at_lock: bool,
     pub in_gc: bool,
+    /// Imports that it is in, one within the other, and the outermost.
     pub imports: u32,
+    pub importing: Option<Import>,
     /// The last sleep in epoll: when it began, when it was woken, and whether by its time-out.
     pub last_epoll: Option<Epoll>,
     /// When it was started, or last woke from a futex that is not the GIL: a pool thread then has something to

@@ -79,6 +79,7 @@ impl Codes {
     pub fn name(&mut self, sample: &mut Event) -> Vec<Event> {
         let Event { ts_ns, tgid, tid, ref mut body } = *sample;
         let (Body::Sample { frames }
+        | Body::Collecting { frames }
         | Body::Waiting { frames }
         | Body::Creating { frames }
         | Body::Setting { frames }) = body

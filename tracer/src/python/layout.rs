@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use tracer_ebpf::settings::{NONE, PythonLayout};
 
 use super::lines::Lines;
+use crate::report::bucket::Bucket;
 
 /// Where the fields of a code object and of its strings are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,12 @@ pub fn layouts(
     places.layouts(&words, runtime_start, code_type).map(gil)
 }
 
+/// Buckets that samples tell of which know this much of a process, where no probe does.
+pub fn sampled(layout: &PythonLayout) -> impl Iterator<Item = Bucket> + use<> {
+    let gc = (layout.collecting != NONE).then_some(Bucket::PythonGc);
+    [Some(Bucket::PythonImport), gc].into_iter().flatten()
+}
+
 /// Offsets of versions before `_Py_DebugOffsets`, by DWARF of their builds: PyThreadState, PyInterpreterState and
 /// _PyRuntimeState (Include/internal), PyFrameObject or _PyInterpreterFrame, PyCodeObject.
 struct Fields {
@@ -60,6 +67,9 @@ struct Fields {
     code: u32,
     instruction: u32,
     thread_context: u32,
+    /// `gc.collecting` of PyInterpreterState; in 3.8 the runtime has it.
+    collecting: u32,
+    holder: GilHolder,
     file: u64,
     name: u64,
     line: u64,
@@ -68,8 +78,17 @@ struct Fields {
     text: u64,
 }
 
+/// What tells which thread has the GIL.
+#[derive(Clone, Copy)]
+enum GilHolder {
+    /// `gilstate.tstate_current` of the runtime, at this offset.
+    Runtime(u64),
+    /// `_status` of PyThreadState.
+    Thread(u32),
+}
+
 const FIELDS_3_8: Fields = Fields {
-    minors: 8..=9,
+    minors: 8..=8,
     main_interpreter: 40,
     first_thread: 8,
     thread_id: 176,
@@ -79,6 +98,8 @@ const FIELDS_3_8: Fields = Fields {
     code: 32,
     instruction: 104,
     thread_context: 240,
+    collecting: NONE,
+    holder: GilHolder::Runtime(1_368),
     file: 104,
     name: 112,
     line: 40,
@@ -87,9 +108,13 @@ const FIELDS_3_8: Fields = Fields {
     text: 48,
 };
 
-const FIELDS: [Fields; 4] = [
+const FIELDS_3_9: Fields =
+    Fields { minors: 9..=9, collecting: 816, holder: GilHolder::Runtime(568), ..FIELDS_3_8 };
+
+const FIELDS: [Fields; 5] = [
     FIELDS_3_8,
-    Fields { minors: 10..=10, instruction: 96, lines: Lines::Ranges, ..FIELDS_3_8 },
+    FIELDS_3_9,
+    Fields { minors: 10..=10, instruction: 96, lines: Lines::Ranges, ..FIELDS_3_9 },
     Fields {
         minors: 11..=11,
         main_interpreter: 48,
@@ -102,6 +127,8 @@ const FIELDS: [Fields; 4] = [
         code: 32,
         instruction: 56,
         thread_context: 224,
+        collecting: 848,
+        holder: GilHolder::Runtime(576),
         file: 112,
         name: 128,
         line: 72,
@@ -120,6 +147,8 @@ const FIELDS: [Fields; 4] = [
         code: 0,
         instruction: 56,
         thread_context: 208,
+        collecting: 312,
+        holder: GilHolder::Thread(24),
         file: 112,
         name: 128,
         line: 68,
@@ -131,8 +160,13 @@ const FIELDS: [Fields; 4] = [
 
 impl Fields {
     fn layouts(&self, runtime: u64, code_type: u64) -> (PythonLayout, CodeLayout) {
+        let (current_thread, thread_status) = match self.holder {
+            GilHolder::Runtime(offset) => (runtime.wrapping_add(offset), NONE),
+            GilHolder::Thread(offset) => (0, offset),
+        };
         let frames = PythonLayout {
             main_interpreter: runtime.wrapping_add(self.main_interpreter),
+            current_thread,
             first_thread: self.first_thread,
             next_thread: 8,
             thread_id: self.thread_id,
@@ -141,6 +175,8 @@ impl Fields {
             caller: self.caller,
             code: self.code,
             instruction: self.instruction,
+            collecting: self.collecting,
+            thread_status,
             thread_context: self.thread_context,
             ..PythonLayout::default()
         };
@@ -164,14 +200,14 @@ impl Fields {
 
 /// What `_PyRuntime` begins with from 3.13 on: `_Py_DebugOffsets` (Include/internal/pycore_debug_offsets.h), 64-bit
 /// words that give the offsets of the build at hand.
-struct Words([u64; 64]);
+struct Words([u64; 128]);
 
 impl Words {
     fn read(memory: &File, runtime: u64) -> Option<Words> {
-        let mut bytes = [0; 512];
+        let mut bytes = [0; 1_024];
         memory.read_exact_at(&mut bytes, runtime).ok()?;
         let (words, _) = bytes.as_chunks();
-        let mut values = [0; 64];
+        let mut values = [0; 128];
         values.iter_mut().zip(words).for_each(|(value, word)| *value = u64::from_le_bytes(*word));
         (bytes.starts_with(b"xdebugpy")).then_some(Words(values))
     }
@@ -190,6 +226,10 @@ struct Places {
     thread_next: usize,
     thread_frame: usize,
     thread_id: usize,
+    thread_status: usize,
+    /// Of `gc` in PyInterpreterState, and of `collecting` in that.
+    gc: usize,
+    collecting: usize,
     /// Of `previous`, which `executable` and `instr_ptr` follow.
     caller: usize,
     /// Of `filename`, which `name`, `qualname`, `linetable`, `firstlineno`, `argcount`, `localsplusnames`,
@@ -209,6 +249,9 @@ const DEBUG_OFFSETS: [Places; 3] = [
         thread_next: 21,
         thread_frame: 23,
         thread_id: 24,
+        thread_status: 27,
+        gc: 10,
+        collecting: 72,
         caller: 29,
         file: 35,
         object_type: 45,
@@ -219,6 +262,9 @@ const DEBUG_OFFSETS: [Places; 3] = [
         thread_next: 24,
         thread_frame: 26,
         thread_id: 27,
+        thread_status: 30,
+        gc: 11,
+        collecting: 82,
         caller: 32,
         file: 40,
         object_type: 51,
@@ -229,6 +275,9 @@ const DEBUG_OFFSETS: [Places; 3] = [
         thread_next: 24,
         thread_frame: 26,
         thread_id: 30,
+        thread_status: 33,
+        gc: 11,
+        collecting: 95,
         caller: 40,
         file: 48,
         object_type: 59,
@@ -248,6 +297,8 @@ impl Places {
             caller: at(self.caller)?,
             code: at(self.caller + 1)?,
             instruction: at(self.caller + 2)?,
+            collecting: at(self.gc)?.checked_add(at(self.collecting)?)?,
+            thread_status: at(self.thread_status)?,
             thread_context: self.thread_context,
             ..PythonLayout::default()
         };

@@ -207,6 +207,7 @@ impl PythonProcess {
             container_id: self.container_id.clone(),
             runtime,
             unknown,
+            sampled: Vec::new(),
         }
     }
 }

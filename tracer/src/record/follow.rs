@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use lru::LruCache;
+use tracer_ebpf::settings::PythonLayout;
 
 use crate::{
     attach::{fill::Fill, load::Probes, support::Support},
@@ -16,7 +17,7 @@ use crate::{
     event::{Body, Event, ProcessFacts, Unknown},
     python::{
         binary::Binary,
-        discover,
+        discover, layout,
         library::Library,
         process::{self, Expectation, LoadedLibrary, PythonProcess},
     },
@@ -288,7 +289,8 @@ impl Follower {
         let Some(interpreter) = self.attachments.inspect(&process) else { return };
         self.expected.remove(&tgid);
         // The points rely on it.
-        let reads_contexts = self.set_layout(&process, &interpreter);
+        let layout = self.set_layout(&process, &interpreter);
+        let reads_contexts = layout.is_some_and(|layout| layout.has_contexts());
         let mut facts: ProcessFacts = process.facts(&interpreter);
         facts.unknown.extend(self.attachments.add(&self.probes, &process, reads_contexts));
         if let Err(reason) = self.attach_module(&process, Library::Queue, &interpreter) {
@@ -312,20 +314,30 @@ impl Follower {
         {
             self.tell(tgid, monotonic_ns(), Body::Container(Box::new(container::describe(tgid, id))));
         }
+        let sampled: Vec<String> = layout
+            .filter(|_| self.probes.samples())
+            .iter()
+            .flat_map(layout::sampled)
+            .map(|bucket| bucket.name().to_owned())
+            .filter(|bucket| facts.unknown.iter().any(|unknown| unknown.bucket == *bucket))
+            .collect();
         self.tell(tgid, monotonic_ns(), Body::Process(Box::new(facts)));
+        for bucket in sampled {
+            self.tell(tgid, monotonic_ns(), Body::Sampled { bucket });
+        }
         self.attach_libraries(tgid, process.libraries);
     }
 
-    /// Tells where a process keeps its threads and code. Whether the probes can read there which context a thread is in.
-    fn set_layout(&mut self, process: &PythonProcess, interpreter: &Binary) -> bool {
+    /// Tells where a process keeps its threads and code; gives what the probes were told.
+    fn set_layout(&mut self, process: &PythonProcess, interpreter: &Binary) -> Option<PythonLayout> {
         let Some((frames, code)) = process.layouts(interpreter) else {
             self.probes.forget_layout(process.tgid);
-            return false;
+            return None;
         };
         // The thread is gone only when recording has ended.
         let _ = self.input.send(Input::Code(process.tgid, code));
         // A full table leaves the process without samples, as `limits::PROCESSES` says.
-        self.probes.set_layout(process.tgid, frames).is_ok() && frames.has_contexts()
+        self.probes.set_layout(process.tgid, frames).ok().map(|()| frames)
     }
 
     /// Attaches a module of the standard library.

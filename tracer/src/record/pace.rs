@@ -36,7 +36,7 @@ impl Pace {
                 self.0.entry(event.tgid).or_default().hits += 1;
                 false
             }
-            Body::Sample { .. } => {
+            Body::Sample { .. } | Body::Collecting { .. } => {
                 let window = self.0.entry(event.tgid).or_default();
                 window.samples += 1;
                 if window.samples < WINDOW {

@@ -1,11 +1,13 @@
 //! From requests as the model followed them to the report.
 
 use crate::{
+    event::{ProcessFacts, Unknown},
     model::{Outcome, process::KnownProcess},
     report::{
         bucket::Bucket,
         delays, functions,
         route::Templates,
+        sampled::divide,
         stacks::Stacks,
         types::{self, Background, Buckets, End, Kind, Report, Segment, Step, UnknownBucket},
     },
@@ -44,17 +46,16 @@ pub fn build(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTa
 
 /// The same without what can be said of a request only beside others: its route, its delays, findings.
 pub fn assemble(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &VendorTable) -> Report {
-    let unknown: Vec<UnknownBucket> = outcome
-        .facts
-        .iter()
-        .flat_map(|(&pid, process)| {
-            process.facts.unknown.iter().map(move |unknown| UnknownBucket {
+    let unseen = |of: fn(&ProcessFacts) -> &[Unknown]| -> Vec<UnknownBucket> {
+        let unseen = outcome.facts.iter().flat_map(|(&pid, process)| {
+            of(&process.facts).iter().cloned().map(move |Unknown { bucket, reason }| UnknownBucket {
                 pid,
-                bucket: unknown.bucket.clone(),
-                reason: unknown.reason.clone(),
+                bucket,
+                reason,
             })
-        })
-        .collect();
+        });
+        unseen.collect()
+    };
     let mut report = Report {
         schema: 1,
         capture: types::Capture {
@@ -62,7 +63,8 @@ pub fn assemble(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &Vendo
             duration_ns: end_ns.saturating_sub(origin.start_ns),
             kernel: origin.kernel.clone(),
             lost_events: outcome.lost_events.clone(),
-            unknown,
+            unknown: unseen(|facts| &facts.unknown),
+            sampled: unseen(|facts| &facts.sampled),
         },
         processes: outcome
             .facts
@@ -112,8 +114,8 @@ fn build_request(
     let ran = functions::of(request, &outcome.functions);
     let end_ns = request.end_ns.unwrap_or(request.start_ns);
     let from_start = |at_ns: u64| at_ns.saturating_sub(request.start_ns);
-    let timeline: Vec<Segment> = request
-        .timeline(request.start_ns, end_ns)
+    let sampled: Vec<Bucket> = buckets_of(&report.capture.sampled, request).collect();
+    let timeline: Vec<Segment> = divide(request, &sampled, request.timeline(request.start_ns, end_ns))
         .into_iter()
         .map(|segment| Segment {
             start_ns: from_start(segment.start_ns),
@@ -176,6 +178,7 @@ fn build_request(
         delays: Vec::new(),
         background: background(request, end_ns, later, &unseen),
         gil_waits: functions::gil_waits(request, &outcome.functions),
+        imports_ns: request.imports_ns.clone(),
         functions: ran.list,
         stacks: Stacks::new(request, &outcome.functions),
         timeline,
@@ -233,13 +236,20 @@ fn hidden_backoff(report: &Report) -> Vec<UnknownBucket> {
 /// Buckets that no probe could see for this request: those of its process, and the backoff between calls whose
 /// status is encrypted.
 fn unseen_buckets(report: &Report, request: &request::Request) -> Vec<Bucket> {
-    let of_process = report.capture.unknown.iter().filter(|unknown| unknown.pid == request.tgid);
-    let mut buckets: Vec<Bucket> =
-        of_process.filter_map(|unknown| Bucket::from_name(&unknown.bucket)).collect();
+    let mut buckets: Vec<Bucket> = buckets_of(&report.capture.unknown, request).collect();
     if request.calls.iter().any(|call| call.to_llm && call.request.is_none() && call.response.is_none()) {
         buckets.push(Bucket::LlmBackoff);
     }
     buckets
+}
+
+fn buckets_of<'a>(
+    unseen: &'a [UnknownBucket],
+    request: &request::Request,
+) -> impl Iterator<Item = Bucket> + 'a {
+    let tgid = request.tgid;
+    let of_process = unseen.iter().filter(move |unseen| unseen.pid == tgid);
+    of_process.filter_map(|unseen| Bucket::from_name(&unseen.bucket))
 }
 
 fn build_call(

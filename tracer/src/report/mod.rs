@@ -6,6 +6,7 @@ pub mod group;
 pub mod json;
 pub mod packed;
 pub mod route;
+pub(crate) mod sampled;
 pub mod stacks;
 pub mod stats;
 pub mod text;

@@ -25,9 +25,11 @@ pub struct Capture {
     pub kernel: String,
     pub lost_events: BTreeMap<String, u64>,
     pub unknown: Vec<UnknownBucket>,
+    /// Buckets that no probe could see either, but of which samples tell.
+    pub sampled: Vec<UnknownBucket>,
 }
 
-/// A bucket that could not be seen in a process.
+/// A bucket that no probe could see in a process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnknownBucket {
     pub pid: u32,
@@ -88,6 +90,10 @@ pub struct Request {
     /// How long it waited for the GIL, by who held that, as far as samples tell.
     #[serde(skip)]
     pub gil_waits: Vec<GilWait>,
+    /// How long its imports took, by module: of those within each other the outermost. Nothing where samples alone tell of
+    /// imports.
+    #[serde(skip)]
+    pub imports_ns: BTreeMap<String, u64>,
 }
 
 impl Request {

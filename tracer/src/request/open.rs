@@ -1,5 +1,7 @@
 //! A request that is being followed.
 
+use std::collections::BTreeMap;
+
 use foldhash::HashMap;
 
 use crate::{
@@ -29,6 +31,9 @@ pub struct Holder {
 }
 
 /// Holders of the GIL kept of a request.
+/// Modules that are named of a request.
+const MAX_MODULES: usize = 256;
+
 const MAX_HOLDERS: usize = 4_096;
 
 /// Steps kept of a request.
@@ -68,6 +73,8 @@ pub struct Request {
     pub stacks: CallTree,
     /// For how long it waited for the GIL, by who held that.
     pub gil_waits_ns: HashMap<Holder, u64>,
+    /// How long imports took, by module: of those within each other the outermost, and only where probes tell.
+    pub imports_ns: BTreeMap<String, u64>,
     claims: Vec<Claim>,
     settled: Vec<Segment>,
     contexts: HashMap<Worker, u32>,
@@ -128,6 +135,7 @@ impl Request {
             connected_ns: None,
             stacks: CallTree::default(),
             gil_waits_ns: HashMap::default(),
+            imports_ns: BTreeMap::default(),
             claims: Vec::new(),
             settled: Vec::new(),
             contexts: HashMap::default(),
@@ -187,6 +195,18 @@ impl Request {
     pub fn ran(&mut self, at_ns: u64, cause: OnCpu, stack: &[FunctionId]) {
         if self.end_ns.is_none() {
             self.stacks.add(at_ns, cause, stack);
+        }
+    }
+
+    /// It imported a module, for so long.
+    pub fn imported(&mut self, module: &str, ns: u64) {
+        if self.end_ns.is_some() {
+            return;
+        }
+        if let Some(import_ns) = self.imports_ns.get_mut(module) {
+            *import_ns = import_ns.saturating_add(ns);
+        } else if self.imports_ns.len() < MAX_MODULES {
+            self.imports_ns.insert(module.to_owned(), ns);
         }
     }
 

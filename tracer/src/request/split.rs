@@ -34,7 +34,8 @@ fn first(holding: &[i32; Rank::COUNT]) -> Bucket {
     Rank::ALL.into_iter().find(|rank| holding[*rank as usize] > 0).map_or(Bucket::Unattributed, Rank::bucket)
 }
 
-fn push(segments: &mut Vec<Segment>, start_ns: u64, end_ns: u64, bucket: Bucket) {
+/// Adds a segment that follows the last one, or makes that longer; one of no length is none.
+pub fn push(segments: &mut Vec<Segment>, start_ns: u64, end_ns: u64, bucket: Bucket) {
     if start_ns >= end_ns {
         return;
     }

@@ -7,7 +7,7 @@ use crate::{
     record::hand_out::Piece,
     report::{
         delays,
-        types::{Report, Request},
+        types::{Report, Request, UnknownBucket},
     },
     serve::{
         batch::{Batch, Found},
@@ -60,12 +60,17 @@ impl Desk {
         let findings = (ends && !self.window.is_empty()).then(|| self.find(&mut report, at_unix_ns));
         let n_before = self.n_requests;
         self.n_requests += requests.len() as u64;
+        let mut unknown = report.capture.unknown;
+        unknown.extend(report.capture.sampled.into_iter().map(|sampled| UnknownBucket {
+            reason: format!("told by samples alone: {}", sampled.reason),
+            ..sampled
+        }));
         Batch {
             at_unix_ns,
             n_before,
             requests,
             processes: report.processes,
-            unknown: report.capture.unknown,
+            unknown,
             lost: report.capture.lost_events,
             findings,
             vitals,

@@ -1,7 +1,10 @@
 //! Stories of what samples tell.
 
 use super::*;
-use crate::event::{Function, Place};
+use crate::{
+    event::{Function, Place},
+    report::functions::SAMPLE_NS,
+};
 
 const WORKER: u32 = PID + 1;
 
@@ -167,4 +170,43 @@ fn a_call_has_the_stack_of_who_sends_the_head_of_its_request() {
         [("dumps (json/__init__.py:17)".to_owned(), false), ("answer (app.py:33)".to_owned(), true)]
     );
     assert_eq!(second.stack, []);
+}
+
+#[test]
+fn what_no_probe_tells_apart_samples_do() {
+    let unknown = |bucket: Bucket| Unknown { bucket: bucket.name().into(), reason: "no probe".into() };
+    let facts = ProcessFacts {
+        unknown: [Bucket::PythonGc, Bucket::PythonImport, Bucket::WaitExecutor].map(unknown).to_vec(),
+        ..ProcessFacts::default()
+    };
+    let frozen = |name| function(name, "<frozen importlib._bootstrap>");
+    let mut story = with_code();
+    story
+        .at(0, Body::Process(Box::new(facts)))
+        .at(0, Body::Code { address: 0x40, function: frozen("_find_and_load") })
+        .at(
+            0,
+            Body::Code {
+                address: 0x50,
+                function: function("BaseEventLoop._run_once", "/lib/asyncio/base_events.py"),
+            },
+        )
+        .at(0, Body::Sampled { bucket: Bucket::PythonGc.name().into() })
+        .at(0, Body::Sampled { bucket: Bucket::PythonImport.name().into() })
+        .request_begun()
+        .at(20_000, Body::Collecting { frames: vec![0x20, 0x50] })
+        .at(40_000, Body::Sample { frames: vec![0x30, 0x40, 0x20, 0x50] })
+        .at(60_000, Body::Sample { frames: vec![0x40, 0x20, 0x50] })
+        // The loop itself was started within an import.
+        .at(80_000, Body::Sample { frames: vec![0x20, 0x50, 0x40] })
+        .answer_sent(100_000)
+        .exit(100_000);
+    let report = story.report(200_000);
+    let request = &report.requests[0];
+    assert_eq!(request.buckets.get(Bucket::PythonGc), Some(SAMPLE_NS));
+    assert_eq!(request.buckets.get(Bucket::PythonImport), Some(2 * SAMPLE_NS));
+    assert_eq!(request.buckets.get(Bucket::WaitExecutor), None);
+    let sampled: Vec<&str> = report.capture.sampled.iter().map(|sampled| sampled.bucket.as_str()).collect();
+    assert_eq!(sampled, ["python.gc", "python.import"]);
+    assert_eq!(report.capture.unknown.len(), 1);
 }

@@ -7,21 +7,27 @@ use tracer_ebpf::limits;
 use super::{format, paint::Paint, wrap};
 use crate::{
     attach::load::MISSED,
-    report::{stats, types::Report},
+    report::{
+        stats,
+        types::{Report, UnknownBucket},
+    },
 };
 
 /// Pids that are named in a line; of more, only the number is given.
 const PIDS: usize = 4;
 
 pub fn render(report: &Report, width: usize, paint: Paint) -> String {
-    unknown(report, width, paint) + &lost(report, width, paint)
+    let sampled = format!("sampled, {} times a second of CPU time", limits::SAMPLES_PER_SECOND);
+    unseen("not seen (?)", &report.capture.unknown, width, paint)
+        + &unseen(&sampled, &report.capture.sampled, width, paint)
+        + &lost(report, width, paint)
 }
 
 /// One line for each reason, with the buckets and processes it is about.
-fn unknown(report: &Report, width: usize, paint: Paint) -> String {
+fn unseen(title: &str, of: &[UnknownBucket], width: usize, paint: Paint) -> String {
     let mut pids_by_cause = BTreeMap::<(&str, &str), Vec<u32>>::new();
-    for unknown in &report.capture.unknown {
-        pids_by_cause.entry((&unknown.reason, &unknown.bucket)).or_default().push(unknown.pid);
+    for unseen in of {
+        pids_by_cause.entry((&unseen.reason, &unseen.bucket)).or_default().push(unseen.pid);
     }
     let mut buckets_by_reason = BTreeMap::<(&str, Vec<u32>), Vec<&str>>::new();
     for ((reason, bucket), pids) in pids_by_cause {
@@ -30,7 +36,7 @@ fn unknown(report: &Report, width: usize, paint: Paint) -> String {
     if buckets_by_reason.is_empty() {
         return String::new();
     }
-    let mut text = format!("{}\n", paint.title("not seen (?)"));
+    let mut text = format!("{}\n", paint.title(title));
     for ((reason, pids), buckets) in buckets_by_reason {
         let line = format!("{} in {}: {}", buckets.join(", "), processes(&pids), reason);
         text.push_str(&wrap::words(&format::printable(&line), "  ", 4, width));

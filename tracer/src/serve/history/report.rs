@@ -69,6 +69,7 @@ impl Reader {
             kernel: kernel.trim().to_owned(),
             lost_events: self.losses(range)?,
             unknown: seen.into_iter().flat_map(|seen| seen.unknown).collect(),
+            sampled: Vec::new(),
         };
         let findings = self.findings(range)?;
         Ok((Report { schema: 1, capture, processes, requests, findings }, is_more))
