@@ -128,7 +128,8 @@ impl State {
                 client_direction(self.role, direction, from_server),
                 from_server,
             ))),
-            Sniffed::Ciphertext if middle => {
+            // No connection begins so: the events of its beginning were lost.
+            Sniffed::Ciphertext => {
                 Protocol::Tls(Box::new(Tls::established(client_direction(self.role, direction, false))))
             }
             Sniffed::More if cursor.left() == visible.len() as u64 => {
@@ -136,8 +137,8 @@ impl State {
                 return false;
             }
             Sniffed::Http2 => Protocol::Foreign,
-            Sniffed::Ciphertext | Sniffed::More | Sniffed::Other if exhausted => Protocol::Foreign,
-            Sniffed::Ciphertext | Sniffed::More | Sniffed::Other => return false,
+            Sniffed::More | Sniffed::Other if exhausted => Protocol::Foreign,
+            Sniffed::More | Sniffed::Other => return false,
         };
         self.protocol = protocol;
         self.reduce(direction, Cursor::new(held.len() as u64, &held), vendors, marks);

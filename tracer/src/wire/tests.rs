@@ -72,3 +72,12 @@ fn without_bodies_heads_are_what_is_kept() {
     let heads = Wire::of_heads(Arc::new(VendorTable::builtin()));
     assert_eq!(asked(heads), Asked { retries, ..Asked::default() });
 }
+
+#[test]
+fn a_connection_whose_beginning_was_lost_is_read_from_where_it_is() {
+    let mut wire = wire();
+    wire.opened(&connection(1, Transport::Tcp, 443));
+    let record = [&[0x17, 0x03, 0x03, 0x00, 0x40][..], &[7; 0x40]].concat();
+    let marks = wire.reduce(ConnectionId(1), Sent, record.len() as u64, &record);
+    assert_eq!(marks, [Mark::Ciphertext { at: 0 }]);
+}
