@@ -23,7 +23,7 @@ pub fn write(folder: &Path, epoch: &str) -> Result<()> {
         .env("SOURCE_DATE_EPOCH", epoch))?;
     let mut text = None;
     // It writes one beside each manifest of the workspace.
-    for member in ["tracer", "tracer-ebpf", "xtask", "tests"] {
+    for member in ["tracer", "tracer-ebpf", "xtask", "tests", "tests/fuzz"] {
         let file = root().join(member).join(format!("{name}.json"));
         if member == "tracer" {
             text =

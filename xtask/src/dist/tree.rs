@@ -45,6 +45,9 @@ pub fn lay_out(program: &Path, tree: &Path) -> Result<PathBuf> {
     for (file, place) in [
         ("tracer/data/tracer.toml", "tracer.toml"),
         ("README.md", "README.md"),
+        ("deploy/copyright", "copyright"),
+        ("LICENSE-APACHE", "LICENSE-APACHE"),
+        ("LICENSE-MIT", "LICENSE-MIT"),
         ("docs/api.md", "api.md"),
         ("docs/operations.md", "operations.md"),
         ("deploy/grafana/tracer.json", "grafana/tracer.json"),
