@@ -103,7 +103,8 @@ pub fn refusal(error: &ProgramError) -> String {
 /// Runs that the kernel left out because it had interrupted one of the same program on that CPU, by tracepoint. Counted from 5.12 on.
 pub fn missed_runs(ebpf: &Ebpf) -> io::Result<Vec<(&'static str, u64)>> {
     let mut missed = Vec::new();
-    for &Tracepoint { name, .. } in &TRACEPOINTS {
+    let names = TRACEPOINTS.iter().map(|tracepoint| tracepoint.name);
+    for name in names.chain([ARRIVALS_FALLBACK]) {
         for program in [name, &format!("{PERF}{name}")] {
             let loaded = ebpf.program(program).and_then(|program| program.fd().ok());
             if let Some(program) = loaded {
