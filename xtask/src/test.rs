@@ -43,7 +43,7 @@ pub enum Part {
 }
 
 /// For each target, in all tests.
-const FUZZ_SECONDS: u32 = 20;
+const FUZZ_SECONDS: u32 = 10;
 
 /// Those that run only where they are named.
 const NAMED: [Part; 2] = [Part::K8s, Part::Receivers];

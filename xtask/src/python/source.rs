@@ -78,7 +78,7 @@ fn make(task: &str, folder: &Path, build: &Build, prefix: &Path) -> Result<()> {
     let _ = fs::remove_dir_all(&work);
     fs::create_dir_all(&work)?;
     run(quiet(source.join("configure"), &work)
-        .args(["--quiet", "--disable-test-modules"])
+        .args(["--quiet", "--disable-test-modules", "--without-ensurepip"])
         .arg(format!("--prefix={}", prefix.display()))
         .args(build.options)
         .args(made))?;
