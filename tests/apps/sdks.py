@@ -55,11 +55,14 @@ async def ask_as_openai(this, client, client_async) -> None:
 async def openai(this, openai):
     client = openai.OpenAI()
     client.chat.completions.create(model=model(this), messages=MESSAGES)
-    client.chat.completions.create(model=model(this, "ttft=60-140,n=400,gzip=1"), messages=MESSAGES)
+    client.chat.completions.create(model=model(this, "ttft=60-140,n=400,coding=gzip"), messages=MESSAGES)
+    client.chat.completions.create(model=model(this, "ttft=60-140,n=400,coding=zstd"), messages=MESSAGES)
     read(client.chat.completions.create(model=model(this), messages=MESSAGES, stream=True))
     client = openai.AsyncOpenAI()
     await client.chat.completions.create(model=model(this, "ttft=60-140,n=4000"), messages=MESSAGES)
-    await read_async(await client.chat.completions.create(model=model(this), messages=MESSAGES, stream=True))
+    for coding in ("", ",coding=gzip", ",coding=zstd"):
+        compressed = model(this, f"ttft=60-140,gap=20-40,n=8{coding}")
+        await read_async(await client.chat.completions.create(model=compressed, messages=MESSAGES, stream=True))
 
 
 @client("openai")

@@ -25,8 +25,8 @@ class Knobs:
     error: int
     # The stream has its last piece, with the mark of its end.
     done: bool
-    # An answer in one piece is compressed, where the client takes that.
-    gzip: bool
+    # The answer is compressed by this, where the client takes it; not where it is empty.
+    coding: str
 
 
 def parse(model: str, call: str) -> Knobs:
@@ -42,7 +42,7 @@ def parse(model: str, call: str) -> Knobs:
         cut=int(values.get("cut", "-1")),
         error=int(values.get("error", "-1")),
         done=values.get("done", "1") == "1",
-        gzip=values.get("gzip", "0") == "1",
+        coding=values.get("coding", ""),
     )
 
 

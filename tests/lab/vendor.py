@@ -6,7 +6,6 @@ kernel, sent when it was handed to it.
 """
 
 import asyncio
-import gzip
 import itertools
 import json
 import socket
@@ -16,6 +15,7 @@ from collections import Counter
 import h11
 
 import clock
+import coding
 import dialects
 import knobs
 from log import Log
@@ -96,8 +96,9 @@ class Vendor:
         answer = Answer(http, stream, knob, received_ns)
         if request_id:
             answer.headers.append((dialect.request_id, request_id))
-        if knob.gzip and "gzip" in headers.get("accept-encoding", ""):
-            answer.headers.append(("content-encoding", "gzip"))
+        if knob.coding and knob.coding in headers.get("accept-encoding", ""):
+            answer.headers.append(("content-encoding", knob.coding))
+            answer.compressor = coding.BY_NAME[knob.coding]()
         try:
             if refused:
                 if knob.retry_after:
@@ -129,6 +130,7 @@ class Answer:
         self._knob = knob
         self._received_ns = received_ns
         self.headers = [("openai-processing-ms", "1")]
+        self.compressor = coding.Plain()
         self.sent_ns: list[int] = []
         # When the first output of the model was sent.
         self.content_ns: int | None = None
@@ -139,8 +141,7 @@ class Answer:
         await asyncio.sleep(delay_s - (clock.now_ns() - self._received_ns) / 1e9)
 
     async def send_whole(self, status: int, body: bytes) -> None:
-        if ("content-encoding", "gzip") in self.headers:
-            body = gzip.compress(body)
+        body = self.compressor.piece(body) + self.compressor.end()
         headers = [("content-type", "application/json"), ("content-length", str(len(body))), *self.headers]
         data = self._http.send(h11.Response(status_code=status, headers=headers))
         data += self._http.send(h11.Data(data=body)) + self._http.send(h11.EndOfMessage())
@@ -148,8 +149,7 @@ class Answer:
 
     async def send_stream(self, content_type: str, pieces: dialects.Pieces, error: bytes) -> None:
         """The head goes out with the first piece, the end of the body with the last."""
-        headers = [("content-type", content_type), ("transfer-encoding", "chunked")]
-        headers += [header for header in self.headers if header[0] != "content-encoding"]
+        headers = [("content-type", content_type), ("transfer-encoding", "chunked"), *self.headers]
         data = self._http.send(h11.Response(status_code=200, headers=headers))
         pieces = list(pieces)
         if not self._knob.done:
@@ -160,8 +160,9 @@ class Answer:
             await self.wait(i)
             if i == self._knob.cut:
                 self._stream.reset()
-            data += self._http.send(h11.Data(data=piece))
+            data += self._http.send(h11.Data(data=self.compressor.piece(piece)))
             if i == len(pieces) - 1:
+                data += self._http.send(h11.Data(data=self.compressor.end()))
                 data += self._http.send(h11.EndOfMessage())
             self.sent_ns.append(await self._stream.send(data))
             if has_output and self.content_ns is None:

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use iced_x86::{FlowControl, Mnemonic};
+use memchr::memmem;
 use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, SectionHeader as _, Sym as _};
 use object::read::elf::{NoteIterator, SectionTable};
 use object::{LittleEndian, ReadRef, elf};
@@ -206,11 +207,12 @@ impl<'data, R: ReadRef<'data>> Elf<'data, R> {
             let Ok(bytes) = load.data(LittleEndian, self.data) else { continue };
             let start = load.p_vaddr(LittleEndian);
             let length = opcode.len() + 4;
-            found.extend(bytes.windows(length).enumerate().filter_map(|(at, window)| {
-                let distance = i32::from_le_bytes(window.strip_prefix(opcode)?.try_into().ok()?);
+            // An interpreter with all its modules in it has millions of places.
+            found.extend(memmem::find_iter(bytes, opcode).filter_map(|at| {
+                let distance = bytes.get(at + opcode.len()..)?.first_chunk()?;
                 let vaddr = start.wrapping_add(at as u64);
                 let next = vaddr.wrapping_add(length as u64);
-                is_wanted(next.wrapping_add_signed(i64::from(distance))).then_some(vaddr)
+                is_wanted(next.wrapping_add_signed(i64::from(i32::from_le_bytes(*distance)))).then_some(vaddr)
             }));
         }
         found

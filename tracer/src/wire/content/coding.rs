@@ -11,6 +11,9 @@ const BODY_BYTES: usize = 4 << 20;
 /// Room for brotli's input, which it takes at once.
 const BROTLI_BYTES: usize = 4_096;
 
+/// The most memory that zstd may take for what was before: 8 MiB, which all that decompress are to have (RFC 9659).
+const ZSTD_WINDOW_LOG: u32 = 23;
+
 /// Decompresses a body as it comes.
 pub struct Decoder {
     coding: Coding,
@@ -21,6 +24,7 @@ enum Coding {
     Gzip(GzDecoder<Vec<u8>>),
     Deflate(ZlibDecoder<Vec<u8>>),
     Brotli(Box<DecompressorWriter<Vec<u8>>>),
+    Zstd(Box<zstd::stream::write::Decoder<'static, Vec<u8>>>),
 }
 
 impl Decoder {
@@ -30,6 +34,11 @@ impl Decoder {
             "gzip" | "x-gzip" => Coding::Gzip(GzDecoder::new(Vec::new())),
             "deflate" => Coding::Deflate(ZlibDecoder::new(Vec::new())),
             "br" => Coding::Brotli(Box::new(DecompressorWriter::new(Vec::new(), BROTLI_BYTES))),
+            "zstd" => {
+                let mut decoder = zstd::stream::write::Decoder::new(Vec::new()).ok()?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG).ok()?;
+                Coding::Zstd(Box::new(decoder))
+            }
             _ => return None,
         };
         Some(Decoder { coding, left: BODY_BYTES })
@@ -41,11 +50,13 @@ impl Decoder {
             Coding::Gzip(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
             Coding::Deflate(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
             Coding::Brotli(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
+            Coding::Zstd(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
         };
         let out = std::mem::take(match &mut self.coding {
             Coding::Gzip(decoder) => decoder.get_mut(),
             Coding::Deflate(decoder) => decoder.get_mut(),
             Coding::Brotli(decoder) => decoder.get_mut(),
+            Coding::Zstd(decoder) => decoder.get_mut(),
         });
         self.left = self.left.checked_sub(out.len())?;
         // What came before an error is right.
@@ -86,7 +97,7 @@ mod tests {
         let compressed = gzip(b"{\"model\":\"gpt-4o\"}");
         let (first, rest) = compressed.split_at(7);
         assert_eq!(decoded("gzip", &[first, rest]).as_deref(), Some(&b"{\"model\":\"gpt-4o\"}"[..]));
-        assert_eq!(decoded("zstd", &[]), None);
+        assert_eq!(decoded("compress", &[]), None);
     }
 
     /// `hello` by `brotli`'s own tool, stored.
@@ -94,6 +105,26 @@ mod tests {
     fn brotli_is_read() {
         let compressed = [0x0b, 0x02, 0x80, b'h', b'e', b'l', b'l', b'o', 0x03];
         assert_eq!(decoded("br", &[&compressed]).as_deref(), Some(&b"hello"[..]));
+    }
+
+    #[test]
+    fn each_piece_of_zstd_is_read_when_it_comes() {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).expect("it is memory");
+        let mut decoder = Decoder::of("zstd").expect("it is read");
+        for piece in ["data: {\"a\":1}\n\n", "data: {\"a\":2}\n\n"] {
+            encoder.write_all(piece.as_bytes()).expect("it is memory");
+            encoder.flush().expect("it is memory");
+            let compressed = std::mem::take(encoder.get_mut());
+            assert_eq!(decoder.push(&compressed).as_deref(), Some(piece.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn zstd_that_asks_for_much_memory_is_not_read() {
+        // A frame's head alone, with a window of 2 GiB (RFC 8878, section 3.1.1.1).
+        let head = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8];
+        let mut decoder = Decoder::of("zstd").expect("it is read");
+        assert_eq!(decoder.push(&[&head[..], &[0x01, 0x00, 0x00]].concat()), None);
     }
 
     #[test]
@@ -105,7 +136,7 @@ mod tests {
     proptest! {
         #[test]
         fn takes_anything(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            for coding in ["gzip", "deflate", "br"] {
+            for coding in ["gzip", "deflate", "br", "zstd"] {
                 decoded(coding, &[&bytes, &bytes]);
             }
         }
