@@ -31,6 +31,7 @@ pub fn report() -> Report {
             start_unix_ns: START_UNIX_NS,
             duration_ns: 5_200 * MS,
             kernel: "6.1.0-28-amd64".to_owned(),
+            samples_per_second: 199,
             lost_events: [("switch_in".to_owned(), 34), ("transfer".to_owned(), 1_200)].into(),
             unknown: ["python.gc", "python.import"].map(unknown).into(),
             sampled: Vec::new(),

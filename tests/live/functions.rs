@@ -29,6 +29,21 @@ fn functions_have_the_time_that_they_ran() {
     }
 }
 
+#[test]
+fn samples_are_as_many_as_are_asked_for() {
+    let lab = Lab::start();
+    let options = ["--samples-per-second".into(), "999".into()];
+    let options = options.into_iter().chain(traced(functions(&Python::system(), BURNT_MS)));
+    let (_, report) = Recording::start(&lab, "functions", options).finish();
+    let functions = report.requests.iter().flat_map(|request| &request.functions);
+    let samples: u64 = functions.filter(|of| of.function == "<module>").map(|of| of.samples).sum();
+    eprintln!("{samples} samples");
+    assert_eq!(report.capture.samples_per_second, 999);
+    assert!(samples.abs_diff(BURNT_MS * 999 / 1_000) <= BURNT_MS / 5, "{samples} samples");
+    let found = ms(&report.requests, "burn", |function| function.self_ns);
+    assert!(found.abs_diff(BURNT_MS * 3 / 4) <= SLACK_MS, "{found} ms");
+}
+
 fn ms(requests: &[Request], name: &str, time: fn(&tracer::report::types::Function) -> u64) -> u64 {
     let functions = requests.iter().flat_map(|request| &request.functions);
     let named =

@@ -10,8 +10,9 @@ pub const PROCESSES: u32 = 8_192;
 /// Threads of traced processes that are inside a syscall or off CPU; the least recently used is evicted.
 pub const THREADS: u32 = 16_384;
 
-/// Samples of a CPU in a second that it is used: no divisor of how often programs do things themselves.
-pub const SAMPLES_PER_SECOND: u64 = 199;
+/// Samples of a CPU in a second that it is used, unless another number is asked for: no divisor of how often programs do
+/// things themselves.
+pub const SAMPLES_PER_SECOND: u32 = 199;
 
 /// Python frames of a sample; those further out are left out.
 pub const STACK_FRAMES: usize = 128;

@@ -59,6 +59,10 @@ pub struct RecordOptions {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub read: Read,
 
+    /// How often to look what a CPU runs, in a second that it is used: 1 to 4999
+    #[arg(long, value_name = "N", default_value_t = limits::SAMPLES_PER_SECOND, value_parser = clap::value_parser!(u32).range(SAMPLING))]
+    pub samples_per_second: u32,
+
     /// Bytes of the ring buffer between kernel and tracer: a power of two
     #[arg(long, value_name = "BYTES", hide = true, default_value_t = limits::RING_BYTES, value_parser = ring_bytes)]
     pub ring_bytes: u32,
@@ -341,6 +345,9 @@ fn percent(text: &str) -> Result<f64, String> {
         Err(error) => Err(error.to_string()),
     }
 }
+
+/// Samples of a CPU in a second. Each takes it 2 us.
+pub const SAMPLING: std::ops::RangeInclusive<i64> = 1..=4_999;
 
 /// The kernel takes a power of two that is a multiple of the page size.
 pub fn ring_bytes(text: &str) -> Result<u32, String> {

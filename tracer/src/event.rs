@@ -191,6 +191,11 @@ pub enum Body {
     Sampled {
         bucket: String,
     },
+    /// From here on each CPU is sampled so often in a second that it is used. Until that is told:
+    /// [`tracer_ebpf::limits::SAMPLES_PER_SECOND`].
+    Sampling {
+        per_second: u32,
+    },
 }
 
 /// How far a code object has come.

@@ -10,7 +10,6 @@ use aya::{
 };
 use tracer_ebpf::{
     event::kind,
-    limits::SAMPLES_PER_SECOND,
     settings::{KernelOffsets, PythonLayout, traced, watch},
 };
 
@@ -62,14 +61,20 @@ pub struct Probes {
     listen_ports: HashMap<MapData, u16, u8>,
     uprobes: Result<Uprobes, String>,
     support: Vec<ProbeSupport>,
+    samples_per_second: u32,
     /// Holds the tracepoint programs and their links.
     ebpf: Ebpf,
 }
 
 impl Probes {
     /// Loads and attaches all kernel probes, with a ring buffer of so many bytes, a power of two and a multiple of the page
-    /// size. `reading` is one of [`tracer_ebpf::settings::reading`]. Nothing is traced yet.
-    pub fn load(ring_bytes: u32, reading: u32) -> Result<(Probes, Reader), LoadError> {
+    /// size. `reading` is one of [`tracer_ebpf::settings::reading`]; of each CPU so many samples are taken in a second that it is
+    /// used. Nothing is traced yet.
+    pub fn load(
+        ring_bytes: u32,
+        reading: u32,
+        samples_per_second: u32,
+    ) -> Result<(Probes, Reader), LoadError> {
         if OBJECT.is_empty() {
             return Err(LoadError::NotBuilt);
         }
@@ -97,7 +102,8 @@ impl Probes {
         });
         support.push(ProbeSupport {
             probe: SAMPLES,
-            support: attach_sampler(&mut ebpf).map_or_else(Support::Missing, |()| Support::Available),
+            support: attach_sampler(&mut ebpf, samples_per_second)
+                .map_or_else(Support::Missing, |()| Support::Available),
             buckets: &[],
         });
         let ring = RingBuf::try_from(take(&mut ebpf, "EVENTS")?).map_err(map_error)?;
@@ -110,6 +116,7 @@ impl Probes {
             listen_ports: HashMap::try_from(take(&mut ebpf, "LISTEN_PORTS")?).map_err(map_error)?,
             uprobes,
             support,
+            samples_per_second,
             ebpf,
         };
         Ok((probes, Reader::new(ring)))
@@ -120,10 +127,11 @@ impl Probes {
         &self.support
     }
 
-    /// Whether stacks are sampled.
-    pub fn samples(&self) -> bool {
+    /// How often stacks are sampled; `None` where they are not.
+    pub fn samples_per_second(&self) -> Option<u32> {
         let mut samples = self.support.iter().filter(|probe| probe.probe == SAMPLES);
-        samples.any(|probe| !matches!(probe.support, Support::Missing(_)))
+        let are_sampled = samples.any(|probe| !matches!(probe.support, Support::Missing(_)));
+        are_sampled.then_some(self.samples_per_second)
     }
 
     /// Traces a process, and with `inherit` also every process that it makes. Fails when
@@ -230,7 +238,7 @@ pub(super) fn kernel_types() -> Result<Btf, LoadError> {
 }
 
 /// Starts a timer on every CPU.
-fn attach_sampler(ebpf: &mut Ebpf) -> Result<(), String> {
+fn attach_sampler(ebpf: &mut Ebpf, per_second: u32) -> Result<(), String> {
     let program = ebpf.program_mut(SAMPLER).ok_or_else(|| "not in the eBPF object".to_owned())?;
     let program: &mut PerfEvent = program.try_into().map_err(|error| with_sources(&error))?;
     program.load().map_err(|error| tracepoint::refusal(&error))?;
@@ -238,7 +246,7 @@ fn attach_sampler(ebpf: &mut Ebpf) -> Result<(), String> {
         let clock = PerfEventConfig::Software(SoftwareEvent::CpuClock);
         let everybody = PerfEventScope::AllProcessesOneCpu { cpu };
         program
-            .attach(clock, everybody, SamplePolicy::Frequency(SAMPLES_PER_SECOND), false)
+            .attach(clock, everybody, SamplePolicy::Frequency(per_second.into()), false)
             .map_err(|error| with_sources(&error))?;
     }
     Ok(())

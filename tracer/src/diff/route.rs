@@ -8,7 +8,7 @@ use super::{
     statistics::{self, Blocks},
     types::{Buckets, Comparison, Function, Presence, Quantiles, Route, Verdict},
 };
-use crate::report::{bucket::Bucket, functions::SAMPLE_NS, stats};
+use crate::report::{bucket::Bucket, stats};
 
 /// Buckets and functions below this share of their route's time on both sides are not compared.
 const LEAST_SHARE: f64 = 0.01;
@@ -207,7 +207,7 @@ impl<'a> Comparer<'a> {
             Verdict::Unknown
         } else {
             let [base, new] = sides.each_ref().map(|side| of(side).ns.as_slice());
-            let change = statistics::mean(base, new, self.blocks.each_ref(), SAMPLE_NS as f64);
+            let change = statistics::mean(base, new, self.blocks.each_ref(), self.sides.sample_ns as f64);
             let is_enough = samples >= LEAST_SAMPLES && requests >= LEAST_REQUESTS;
             let least_p_value = if is_enough { 0.0 } else { 1.0 };
             let wall_ns = mean_ns(&self.base_walls_ns);

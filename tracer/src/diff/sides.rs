@@ -6,7 +6,7 @@ use crate::{
     diff::types::Presence,
     report::{
         bucket::Bucket,
-        functions::LIMIT,
+        functions::{LIMIT, sample_ns},
         group,
         types::{Report, Request},
     },
@@ -21,6 +21,8 @@ pub struct Requests<'a>(Vec<&'a Request>);
 pub struct Sides<'a> {
     pub presence: Presence,
     pub requests: [Requests<'a>; 2],
+    /// What a sample stands for, where they are fewer.
+    pub sample_ns: u64,
 }
 
 /// By method and route, what base and new have of it. Incomplete requests are left out: a part of their time is missing.
@@ -34,6 +36,8 @@ pub fn by_route<'a>(base: &'a Report, new: &'a Report) -> BTreeMap<String, Sides
             }
         }
     }
+    let sample_ns = [base, new].map(|report| sample_ns(report.capture.samples_per_second));
+    let sample_ns = sample_ns[0].max(sample_ns[1]);
     let of_both = |(route, sides): (String, [Option<Requests<'a>>; 2])| {
         let presence = match &sides {
             [None, _] => Presence::New,
@@ -42,7 +46,7 @@ pub fn by_route<'a>(base: &'a Report, new: &'a Report) -> BTreeMap<String, Sides
         };
         let mut sides = sides.map(Option::unwrap_or_default);
         sides.iter_mut().for_each(|side| side.0.sort_by_key(|request| request.start_unix_ns));
-        (route, Sides { presence, requests: sides })
+        (route, Sides { presence, requests: sides, sample_ns })
     };
     routes.into_iter().map(of_both).collect()
 }

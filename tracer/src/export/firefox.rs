@@ -17,7 +17,7 @@ use super::{
 };
 use crate::report::{
     filter::Filter,
-    functions::SAMPLE_NS,
+    functions::sample_ns,
     group::{self, Side, side_of},
     text::format::printable,
     types::{Call, Report, Request},
@@ -27,7 +27,11 @@ use crate::report::{
 pub fn render(report: &Report, filter: &Filter) -> String {
     let start_unix_ns = report.capture.start_unix_ns;
     let reference = ReferenceTimestamp::from_duration_since_unix_epoch(Duration::from_nanos(start_unix_ns));
-    let mut profile = Profile::new("tracer", reference, SamplingInterval::from_nanos(SAMPLE_NS));
+    let mut profile = Profile::new(
+        "tracer",
+        reference,
+        SamplingInterval::from_nanos(sample_ns(report.capture.samples_per_second)),
+    );
     profile.set_os_name(&format!("Linux {}", report.capture.kernel));
     // There is nothing left to look up.
     profile.set_symbolicated(true);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::report::{
     filter::Filter,
-    functions::SAMPLE_NS,
+    functions::sample_ns,
     group,
     types::{Report, Request},
 };
@@ -122,7 +122,7 @@ pub fn render(report: &Report, filter: &Filter) -> Vec<u8> {
         time_nanos: signed(report.capture.start_unix_ns),
         duration_nanos: signed(report.capture.duration_ns),
         period_type,
-        period: signed(SAMPLE_NS),
+        period: signed(sample_ns(report.capture.samples_per_second)),
         default_sample_type,
     };
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());

@@ -9,10 +9,7 @@ use super::{
     sequence::waits,
     stack::{Place, Stack},
 };
-use crate::{
-    report::{functions::SAMPLE_NS, types::Request},
-    request::call_tree::OnCpu,
-};
+use crate::{report::types::Request, request::call_tree::OnCpu};
 
 /// What was measured of a stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,22 +49,29 @@ pub fn of<'a>(requests: &[&'a Request]) -> Vec<(Stack<'a>, Weight)> {
 }
 
 fn on_cpu<'a>(requests: &[&'a Request], cause: OnCpu) -> Vec<(Stack<'a>, Weight)> {
-    let mut sampled = BTreeMap::<Vec<Place>, u64>::new();
+    let mut sampled = BTreeMap::<Vec<Place>, (u64, u64)>::new();
     for request in requests {
-        for (stack, own) in request.stacks.iter() {
-            *sampled.entry(stack.into_iter().map(Place::from).collect()).or_default() += own.get(cause);
+        let own = request.stacks.iter();
+        let own = own.map(|(stack, own)| (stack.into_iter().map(Place::from).collect(), own));
+        for (stack, counts) in own.chain([(Vec::new(), request.stacks.cut())]) {
+            let (samples, cpu_ns) = sampled.entry(stack).or_default();
+            *samples += counts.get(cause);
+            *cpu_ns += counts.get(cause) * request.stacks.sample_ns();
         }
-        *sampled.entry(Vec::new()).or_default() += request.stacks.cut().get(cause);
     }
     let segments = requests.iter().flat_map(|request| &request.timeline);
     let wall_ns = segments
         .filter(|segment| segment.bucket == cause.bucket())
         .fold(0, |sum: u64, segment| sum.saturating_add(segment.end_ns.saturating_sub(segment.start_ns)));
-    let samples: Vec<u64> = sampled.values().copied().collect();
-    let shares = share_out(wall_ns, &samples);
+    let times_ns: Vec<u64> = sampled.values().map(|(_, cpu_ns)| *cpu_ns).collect();
+    let shares = share_out(wall_ns, &times_ns);
     let stack = |frames| Stack { frames, bucket: cause.bucket(), vendor: None };
-    let weight = |(samples, wall_ns)| Weight { samples, cpu_ns: samples * SAMPLE_NS, wall_ns };
-    sampled.into_keys().map(stack).zip(samples.into_iter().zip(shares).map(weight)).collect()
+    let weight = |((samples, cpu_ns), wall_ns)| Weight { samples, cpu_ns, wall_ns };
+    sampled
+        .into_iter()
+        .zip(shares)
+        .map(|((frames, sampled), wall_ns)| (stack(frames), weight((sampled, wall_ns))))
+        .collect()
 }
 
 /// Parts of the whole in the proportions of these, which sum to it; where all are 0 the first gets it, which is the stack

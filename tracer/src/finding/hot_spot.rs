@@ -9,7 +9,6 @@ use crate::{
     event::Function,
     report::{
         bucket::Bucket,
-        functions::SAMPLE_NS,
         group::{self, Group},
         stats,
         types::{Finding, Frame, Report, Request},
@@ -127,7 +126,7 @@ fn search<'a>(work: &Work, group: &Group<'a>) -> Found<'a> {
     for request in &group.requests {
         let before_ns = found.cost_ns;
         for (stack, counts) in request.stacks.iter() {
-            let ns = counts.get(OnCpu::Python).saturating_mul(SAMPLE_NS);
+            let ns = counts.get(OnCpu::Python).saturating_mul(request.stacks.sample_ns());
             // Of works within each other the innermost has it.
             let innermost = stack.iter().rposition(|function| WORKS.iter().any(|work| (work.does)(function)));
             let Some((index, function)) = innermost.and_then(|index| Some((index, *stack.get(index)?)))
@@ -158,7 +157,7 @@ mod tests {
     use super::*;
     use crate::{
         finding::cases::{MS, report, request},
-        report::stacks::Stacks,
+        report::{functions::SAMPLE_NS, stacks::Stacks},
         request::{FunctionId, call_tree::CallTree},
     };
 
@@ -175,7 +174,7 @@ mod tests {
             tree.add(sample as u64, OnCpu::Python, &innermost_first);
         }
         let mut request = request(route, 0, &[(Bucket::PythonCpu, 100)]);
-        request.stacks = Stacks::of_tree(tree, Arc::new(functions));
+        request.stacks = Stacks::of_tree(tree, Arc::new(functions), SAMPLE_NS);
         request
     }
 

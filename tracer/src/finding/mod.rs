@@ -30,7 +30,7 @@ use serde_json::Value;
 
 use crate::report::{
     bucket::Bucket,
-    functions::SAMPLE_NS,
+    functions::sample_ns,
     group::Group,
     stats,
     types::{Finding, Report},
@@ -101,7 +101,8 @@ fn may_be_chance(report: &Report, group: &Group, bucket: Bucket, bucket_ns: u64)
     let is_sampled = |pid| {
         report.capture.sampled.iter().any(|sampled| sampled.pid == pid && sampled.bucket == bucket.name())
     };
-    bucket_ns < LEAST_SAMPLES * SAMPLE_NS && group.requests.iter().any(|request| is_sampled(request.pid))
+    bucket_ns < LEAST_SAMPLES * sample_ns(report.capture.samples_per_second)
+        && group.requests.iter().any(|request| is_sampled(request.pid))
 }
 
 /// Evidence from pairs; keys of durations end in `_ns`, those of shares (0 to 1) in `share`.

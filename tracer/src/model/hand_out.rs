@@ -48,6 +48,7 @@ impl Model {
             facts: Cow::Borrowed(&self.facts),
             containers: Cow::Borrowed(&self.containers),
             functions: self.functions.list(),
+            samples_per_second: self.samples_per_second,
             lost_events: std::mem::take(&mut self.lost_events),
         }
     }

@@ -33,6 +33,8 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use foldhash::HashMap;
 
+use tracer_ebpf::limits::SAMPLES_PER_SECOND;
+
 use crate::{
     event::{Body, Event, Function, OffState},
     model::{
@@ -57,6 +59,7 @@ pub struct Model {
     facts: BTreeMap<u32, KnownProcess>,
     containers: Containers,
     lost_events: BTreeMap<String, u64>,
+    samples_per_second: u32,
     first_ns: Option<u64>,
     now_ns: u64,
 }
@@ -69,6 +72,7 @@ pub struct Outcome<'model> {
     pub containers: Cow<'model, Containers>,
     /// What samples ran, by number.
     pub functions: Arc<Vec<Function>>,
+    pub samples_per_second: u32,
     pub lost_events: BTreeMap<String, u64>,
 }
 
@@ -84,6 +88,7 @@ impl Model {
             facts: BTreeMap::new(),
             containers: Containers::default(),
             lost_events: BTreeMap::new(),
+            samples_per_second: SAMPLES_PER_SECOND,
             first_ns: None,
             now_ns: 0,
         }
@@ -91,9 +96,14 @@ impl Model {
 
     /// Takes in the next event; events come in order of time.
     pub fn apply(&mut self, event: &Event) {
-        self.first_ns.get_or_insert(event.ts_ns);
-        self.now_ns = self.now_ns.max(event.ts_ns);
         let Event { ts_ns, tgid, tid, ref body } = *event;
+        if let Body::Sampling { per_second } = body {
+            // It is told before anything happens.
+            self.samples_per_second = *per_second;
+            return;
+        }
+        self.first_ns.get_or_insert(ts_ns);
+        self.now_ns = self.now_ns.max(ts_ns);
         match body {
             Body::Process(facts) => self.process_found(tgid, facts),
             Body::Fork { child_tgid, child_tid } => self.forked(ts_ns, tgid, tid, *child_tgid, *child_tid),
@@ -160,6 +170,7 @@ impl Model {
             Body::Sample { frames } => self.sampled(ts_ns, tgid, tid, frames, false),
             Body::Collecting { frames } => self.sampled(ts_ns, tgid, tid, frames, true),
             Body::Sampled { bucket } => self.bucket_is_sampled(tgid, bucket),
+            Body::Sampling { .. } => {}
             Body::Loss { kind, count, since_ns } => self.lost(kind, *count, *since_ns),
         }
     }
@@ -182,6 +193,7 @@ impl Model {
             facts: Cow::Owned(self.facts),
             containers: Cow::Owned(self.containers),
             functions: self.functions.list(),
+            samples_per_second: self.samples_per_second,
             lost_events: self.lost_events,
         }
     }

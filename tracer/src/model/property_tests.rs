@@ -137,6 +137,7 @@ fn body() -> impl Strategy<Value = Body> {
         }),
         prop::collection::vec(1u64..6, 0..6).prop_map(|frames| Body::Sample { frames }),
         prop::collection::vec(1u64..6, 0..6).prop_map(|frames| Body::Collecting { frames }),
+        any::<u32>().prop_map(|per_second| Body::Sampling { per_second }),
         prop::sample::select(&Bucket::ALL[..])
             .prop_map(|bucket| Body::Sampled { bucket: bucket.name().to_owned() }),
         prop::collection::vec(1u64..6, 0..3).prop_map(|frames| Body::Waiting { frames }),

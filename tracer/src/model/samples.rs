@@ -14,7 +14,7 @@ use crate::{
         imports::is_import,
         thread::{Sets, Thread},
     },
-    report::functions::SAMPLE_NS,
+    report::functions::sample_ns,
     request::{
         FunctionId, RequestId,
         call::{Place, Span},
@@ -96,21 +96,16 @@ struct Sampled {
     at_ns: u64,
     tid: u32,
     function: FunctionId,
-    /// It did not run, but began to wait; once that is over, for how long.
-    wait_ns: Option<u64>,
-}
-
-impl Sampled {
-    /// The time that it stands for.
-    fn length_ns(&self) -> u64 {
-        self.wait_ns.unwrap_or(SAMPLE_NS)
-    }
+    /// It did not run, but began to wait.
+    waits: bool,
+    /// The time that it stands for; of a wait once that is over.
+    length_ns: u64,
 }
 
 impl Samples {
     /// The function that ran most often between two instants on another thread, and on which.
     pub fn most_elsewhere(&self, start_ns: u64, end_ns: u64, tid: u32) -> Option<(FunctionId, u32)> {
-        self.most(start_ns, end_ns, |sampled| sampled.tid != tid && sampled.wait_ns.is_none())
+        self.most(start_ns, end_ns, |sampled| sampled.tid != tid && !sampled.waits)
     }
 
     /// The function that a thread ran longest between two instants, or waited in.
@@ -128,7 +123,7 @@ impl Samples {
         let since = self.0.iter().rev().take_while(|sampled| sampled.at_ns >= start_ns);
         for sampled in since.filter(|sampled| sampled.at_ns <= end_ns && is_meant(sampled)) {
             let length_ns = lengths_ns.entry((sampled.function, sampled.tid)).or_default();
-            *length_ns = length_ns.saturating_add(sampled.length_ns());
+            *length_ns = length_ns.saturating_add(sampled.length_ns);
         }
         lengths_ns.into_iter().max_by_key(|(of, length_ns)| (*length_ns, *of)).map(|(of, _)| of)
     }
@@ -137,8 +132,8 @@ impl Samples {
     pub fn waited(&mut self, tid: u32, out_ns: u64, in_ns: u64) {
         let since = self.0.iter_mut().rev().take_while(|sampled| sampled.at_ns >= out_ns);
         let mut began = since.filter(|sampled| sampled.tid == tid && sampled.at_ns == out_ns);
-        if let Some(wait_ns) = began.find_map(|sampled| sampled.wait_ns.as_mut()) {
-            *wait_ns = in_ns.saturating_sub(out_ns);
+        if let Some(wait) = began.find(|sampled| sampled.waits) {
+            wait.length_ns = in_ns.saturating_sub(out_ns);
         }
     }
 
@@ -212,12 +207,13 @@ impl Model {
 
     /// A thread runs these code objects, the innermost first, or collects garbage in them.
     pub(super) fn sampled(&mut self, at_ns: u64, tgid: u32, tid: u32, frames: &[u64], collects: bool) {
+        let length_ns = sample_ns(self.samples_per_second);
         let Some(process) = self.processes.get_mut(&tgid) else { return };
         let stack: Vec<FunctionId> =
             frames.iter().filter_map(|address| process.codes.get(address).copied()).collect();
         let Some(innermost) = stack.first().copied() else { return };
         let function = self.functions.of_application(&stack).unwrap_or(innermost);
-        process.samples.push(Sampled { at_ns, tid, function, wait_ns: None });
+        process.samples.push(Sampled { at_ns, tid, function, waits: false, length_ns });
         let is_sampled =
             |cause: OnCpu| process.facts.as_ref().is_some_and(|facts| facts.samples(cause.bucket()));
         let cause = if collects && is_sampled(OnCpu::Gc) {
@@ -256,7 +252,7 @@ impl Model {
         process.tells_waits = true;
         let codes = frames.iter().filter_map(|address| process.codes.get(address).copied());
         if let Some(function) = self.functions.of_application(&codes.collect::<Vec<_>>()) {
-            process.samples.push(Sampled { at_ns, tid, function, wait_ns: Some(0) });
+            process.samples.push(Sampled { at_ns, tid, function, waits: true, length_ns: 0 });
         }
     }
 

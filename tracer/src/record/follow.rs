@@ -88,7 +88,7 @@ pub struct Follower {
 impl Follower {
     /// With `reads_tls` the plaintext of TLS sessions is told.
     pub fn new(probes: Probes, input: InputSender, reads_tls: bool) -> Follower {
-        Follower {
+        let follower = Follower {
             reads_tls,
             probes,
             input,
@@ -105,7 +105,11 @@ impl Follower {
             losses: BTreeMap::new(),
             losses_since_ns: monotonic_ns(),
             swept: Instant::now(),
+        };
+        if let Some(per_second) = follower.probes.samples_per_second() {
+            follower.tell(0, monotonic_ns(), Body::Sampling { per_second });
         }
+        follower
     }
 
     /// Traces every Python process of the host that is selected, also those that start later, and what they start.
@@ -315,7 +319,7 @@ impl Follower {
             self.tell(tgid, monotonic_ns(), Body::Container(Box::new(container::describe(tgid, id))));
         }
         let sampled: Vec<String> = layout
-            .filter(|_| self.probes.samples())
+            .filter(|_| self.probes.samples_per_second().is_some())
             .iter()
             .flat_map(layout::sampled)
             .map(|bucket| bucket.name().to_owned())

@@ -61,9 +61,10 @@ pub fn run(options: &RecordOptions) -> anyhow::Result<ExitCode> {
             File::create(path).with_context(|| format!("can't write the capture to {}", path.display()))
         })
         .transpose()?;
-    let (probes, reader) = Probes::load(options.ring_bytes, options.read.level()).hint(
-        "sudo tracer record ...; `tracer check` says what is missing, and `tracer report` needs no root",
-    )?;
+    let (probes, reader) = Probes::load(options.ring_bytes, options.read.level(), options.samples_per_second)
+        .hint(
+            "sudo tracer record ...; `tracer check` says what is missing, and `tracer report` needs no root",
+        )?;
     let origin = pipeline::origin();
     let capture = file.map(|file| BufWriter::with_capacity(1 << 20, file));
     let pipeline = Pipeline::start(reader, origin, capture, vendors, options.read == Read::Bodies, None)?;

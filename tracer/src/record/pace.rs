@@ -14,13 +14,22 @@ const LIMIT: u64 = 200_000;
 const WINDOW: u64 = 40;
 
 /// Counts by process.
-#[derive(Debug, Default)]
-pub struct Pace(HashMap<u32, Window>);
+#[derive(Debug)]
+pub struct Pace {
+    windows: HashMap<u32, Window>,
+    samples_per_second: u32,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     hits: u64,
     samples: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { windows: HashMap::default(), samples_per_second: SAMPLES_PER_SECOND }
+    }
 }
 
 impl Pace {
@@ -33,20 +42,24 @@ impl Pace {
             | Body::ContextEnd { .. }
             | Body::ContextReady { .. }
             | Body::GreenletSwitch { .. } => {
-                self.0.entry(event.tgid).or_default().hits += 1;
+                self.windows.entry(event.tgid).or_default().hits += 1;
                 false
             }
             Body::Sample { .. } | Body::Collecting { .. } => {
-                let window = self.0.entry(event.tgid).or_default();
+                let window = self.windows.entry(event.tgid).or_default();
                 window.samples += 1;
                 if window.samples < WINDOW {
                     return false;
                 }
                 let Window { hits, samples } = std::mem::take(window);
-                hits * SAMPLES_PER_SECOND > LIMIT * samples
+                hits * u64::from(self.samples_per_second) > LIMIT * samples
+            }
+            Body::Sampling { per_second } => {
+                self.samples_per_second = per_second;
+                false
             }
             Body::ProcessEnd => {
-                self.0.remove(&event.tgid);
+                self.windows.remove(&event.tgid);
                 false
             }
             _ => false,
@@ -70,7 +83,7 @@ mod tests {
 
     #[test]
     fn only_more_steps_than_the_limit_are_too_many() {
-        assert!(!is_found(LIMIT / SAMPLES_PER_SECOND - 5));
-        assert!(is_found(LIMIT / SAMPLES_PER_SECOND + 5));
+        assert!(!is_found(LIMIT / u64::from(SAMPLES_PER_SECOND) - 5));
+        assert!(is_found(LIMIT / u64::from(SAMPLES_PER_SECOND) + 5));
     }
 }

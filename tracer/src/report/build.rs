@@ -62,6 +62,7 @@ pub fn assemble(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &Vendo
             start_unix_ns: origin.start_unix_ns,
             duration_ns: end_ns.saturating_sub(origin.start_ns),
             kernel: origin.kernel.clone(),
+            samples_per_second: outcome.samples_per_second,
             lost_events: outcome.lost_events.clone(),
             unknown: unseen(|facts| &facts.unknown),
             sampled: unseen(|facts| &facts.sampled),
@@ -111,18 +112,20 @@ fn build_request(
     outcome: &Outcome,
     vendors: &VendorTable,
 ) -> types::Request {
-    let ran = functions::of(request, &outcome.functions);
+    let sample_ns = functions::sample_ns(outcome.samples_per_second);
+    let ran = functions::of(request, &outcome.functions, sample_ns);
     let end_ns = request.end_ns.unwrap_or(request.start_ns);
     let from_start = |at_ns: u64| at_ns.saturating_sub(request.start_ns);
     let sampled: Vec<Bucket> = buckets_of(&report.capture.sampled, request).collect();
-    let timeline: Vec<Segment> = divide(request, &sampled, request.timeline(request.start_ns, end_ns))
-        .into_iter()
-        .map(|segment| Segment {
-            start_ns: from_start(segment.start_ns),
-            end_ns: from_start(segment.end_ns),
-            bucket: segment.bucket,
-        })
-        .collect();
+    let timeline: Vec<Segment> =
+        divide(request, &sampled, sample_ns, request.timeline(request.start_ns, end_ns))
+            .into_iter()
+            .map(|segment| Segment {
+                start_ns: from_start(segment.start_ns),
+                end_ns: from_start(segment.end_ns),
+                bucket: segment.bucket,
+            })
+            .collect();
     let wall_ns = from_start(end_ns);
     let unseen = unseen_buckets(report, request);
     let buckets = sum_up(&timeline, &unseen);
@@ -180,7 +183,7 @@ fn build_request(
         gil_waits: functions::gil_waits(request, &outcome.functions),
         imports_ns: request.imports_ns.clone(),
         functions: ran.list,
-        stacks: Stacks::new(request, &outcome.functions),
+        stacks: Stacks::new(request, &outcome.functions, sample_ns),
         timeline,
         steps,
     }

@@ -14,8 +14,13 @@ use crate::{
 /// waited alone.
 pub const LIMIT: usize = 20;
 
-/// The CPU time that a sample stands for.
-pub const SAMPLE_NS: u64 = 1_000_000_000 / SAMPLES_PER_SECOND;
+/// The CPU time that a sample stands for, where none other was asked for.
+pub const SAMPLE_NS: u64 = sample_ns(SAMPLES_PER_SECOND);
+
+/// The CPU time that each of so many samples a second stands for; of 0, which is not told, the usual.
+pub const fn sample_ns(per_second: u32) -> u64 {
+    1_000_000_000 / if per_second == 0 { SAMPLES_PER_SECOND } else { per_second } as u64
+}
 
 /// The functions of a request, by their own time.
 pub struct Ran {
@@ -29,8 +34,8 @@ impl Ran {
     }
 }
 
-/// What samples say that a request ran. `names` are the capture's functions by number.
-pub fn of(request: &Request, names: &[event::Function]) -> Ran {
+/// What samples say that a request ran, each of which stands for so much. `names` are the capture's functions by number.
+pub fn of(request: &Request, names: &[event::Function], sample_ns: u64) -> Ran {
     let mut hits: Vec<_> = request.stacks.hits().into_iter().collect();
     hits.sort_by_key(|(number, hits)| (std::cmp::Reverse((hits.own, hits.total)), *number));
     let of_steps: HashSet<FunctionId> = request.steps.iter().filter_map(|step| step.function).collect();
@@ -41,7 +46,7 @@ pub fn of(request: &Request, names: &[event::Function]) -> Ran {
     waited.sort_by_key(|(number, _)| *number);
     let known = most.iter().chain(named).chain(&waited).filter_map(|(number, hits)| {
         let Frame { function, file, line } = names.get(number.0 as usize)?.into();
-        let (self_ns, total_ns) = (hits.own * SAMPLE_NS, hits.total * SAMPLE_NS);
+        let (self_ns, total_ns) = (hits.own * sample_ns, hits.total * sample_ns);
         Some((*number, Function { function, file, line, self_ns, total_ns, samples: hits.total }))
     });
     let (numbers, list): (Vec<_>, Vec<_>) = known.unzip();

@@ -21,16 +21,20 @@ pub struct Packed {
     /// that ended there. A path comes behind the one that it goes on from.
     paths: Vec<[u32; 2 + OnCpu::ALL.len()]>,
     cut: [u32; OnCpu::ALL.len()],
+    /// What a sample stands for; 0 where that is the usual.
+    #[serde(default)]
+    sample_ns: u64,
 }
 
 impl Packed {
     pub fn is_empty(&self) -> bool {
-        *self == Packed::default()
+        self.paths.is_empty() && self.cut == Packed::default().cut
     }
 
     /// What there is, up to so many paths; samples on further ones are among those that were cut.
     pub fn of(stacks: &Stacks, limit: usize) -> Packed {
-        let mut packed = Packed { cut: stacks.cut().into(), ..Packed::default() };
+        let sample_ns = stacks.sample_ns();
+        let mut packed = Packed { cut: stacks.cut().into(), sample_ns, ..Packed::default() };
         let mut indexes = HashMap::<FunctionId, u32>::new();
         for (index, node) in stacks.tree().nodes().iter().enumerate() {
             let own: [u32; OnCpu::ALL.len()] = node.own.into();
@@ -56,13 +60,14 @@ impl Packed {
             own: Counts::from(*own),
         });
         let tree = CallTree::of_nodes(nodes.collect(), self.cut.into());
-        Stacks::of_tree(tree, Arc::new(self.functions))
+        Stacks::of_tree(tree, Arc::new(self.functions), self.sample_ns)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::functions::SAMPLE_NS;
 
     fn stacks() -> Stacks {
         let function = |name: &str| Function { name: name.to_owned(), file: "a.py".to_owned(), line: 1 };
@@ -71,7 +76,7 @@ mod tests {
         tree.add(1, OnCpu::Python, &ids(&[3, 1]));
         tree.add(2, OnCpu::Gc, &ids(&[3, 1]));
         tree.add(3, OnCpu::Import, &ids(&[1]));
-        Stacks::of_tree(tree, Arc::new(["unused", "main", "unused", "work"].map(function).into()))
+        Stacks::of_tree(tree, Arc::new(["unused", "main", "unused", "work"].map(function).into()), SAMPLE_NS)
     }
 
     fn named(stacks: &Stacks) -> Vec<(String, u64)> {
@@ -97,8 +102,11 @@ mod tests {
     #[test]
     fn paths_that_can_not_be_end_all_the_same() {
         let function = Function::default();
-        let packed =
-            Packed { functions: vec![function], paths: vec![[0, 1, 1, 0, 0], [7, 9, 1, 0, 0]], cut: [0; 3] };
+        let packed = Packed {
+            functions: vec![function],
+            paths: vec![[0, 1, 1, 0, 0], [7, 9, 1, 0, 0]],
+            ..Packed::default()
+        };
         assert_eq!(named(&packed.unpack()).len(), 2);
     }
 }

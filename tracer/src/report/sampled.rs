@@ -1,17 +1,18 @@
 //! Time on CPU that no probe tells apart, but samples do: each stands for as much time around it.
 
-use super::{bucket::Bucket, functions::SAMPLE_NS, types::Segment};
+use super::{bucket::Bucket, types::Segment};
 use crate::request::{Request, split::push};
 
 /// Gives part of a request's [`Bucket::PythonCpu`] to the buckets of which only samples tell. Times are as in events.
-pub fn divide(request: &Request, sampled: &[Bucket], timeline: Vec<Segment>) -> Vec<Segment> {
+/// Each sample stands for `sample_ns`.
+pub fn divide(request: &Request, sampled: &[Bucket], sample_ns: u64, timeline: Vec<Segment>) -> Vec<Segment> {
     let samples = request.stacks.timed().iter().map(|timed| (timed.at_ns, timed.cause.bucket()));
     let mut samples: Vec<(u64, Bucket)> = samples.filter(|(_, bucket)| sampled.contains(bucket)).collect();
     if samples.is_empty() {
         return timeline;
     }
     samples.sort_unstable_by_key(|(at_ns, _)| *at_ns);
-    cut(&timeline, &stretches(&timeline, &samples))
+    cut(&timeline, &stretches(&timeline, &samples, sample_ns))
 }
 
 /// A stretch of the time in [`Bucket::PythonCpu`], counted from its first nanosecond as if nothing came between.
@@ -22,7 +23,7 @@ struct Stretch {
 }
 
 /// What samples stand for: as much time before as behind each, as far as there is some that no other one stands for.
-fn stretches(timeline: &[Segment], samples: &[(u64, Bucket)]) -> Vec<Stretch> {
+fn stretches(timeline: &[Segment], samples: &[(u64, Bucket)], sample_ns: u64) -> Vec<Stretch> {
     let on_cpu: Vec<&Segment> =
         timeline.iter().filter(|segment| segment.bucket == Bucket::PythonCpu).collect();
     let mut total_ns = 0;
@@ -41,9 +42,9 @@ fn stretches(timeline: &[Segment], samples: &[(u64, Bucket)]) -> Vec<Stretch> {
             .checked_sub(1)
             .map_or(0, |index| before_ns[index] + on_cpu[index].end_ns.min(*at_ns) - on_cpu[index].start_ns);
         let taken_ns = stretches.last().map_or(0, |last| last.to_ns);
-        let latest_ns = total_ns.saturating_sub(SAMPLE_NS);
-        let from_ns = so_far_ns.saturating_sub(SAMPLE_NS / 2).min(latest_ns).max(taken_ns);
-        let to_ns = (from_ns + SAMPLE_NS).min(total_ns);
+        let latest_ns = total_ns.saturating_sub(sample_ns);
+        let from_ns = so_far_ns.saturating_sub(sample_ns / 2).min(latest_ns).max(taken_ns);
+        let to_ns = (from_ns + sample_ns).min(total_ns);
         stretches.push(Stretch { from_ns, to_ns, bucket: *bucket });
     }
     stretches
@@ -81,6 +82,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::report::functions::SAMPLE_NS;
 
     const MS: u64 = 1_000_000;
 
@@ -89,7 +91,7 @@ mod tests {
     }
 
     fn divided(timeline: &[Segment], samples: &[(u64, Bucket)]) -> Vec<Segment> {
-        cut(timeline, &stretches(timeline, samples))
+        cut(timeline, &stretches(timeline, samples, SAMPLE_NS))
     }
 
     fn sum(segments: &[Segment], bucket: Bucket) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::functions::SAMPLE_NS;
 use crate::{
     event::Function,
     request::{
@@ -17,6 +18,8 @@ pub struct Stacks {
     /// The capture's functions, by number.
     functions: Arc<Vec<Function>>,
     start_ns: u64,
+    /// 0 where it is not told.
+    sample_ns: u64,
 }
 
 /// A sample with its time.
@@ -30,14 +33,20 @@ pub struct Sample<'a> {
 }
 
 impl Stacks {
-    /// What samples found a request in, of a capture with these functions.
-    pub fn new(request: &Request, functions: &Arc<Vec<Function>>) -> Stacks {
-        Stacks { tree: request.stacks.clone(), functions: functions.clone(), start_ns: request.start_ns }
+    /// What samples found a request in, of a capture with these functions. Each stands for `sample_ns`.
+    pub fn new(request: &Request, functions: &Arc<Vec<Function>>, sample_ns: u64) -> Stacks {
+        let (tree, functions) = (request.stacks.clone(), functions.clone());
+        Stacks { tree, functions, start_ns: request.start_ns, sample_ns }
     }
 
     /// Of samples without their time.
-    pub fn of_tree(tree: CallTree, functions: Arc<Vec<Function>>) -> Stacks {
-        Stacks { tree, functions, start_ns: 0 }
+    pub fn of_tree(tree: CallTree, functions: Arc<Vec<Function>>, sample_ns: u64) -> Stacks {
+        Stacks { tree, functions, start_ns: 0, sample_ns }
+    }
+
+    /// The CPU time that a sample stands for.
+    pub fn sample_ns(&self) -> u64 {
+        if self.sample_ns == 0 { SAMPLE_NS } else { self.sample_ns }
     }
 
     pub fn tree(&self) -> &CallTree {

@@ -23,6 +23,8 @@ pub struct Capture {
     pub start_unix_ns: u64,
     pub duration_ns: u64,
     pub kernel: String,
+    /// Of each CPU, while it is used.
+    pub samples_per_second: u32,
     pub lost_events: BTreeMap<String, u64>,
     pub unknown: Vec<UnknownBucket>,
     /// Buckets that no probe could see either, but of which samples tell.

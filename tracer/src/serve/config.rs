@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, de};
 use toml::{Table, Value};
 
 use crate::{
-    cli::{Read, ring_bytes},
+    cli::{Read, SAMPLING, ring_bytes},
     hint::Hint as _,
 };
 
@@ -33,6 +33,8 @@ pub struct Config {
     pub vendors: Option<PathBuf>,
     #[serde(deserialize_with = "ring")]
     pub ring_bytes: u32,
+    #[serde(deserialize_with = "sampling")]
+    pub samples_per_second: u32,
     pub select: Patterns,
     pub exclude: Patterns,
     pub kubernetes: Kubernetes,
@@ -303,6 +305,15 @@ fn ring<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
     ring_bytes(&bytes.to_string()).map_err(|error| de::Error::custom(format!("ring_bytes {error}")))
 }
 
+fn sampling<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
+    let number = i64::deserialize(value)?;
+    let is_possible = SAMPLING.contains(&number);
+    let (least, most) = SAMPLING.into_inner();
+    is_possible.then_some(number as u32).ok_or_else(|| {
+        de::Error::custom(format!("samples_per_second must be a number from {least} to {most}, not {number}"))
+    })
+}
+
 fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
     parse_duration(&String::deserialize(value)?)
 }
@@ -388,6 +399,7 @@ mod tests {
     fn values_that_can_not_be_are_refused() {
         assert!(refusal("read = 'all'").contains("bodies"));
         assert!(refusal("ring_bytes = 5000").contains("power of two"));
+        assert!(refusal("samples_per_second = 0").contains("from 1 to 4999"));
         assert!(refusal("ring_bytes = '8M'").contains("type integer, not string"));
         assert!(refusal("select = 1").contains("[select]"));
         assert!(refusal("requests.quiet = 'soon'").contains("no duration"));

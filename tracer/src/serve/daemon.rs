@@ -67,7 +67,7 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     let directory = Directory::default();
     let selection = Selection::new(&config, directory.clone())?;
     let vendors = Arc::new(VendorTable::load(config.vendors.as_deref())?);
-    let (probes, reader) = Probes::load(config.ring_bytes, config.read.level())
+    let (probes, reader) = Probes::load(config.ring_bytes, config.read.level(), config.samples_per_second)
         .hint("sudo tracer serve; `tracer check` says what is missing")?;
     let origin = pipeline::origin();
     let (hand_in, pieces) = mpsc::sync_channel(PIECES);

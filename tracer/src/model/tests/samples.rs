@@ -210,3 +210,19 @@ fn what_no_probe_tells_apart_samples_do() {
     assert_eq!(sampled, ["python.gc", "python.import"]);
     assert_eq!(report.capture.unknown.len(), 1);
 }
+
+#[test]
+fn a_sample_stands_for_as_much_as_was_asked_for() {
+    let mut story = with_code();
+    story
+        .at(0, Body::Sampling { per_second: 1_000 })
+        .request_begun()
+        .at(5_000, Body::Sample { frames: vec![0x20] })
+        .at(6_000, Body::Sample { frames: vec![0x20] })
+        .answer_sent(12_000)
+        .exit(12_000);
+    let report = story.report(20_000);
+    assert_eq!(report.capture.samples_per_second, 1_000);
+    assert_eq!(report.requests[0].functions[0].self_ns, 2_000_000);
+    assert_eq!(report.requests[0].stacks.sample_ns(), 1_000_000);
+}

@@ -17,7 +17,7 @@ use crate::{
 const PIDS: usize = 4;
 
 pub fn render(report: &Report, width: usize, paint: Paint) -> String {
-    let sampled = format!("sampled, {} times a second of CPU time", limits::SAMPLES_PER_SECOND);
+    let sampled = format!("sampled, {} times a second of CPU time", report.capture.samples_per_second);
     unseen("not seen (?)", &report.capture.unknown, width, paint)
         + &unseen(&sampled, &report.capture.sampled, width, paint)
         + &lost(report, width, paint)

@@ -9,6 +9,8 @@ use super::{
     read::{Range, Reader},
     whole::Whole,
 };
+use tracer_ebpf::limits::SAMPLES_PER_SECOND;
+
 use crate::{
     record::pipeline::clocks,
     report::types::{Capture, Process, Report, Request},
@@ -67,6 +69,7 @@ impl Reader {
             start_unix_ns: range.from_unix_ns,
             duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
             kernel: kernel.trim().to_owned(),
+            samples_per_second: SAMPLES_PER_SECOND,
             lost_events: self.losses(range)?,
             unknown: seen.into_iter().flat_map(|seen| seen.unknown).collect(),
             sampled: Vec::new(),
