@@ -61,7 +61,8 @@ pub struct Probes {
     listen_ports: HashMap<MapData, u16, u8>,
     uprobes: Result<Uprobes, String>,
     support: Vec<ProbeSupport>,
-    samples_per_second: u32,
+    /// `None` where stacks are not sampled.
+    samples_per_second: Option<u32>,
     /// Holds the tracepoint programs and their links.
     ebpf: Ebpf,
 }
@@ -100,10 +101,11 @@ impl Probes {
             },
             buckets: UPROBE_BUCKETS,
         });
+        let sampler = attach_sampler(&mut ebpf, samples_per_second);
+        let samples_per_second = sampler.is_ok().then_some(samples_per_second);
         support.push(ProbeSupport {
             probe: SAMPLES,
-            support: attach_sampler(&mut ebpf, samples_per_second)
-                .map_or_else(Support::Missing, |()| Support::Available),
+            support: sampler.map_or_else(Support::Missing, |()| Support::Available),
             buckets: &[],
         });
         let ring = RingBuf::try_from(take(&mut ebpf, "EVENTS")?).map_err(map_error)?;
@@ -129,9 +131,7 @@ impl Probes {
 
     /// How often stacks are sampled; `None` where they are not.
     pub fn samples_per_second(&self) -> Option<u32> {
-        let mut samples = self.support.iter().filter(|probe| probe.probe == SAMPLES);
-        let are_sampled = samples.any(|probe| !matches!(probe.support, Support::Missing(_)));
-        are_sampled.then_some(self.samples_per_second)
+        self.samples_per_second
     }
 
     /// Traces a process, and with `inherit` also every process that it makes. Fails when

@@ -66,12 +66,9 @@ fn on_cpu<'a>(requests: &[&'a Request], cause: OnCpu) -> Vec<(Stack<'a>, Weight)
     let times_ns: Vec<u64> = sampled.values().map(|(_, cpu_ns)| *cpu_ns).collect();
     let shares = share_out(wall_ns, &times_ns);
     let stack = |frames| Stack { frames, bucket: cause.bucket(), vendor: None };
-    let weight = |((samples, cpu_ns), wall_ns)| Weight { samples, cpu_ns, wall_ns };
-    sampled
-        .into_iter()
-        .zip(shares)
-        .map(|((frames, sampled), wall_ns)| (stack(frames), weight((sampled, wall_ns))))
-        .collect()
+    let weighed =
+        |((frames, (samples, cpu_ns)), wall_ns)| (stack(frames), Weight { samples, cpu_ns, wall_ns });
+    sampled.into_iter().zip(shares).map(weighed).collect()
 }
 
 /// Parts of the whole in the proportions of these, which sum to it; where all are 0 the first gets it, which is the stack

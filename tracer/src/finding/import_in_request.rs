@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{add, evidence, may_be_chance, named};
+use super::{NOTABLE_SHARE, add, evidence, may_be_chance, named};
 use crate::report::{
     bucket::Bucket,
     group, stats,
@@ -13,9 +13,6 @@ use crate::report::{
 
 /// Less than this is a look into `sys.modules`, or nearly.
 const SLOW_NS: u64 = 1_000_000;
-
-/// Modules that took less of it are no evidence.
-const NOTABLE_SHARE: f64 = 0.05;
 
 /// The cost of a route is the `python.import` of its requests. A run without a server imports as it starts,
 /// as it must, so it is left out.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::{
-    add,
+    NOTABLE_SHARE, add,
     block_cause::{Cause, add_spent, own_length_ns},
     evidence,
     loop_wait::{Busy, Threads, all_waits},
@@ -21,9 +21,6 @@ pub(super) const LONG_STEP_NS: u64 = 10_000_000;
 
 /// One step alone that is shorter may be chance: a host that took the CPU away, or something that is done once.
 const LONG_ALONE_NS: u64 = 25_000_000;
-
-/// Causes below this share of the long steps are no evidence.
-const NOTABLE_SHARE: f64 = 0.05;
 
 /// What a route did to others.
 #[derive(Default)]

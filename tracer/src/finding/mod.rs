@@ -93,6 +93,9 @@ pub fn find(report: &Report) -> Vec<Finding> {
     findings
 }
 
+/// Parts below this share of what a finding costs, or comes of, are no evidence.
+const NOTABLE_SHARE: f64 = 0.05;
+
 /// Of a bucket that only samples tell of, fewer may be chance.
 const LEAST_SAMPLES: u64 = 4;
 

@@ -97,12 +97,10 @@ impl Model {
     /// Takes in the next event; events come in order of time.
     pub fn apply(&mut self, event: &Event) {
         let Event { ts_ns, tgid, tid, ref body } = *event;
-        if let Body::Sampling { per_second } = body {
-            // It is told before anything happens.
-            self.samples_per_second = *per_second;
-            return;
+        // How often is sampled is told before anything happens.
+        if !matches!(body, Body::Sampling { .. }) {
+            self.first_ns.get_or_insert(ts_ns);
         }
-        self.first_ns.get_or_insert(ts_ns);
         self.now_ns = self.now_ns.max(ts_ns);
         match body {
             Body::Process(facts) => self.process_found(tgid, facts),
@@ -170,7 +168,7 @@ impl Model {
             Body::Sample { frames } => self.sampled(ts_ns, tgid, tid, frames, false),
             Body::Collecting { frames } => self.sampled(ts_ns, tgid, tid, frames, true),
             Body::Sampled { bucket } => self.bucket_is_sampled(tgid, bucket),
-            Body::Sampling { .. } => {}
+            Body::Sampling { per_second } => self.samples_per_second = *per_second,
             Body::Loss { kind, count, since_ns } => self.lost(kind, *count, *since_ns),
         }
     }
