@@ -36,10 +36,11 @@ fn samples_are_as_many_as_are_asked_for() {
     let options = options.into_iter().chain(traced(functions(&Python::system(), BURNT_MS)));
     let (_, report) = Recording::start(&lab, "functions", options).finish();
     let functions = report.requests.iter().flat_map(|request| &request.functions);
-    let samples: u64 = functions.filter(|of| of.function == "<module>").map(|of| of.samples).sum();
+    // Of those whose own time it is: what only calls may not be among the twenty that are listed.
+    let samples: u64 = functions.filter(|of| of.function == "burn").map(|of| of.samples).sum();
     eprintln!("{samples} samples");
     assert_eq!(report.capture.samples_per_second, 999);
-    assert!(samples.abs_diff(BURNT_MS * 999 / 1_000) <= BURNT_MS / 5, "{samples} samples");
+    assert!(samples.abs_diff(BURNT_MS * 3 / 4 * 999 / 1_000) <= BURNT_MS / 5, "{samples} samples");
     let found = ms(&report.requests, "burn", |function| function.self_ns);
     assert!(found.abs_diff(BURNT_MS * 3 / 4) <= SLACK_MS, "{found} ms");
 }
