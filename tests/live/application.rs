@@ -89,9 +89,7 @@ pub fn lines(python: &Python) -> Vec<OsString> {
 /// A run that burns so much CPU in two functions.
 pub fn functions(python: &Python, ms: u64) -> Vec<OsString> {
     let mut command = python.command("python");
-    // A report has twenty functions of a request by their own time: of a start that loads what a site has, so many can have a
-    // sample that one which only calls is not among them.
-    command.extend(["-S".into(), "functions.py".into(), ms.to_string().into()]);
+    command.extend(["functions.py".into(), ms.to_string().into()]);
     command
 }
 

@@ -36,7 +36,6 @@ fn samples_are_as_many_as_are_asked_for() {
     let options = options.into_iter().chain(traced(functions(&Python::system(), BURNT_MS)));
     let (_, report) = Recording::start(&lab, "functions", options).finish();
     let functions = report.requests.iter().flat_map(|request| &request.functions);
-    // Of those whose own time it is: what only calls may not be among the twenty that are listed.
     let samples: u64 = functions.filter(|of| of.function == "burn").map(|of| of.samples).sum();
     eprintln!("{samples} samples");
     assert_eq!(report.capture.samples_per_second, 999);

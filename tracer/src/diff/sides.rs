@@ -8,7 +8,7 @@ use crate::{
         bucket::Bucket,
         functions::{LIMIT, sample_ns},
         group,
-        types::{Report, Request},
+        types::{Function, Report, Request},
     },
 };
 
@@ -114,14 +114,16 @@ impl Requests<'_> {
     }
 }
 
-/// The own and total time that a function may have that a request does not list: a report has those that ran most, by their own
-/// time first.
+/// The own and total time that a function may have that a request does not list: no more than the last of those that are listed
+/// for theirs.
 fn unlisted_ns(request: &Request) -> (f64, f64) {
-    let Some(last) = request.functions.get(LIMIT - 1).filter(|last| last.samples > 0) else {
-        return (0.0, 0.0);
+    let last_ns = |time: fn(&Function) -> u64| {
+        let sampled = request.functions.iter().filter(|function| function.samples > 0);
+        let mut times_ns: Vec<u64> = sampled.map(time).collect();
+        times_ns.sort_unstable_by(|a, b| b.cmp(a));
+        times_ns.get(LIMIT - 1).map_or(0.0, |ns| *ns as f64)
     };
-    let longest_ns = request.functions.iter().map(|function| function.total_ns).max().unwrap_or_default();
-    (last.self_ns as f64, longest_ns as f64)
+    (last_ns(|function| function.self_ns), last_ns(|function| function.total_ns))
 }
 
 /// A function is the same one wherever in its file it stands.

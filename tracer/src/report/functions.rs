@@ -1,5 +1,7 @@
 //! What a request ran, by function.
 
+use std::cmp::Reverse;
+
 use foldhash::{HashMap, HashSet};
 
 use tracer_ebpf::limits::SAMPLES_PER_SECOND;
@@ -10,8 +12,8 @@ use crate::{
     request::{Call, FunctionId, Request, call::Place, call_tree::Hits},
 };
 
-/// Functions that are reported of a request: those that ran most, and those that its steps are named by, which may have
-/// waited alone.
+/// Functions that are reported of a request: so many that ran most themselves, so many that ran most with what they called, and
+/// those that its steps are named by, which may have waited alone.
 pub const LIMIT: usize = 20;
 
 /// The CPU time that a sample stands for, where none other was asked for.
@@ -36,22 +38,30 @@ impl Ran {
 
 /// What samples say that a request ran, each of which stands for so much. `names` are the capture's functions by number.
 pub fn of(request: &Request, names: &[event::Function], sample_ns: u64) -> Ran {
-    let mut hits: Vec<_> = request.stacks.hits().into_iter().collect();
-    hits.sort_by_key(|(number, hits)| (std::cmp::Reverse((hits.own, hits.total)), *number));
-    let of_steps: HashSet<FunctionId> = request.steps.iter().filter_map(|step| step.function).collect();
-    let (most, rest) = hits.split_at(hits.len().min(LIMIT));
-    let named = rest.iter().filter(|(number, _)| of_steps.contains(number));
-    let sampled: HashSet<FunctionId> = hits.iter().map(|(number, _)| *number).collect();
-    let mut waited: Vec<_> = of_steps.difference(&sampled).map(|number| (*number, Hits::default())).collect();
-    waited.sort_by_key(|(number, _)| *number);
-    let known = most.iter().chain(named).chain(&waited).filter_map(|(number, hits)| {
+    let of_steps = request.steps.iter().filter_map(|step| step.function).collect();
+    let known = listed(request.stacks.hits(), of_steps).into_iter().filter_map(|(number, hits)| {
         let Frame { function, file, line } = names.get(number.0 as usize)?.into();
         let (self_ns, total_ns) = (hits.own * sample_ns, hits.total * sample_ns);
-        Some((*number, Function { function, file, line, self_ns, total_ns, samples: hits.total }))
+        Some((number, Function { function, file, line, self_ns, total_ns, samples: hits.total }))
     });
     let (numbers, list): (Vec<_>, Vec<_>) = known.unzip();
     let indexes = numbers.into_iter().enumerate().map(|(index, number)| (number, index)).collect();
     Ran { list, indexes }
+}
+
+/// Those that are reported, by their own time.
+fn listed(mut hits: HashMap<FunctionId, Hits>, of_steps: HashSet<FunctionId>) -> Vec<(FunctionId, Hits)> {
+    let most = |time: fn(&Hits) -> u64| {
+        let mut times: Vec<_> = hits.iter().map(|(number, hits)| (Reverse(time(hits)), *number)).collect();
+        times.sort_unstable();
+        times.into_iter().take(LIMIT).map(|(_, number)| number)
+    };
+    let kept: HashSet<FunctionId> =
+        most(|hits| hits.own).chain(most(|hits| hits.total)).chain(of_steps).collect();
+    let hits_of = |number| (number, hits.remove(&number).unwrap_or_default());
+    let mut listed: Vec<_> = kept.into_iter().map(hits_of).collect();
+    listed.sort_unstable_by_key(|(number, hits)| (Reverse((hits.own, hits.total)), *number));
+    listed
 }
 
 /// Who made a call, the innermost first.
@@ -71,4 +81,23 @@ pub fn gil_waits(request: &Request, names: &[event::Function]) -> Vec<GilWait> {
         b.wait_ns.cmp(&a.wait_ns).then_with(|| (a.tid, a.function.line).cmp(&(b.tid, b.function.line)))
     });
     waits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_only_call_are_listed_beside_many_that_run() {
+        let count = LIMIT as u32;
+        let ran = |number: u32| (FunctionId(number), Hits { own: 1 + u64::from(number % 2), total: 2 });
+        let caller = (FunctionId(1_000), Hits { own: 0, total: 90 });
+        let hits = (0..3 * count).map(ran).chain([caller]).collect();
+        let waited = FunctionId(2_000);
+        let listed = listed(hits, HashSet::from_iter([waited]));
+        let (most, others) = listed.split_at(LIMIT);
+        assert!(most.iter().all(|(_, hits)| hits.own == 2));
+        assert_eq!(others[others.len() - 2..], [caller, (waited, Hits::default())]);
+        assert!(listed.len() <= 2 * LIMIT + 1);
+    }
 }
