@@ -188,6 +188,8 @@ export interface Vendor {
 
 export interface Finding {
   kind: string;
+  /** Whose it is to fix. */
+  side: 'own' | 'vendor' | 'other';
   title: string;
   requests: number;
   cost_ns: Ns;

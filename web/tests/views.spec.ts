@@ -15,6 +15,8 @@ test('vendors are told with first byte, first content, tokens, errors and retrie
 
 test('findings have their cost, evidence and what to do, and lead to the requests', async ({ page }) => {
   await open(page, `/findings?${ALL}`);
+  const sides = page.getByRole('heading', { level: 2 });
+  await expect(sides).toHaveText(['yours to fix', 'the vendor’s']);
   const first = page.getByRole('listitem').first();
   await expect(first.getByRole('heading')).toContainText('event loop');
   await expect(first).toContainText('held up');

@@ -16,14 +16,15 @@ const HOST_SHARE: f64 = 0.03;
 /// Nor is one below this: events are placed as exactly as that.
 const LEAST_CHANGE_NS: f64 = 100_000.0;
 
-/// Comparisons that share a level. Half of the false alarms may come from either, so that the many of the second do not hide a
-/// route that became slower.
+/// Comparisons that share a level: the many of one do not hide what changed in another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// Wall times of routes.
     Wall,
-    /// Buckets and functions.
+    /// Buckets, and the own time of functions.
     Parts,
+    /// The time of functions with what they called: of each stack as many as it is deep, and all of them of the same samples.
+    Totals,
     /// What is the host's doing: it is told, and never called a change of the program.
     Host,
 }
@@ -51,6 +52,7 @@ pub struct Test {
 pub struct Judge {
     wall: Vec<Test>,
     parts: Vec<Test>,
+    totals: Vec<Test>,
     host: Vec<Test>,
 }
 
@@ -59,22 +61,28 @@ impl Judge {
         let tests = match family {
             Family::Wall => &mut self.wall,
             Family::Parts => &mut self.parts,
+            Family::Totals => &mut self.totals,
             Family::Host => &mut self.host,
         };
         tests.push(test);
         Pending::Tested(family, tests.len() - 1)
     }
 
-    /// Verdicts on all, of which any is a false alarm with this probability.
+    /// Verdicts on all, of which any is a false alarm with this probability: half of it of the wall times, which matter most.
     pub fn decide(self, false_alarms: f64) -> Verdicts {
-        let decide = |tests: &[Test]| decide(tests, false_alarms / 2.0);
-        let host = decide(&self.host).into_iter().map(|mut comparison| {
+        let [half, quarter] = [2.0, 4.0].map(|parts| false_alarms / parts);
+        let host = decide(&self.host, half).into_iter().map(|mut comparison| {
             if comparison.is_real() {
                 comparison.verdict = Verdict::Host;
             }
             comparison
         });
-        Verdicts { wall: decide(&self.wall), parts: decide(&self.parts), host: host.collect() }
+        Verdicts {
+            wall: decide(&self.wall, half),
+            parts: decide(&self.parts, quarter),
+            totals: decide(&self.totals, quarter),
+            host: host.collect(),
+        }
     }
 }
 
@@ -82,6 +90,7 @@ impl Judge {
 pub struct Verdicts {
     wall: Vec<Comparison>,
     parts: Vec<Comparison>,
+    totals: Vec<Comparison>,
     host: Vec<Comparison>,
 }
 
@@ -91,6 +100,7 @@ impl Verdicts {
             Pending::Decided(comparison) => comparison,
             Pending::Tested(Family::Wall, index) => self.wall[index],
             Pending::Tested(Family::Parts, index) => self.parts[index],
+            Pending::Tested(Family::Totals, index) => self.totals[index],
             Pending::Tested(Family::Host, index) => self.host[index],
         }
     }
@@ -100,6 +110,7 @@ impl Verdicts {
         self.wall
             .iter()
             .chain(&self.parts)
+            .chain(&self.totals)
             .chain(&self.host)
             .filter(|comparison| comparison.p_value.is_some())
             .count()

@@ -189,14 +189,14 @@ impl<'a> Comparer<'a> {
             if self.is_negligible(&sides, |side| &side.total) {
                 return None;
             }
-            let own = self.mean(&sides, |side| &side.own);
-            let total = self.mean(&sides, |side| &side.total);
+            let own = self.mean(Family::Parts, &sides, |side| &side.own);
+            let total = self.mean(Family::Totals, &sides, |side| &side.total);
             Some(PendingFunction { key, sides, own, total })
         });
         functions.collect()
     }
 
-    fn mean(&mut self, sides: &[Sampled; 2], of: fn(&Sampled) -> &Times) -> judge::Pending {
+    fn mean(&mut self, family: Family, sides: &[Sampled; 2], of: fn(&Sampled) -> &Times) -> judge::Pending {
         let samples = sides.iter().map(|side| side.samples).max().unwrap_or_default();
         let requests = self.sides.requests.iter().map(Requests::len).min().unwrap_or_default();
         let verdict = if !self.has_both() {
@@ -212,7 +212,7 @@ impl<'a> Comparer<'a> {
             let least_p_value = if is_enough { 0.0 } else { 1.0 };
             let wall_ns = mean_ns(&self.base_walls_ns);
             let queued_ns = self.queued_ns(mean_ns);
-            return self.judge.add(Family::Parts, Test { change, least_p_value, wall_ns, queued_ns });
+            return self.judge.add(family, Test { change, least_p_value, wall_ns, queued_ns });
         };
         let [base_ns, new_ns] = sides.each_ref().map(|side| of(side).mean_ns());
         judge::Pending::Decided(Comparison::without(verdict, base_ns, new_ns))

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{evidence, keep_alive_expired::reopened};
 use crate::report::{
+    group::Side,
     stats,
     types::{Call, Finding, Report},
 };
@@ -53,6 +54,7 @@ fn of_host(host: &str, calls: &[(u32, &str, &Call)]) -> Option<Finding> {
     let requests: BTreeSet<&str> = new.iter().map(|(_, id, _)| *id).collect();
     Some(Finding {
         kind: "connection_not_reused".to_owned(),
+        side: Side::Own,
         title: format!("{} of {} calls to {host} open a connection anew", new.len(), calls.len()),
         requests: requests.len() as u64,
         cost_ns: mean_ns.saturating_mul(again as u64),

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{add, evidence};
 use crate::report::{
     bucket::Bucket,
-    group::{self, Group},
+    group::{self, Group, Side},
     stats,
     types::{Finding, Report},
 };
@@ -40,6 +40,7 @@ fn of_route(group: &Group) -> Option<Finding> {
     };
     Some(Finding {
         kind: "cpu_bound".to_owned(),
+        side: Side::Own,
         title: format!("{} is bound by Python code", group.label),
         requests: group.requests.len() as u64,
         cost_ns: cpu_ns,

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{evidence, named};
 use crate::report::{
     bucket::Bucket,
-    group::{self, Group},
+    group::{self, Group, Side},
     stats,
     types::{Finding, Report},
 };
@@ -28,6 +28,7 @@ fn of_route(group: &Group) -> Option<Finding> {
     }
     Some(Finding {
         kind: "gil_contention".to_owned(),
+        side: Side::Own,
         title: format!("{} waits for the GIL, which other threads of the process hold", group.label),
         requests: group.requests.len() as u64,
         cost_ns: wait_ns,

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{evidence, may_be_chance};
 use crate::report::{
     bucket::Bucket,
-    group::{self, Group},
+    group::{self, Group, Side},
     stats,
     types::{Finding, Report, Request},
 };
@@ -64,6 +64,7 @@ fn of_route(report: &Report, cause: &Cause, group: &Group) -> Option<Finding> {
     let longest_ns = requests.clone().filter_map(|request| request.buckets.get(cause.bucket)).max();
     (share >= LEAST_SHARE).then(|| Finding {
         kind: cause.kind.to_owned(),
+        side: Side::Own,
         title: format!("{} {}", group.label, cause.title),
         requests: requests.count() as u64,
         cost_ns,

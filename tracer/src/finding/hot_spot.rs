@@ -9,7 +9,7 @@ use crate::{
     event::Function,
     report::{
         bucket::Bucket,
-        group::{self, Group},
+        group::{self, Group, Side},
         stats,
         types::{Finding, Frame, Report, Request},
     },
@@ -106,6 +106,7 @@ fn of_route(work: &Work, group: &Group) -> Option<Finding> {
     }
     Some(Finding {
         kind: work.kind.to_owned(),
+        side: Side::Own,
         title: format!("{} {}", group.label, work.title),
         requests: found.requests.len() as u64,
         // Samples stand for time on CPU, of which some may have been beside the wall time.

@@ -7,7 +7,9 @@ use serde_json::json;
 use super::{NOTABLE_SHARE, add, evidence, may_be_chance, named};
 use crate::report::{
     bucket::Bucket,
-    group, stats,
+    group,
+    group::Side,
+    stats,
     types::{Finding, Kind, Report, Request},
 };
 
@@ -34,6 +36,7 @@ pub fn check(report: &Report) -> Vec<Finding> {
             let longest_ns = group.requests.iter().map(|request| import_ns(request)).max();
             Some(Finding {
                 kind: "import_in_request".to_owned(),
+                side: Side::Own,
                 title: format!("{} imports modules while the caller waits", group.label),
                 requests: group.requests.len() as u64,
                 cost_ns,

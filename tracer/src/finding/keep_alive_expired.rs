@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::{connection_not_reused::setup_ns, evidence};
-use crate::report::types::{Call, Finding, Report};
+use crate::report::{
+    group::Side,
+    types::{Call, Finding, Report},
+};
 
 /// httpx keeps an idle connection for 5 s, aiohttp for 15: what is closed sooner was not closed for that.
 const IDLE_NS: u64 = 4_500_000_000;
@@ -64,6 +67,7 @@ pub fn reopened<'a>(calls: impl IntoIterator<Item = &'a Call>) -> BTreeMap<u64, 
 fn finding(host: &str, reopened: &Reopened) -> Finding {
     Finding {
         kind: "keep_alive_expired".to_owned(),
+        side: Side::Own,
         title: format!("{} calls to {host} connect again after a pause", reopened.calls),
         requests: reopened.requests.len() as u64,
         cost_ns: reopened.setup_ns,

@@ -12,7 +12,9 @@ use super::{
     named,
 };
 use crate::report::{
-    group, stats,
+    group,
+    group::Side,
+    stats,
     types::{Call, Caller, Finding, Function, Report},
 };
 
@@ -71,6 +73,7 @@ fn finding(route: String, blocker: &Blocker) -> Finding {
     let with = cause.title(hosts.first().copied());
     Finding {
         kind: "loop_blocked".to_owned(),
+        side: Side::Own,
         title: format!("{route} blocks the event loop with {with}"),
         requests: blocker.waiting.len() as u64,
         cost_ns: stats::sum(blocker.delayed_ns.values().copied()),

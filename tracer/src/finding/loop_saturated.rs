@@ -11,6 +11,7 @@ use super::{
     loop_wait::{Threads, all_waits},
 };
 use crate::report::{
+    group::Side,
     stats,
     types::{Finding, Report},
 };
@@ -54,6 +55,7 @@ fn finding(report: &Report, pid: u32, queue: &Queue) -> Option<Finding> {
     }
     Some(Finding {
         kind: "loop_saturated".to_owned(),
+        side: Side::Own,
         title: format!("the event loop of process {pid} is full: others' short steps come first"),
         requests: queue.waiting.len() as u64,
         cost_ns: queue.cost_ns,

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{connection_not_reused::most_at_once, evidence};
 use crate::report::{
     bucket::Bucket,
+    group::Side,
     types::{Call, Finding, Report, Request},
 };
 
@@ -93,6 +94,7 @@ fn wait_before(request: &Request, call: &Call) -> Option<(u64, u64)> {
 fn finding(host: &str, waits: &Waits, at_once: usize) -> Finding {
     Finding {
         kind: "pool_exhausted".to_owned(),
+        side: Side::Own,
         title: format!("calls to {host} wait for a connection, or for their turn"),
         requests: waits.requests.len() as u64,
         cost_ns: waits.wait_ns,

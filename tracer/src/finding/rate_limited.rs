@@ -8,7 +8,10 @@ use super::{
     evidence,
     retry_backoff::{backoff_ns, retry_of},
 };
-use crate::report::types::{Call, Finding, Report};
+use crate::report::{
+    group::Side,
+    types::{Call, Finding, Report},
+};
 
 /// Whether an answer says that there were too many calls: 429, and Anthropic's 529 that its own machines are full.
 pub fn is_limited(call: &Call) -> bool {
@@ -54,6 +57,7 @@ pub fn check(report: &Report) -> Vec<Finding> {
 fn finding(host: &str, refusals: &Refusals) -> Finding {
     Finding {
         kind: "rate_limited".to_owned(),
+        side: Side::Vendor,
         title: format!("{host} refuses {} calls: too many", refusals.refused),
         requests: refusals.requests.len() as u64,
         cost_ns: refusals.refused_ns.saturating_add(refusals.backoff_ns),

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{evidence, rate_limited::is_limited};
 use crate::report::{
     bucket::Bucket,
+    group::Side,
     stats,
     types::{Call, Finding, Report, Request, Segment},
 };
@@ -64,6 +65,7 @@ pub fn backoff_ns(request: &Request, failed: &Call, retry: &Call) -> u64 {
 fn finding(host: &str, retries: &Retries) -> Finding {
     Finding {
         kind: "retry_backoff".to_owned(),
+        side: Side::Vendor,
         title: format!("calls to {host} are made again after they failed"),
         requests: retries.requests.len() as u64,
         cost_ns: retries.failed_ns.saturating_add(retries.backoff_ns),

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::evidence;
 use crate::report::{
-    group::{self, Group},
+    group::{self, Group, Side},
     stats,
     types::{Call, Finding, Report, Request},
 };
@@ -31,6 +31,7 @@ fn of_route(group: &Group) -> Option<Finding> {
     hosts.dedup();
     Some(Finding {
         kind: "serial_calls".to_owned(),
+        side: Side::Own,
         title: format!(
             "{} makes up to {} calls one after the other: could they overlap?",
             group.label,

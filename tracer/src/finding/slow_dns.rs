@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::evidence;
-use crate::report::types::{Finding, Report};
+use crate::report::{
+    group::Side,
+    types::{Finding, Report},
+};
 
 /// A local resolver that has the name answers within a millisecond, a near one within a few.
 const SLOW_NS: u64 = 20_000_000;
@@ -39,6 +42,7 @@ pub fn check(report: &Report) -> Vec<Finding> {
 fn finding(host: &str, lookups: &Lookups) -> Finding {
     Finding {
         kind: "slow_dns".to_owned(),
+        side: Side::Own,
         title: format!("looking up {host} is slow"),
         requests: lookups.requests.len() as u64,
         cost_ns: lookups.slow_ns,

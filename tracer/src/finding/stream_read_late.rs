@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::evidence;
 use crate::report::{
-    group::{self, Group},
+    group::{self, Group, Side},
     stats,
     types::{Call, Finding, Report},
 };
@@ -32,6 +32,7 @@ fn of_route(group: &Group) -> Option<Finding> {
     let mean_ns = delay_ns.checked_div(chunks)?;
     Some(Finding {
         kind: "stream_read_late".to_owned(),
+        side: Side::Own,
         title: format!("{} reads its streams late", group.label),
         requests: requests.count() as u64,
         cost_ns: delay_ns,

@@ -10,7 +10,7 @@ use super::{
     named,
 };
 use crate::report::{
-    group::{self, Group},
+    group::{self, Group, Side},
     stats,
     types::{Finding, Report, Request},
 };
@@ -97,6 +97,7 @@ fn finding(route: &str, tasks: &Tasks) -> Finding {
     let delayed_ns = stats::sum(tasks.delayed_ns.values().copied());
     Finding {
         kind: "too_many_tasks".to_owned(),
+        side: Side::Own,
         title: format!("{route} has up to {} tasks at once", tasks.at_once),
         requests: tasks.ids.union(&tasks.waiting).count() as u64,
         cost_ns: tasks.steps_ns.saturating_add(delayed_ns),

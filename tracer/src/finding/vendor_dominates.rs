@@ -46,6 +46,7 @@ fn of_route(group: &Group) -> Option<Finding> {
     };
     Some(Finding {
         kind: "vendor_dominates".to_owned(),
+        side: Side::Vendor,
         title: format!("{} waits for the vendor, mostly {part}", group.label),
         requests: group.requests.len() as u64,
         cost_ns: vendor_ns,

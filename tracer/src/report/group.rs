@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     bucket::Bucket,
     stats,
@@ -78,12 +80,14 @@ impl Group<'_> {
     }
 }
 
-/// Who can do something about a bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who can do something about a bucket or a finding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The LLM vendor: all of `llm.*`.
     Vendor,
     /// The application and its host: `python.*` and `wait.*`.
+    #[default]
     Own,
     /// Other peers, the caller, and what could not be attributed.
     Other,

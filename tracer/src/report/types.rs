@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
-use super::{bucket::Bucket, stacks::Stacks};
+use super::{bucket::Bucket, group::Side, stacks::Stacks};
 use crate::event;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -332,6 +332,9 @@ pub(crate) fn label(function: &str, file: &str, line: u32) -> String {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Finding {
     pub kind: String,
+    /// Whose it is to fix. Histories of before it was told have none.
+    #[serde(default)]
+    pub side: Side,
     pub title: String,
     /// How many requests it touches.
     pub requests: u64,

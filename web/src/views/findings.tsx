@@ -7,7 +7,7 @@ import { asked, useRange } from '../range';
 import type { Finding } from '../types';
 import type { ViewProps } from '.';
 
-/** Named bottlenecks, the costliest first, each with its evidence and what to do. */
+/** Named bottlenecks, yours apart from the vendor's, the costliest first, each with its evidence and what to do. */
 export function Findings({ version }: ViewProps) {
   const range = useRange();
   const answer = useAnswer<{ findings: Finding[] }>(`/findings?${query(asked(range))}`, version);
@@ -20,6 +20,24 @@ export function Findings({ version }: ViewProps) {
         <output>by what they cost requests in all</output>
       </div>
       <State answer={answer} empty={findings.length === 0 && 'Nothing was found in this range.'} />
+      {SIDES.map(([side, whose]) => {
+        const its = findings.filter((finding) => finding.side === side);
+        return its.length > 0 && <Side key={side} whose={whose} findings={its} most={most} />;
+      })}
+    </>
+  );
+}
+
+const SIDES = [
+  ['own', 'yours to fix'],
+  ['vendor', 'the vendor’s'],
+  ['other', 'of others'],
+] as const;
+
+function Side({ whose, findings, most }: { whose: string; findings: Finding[]; most: number }) {
+  return (
+    <section>
+      <h2>{whose}</h2>
       <ol class="findings">
         {findings.map((finding) => (
           <li key={`${finding.kind} ${finding.title}`} class="panel">
@@ -31,7 +49,7 @@ export function Findings({ version }: ViewProps) {
               </svg>
             </div>
             <div>
-              <h2>{finding.title}</h2>
+              <h3>{finding.title}</h3>
               <p class="advice">{finding.advice}</p>
               <Evidence evidence={finding.evidence} />
               <p class="quiet">
@@ -42,7 +60,7 @@ export function Findings({ version }: ViewProps) {
           </li>
         ))}
       </ol>
-    </>
+    </section>
   );
 }
 

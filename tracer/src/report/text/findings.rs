@@ -5,23 +5,32 @@ use serde_json::Value;
 use super::{format, paint::Paint, wrap};
 use crate::report::{
     filter::Filter,
+    group::Side,
     types::{Finding, Report},
 };
 
 const INDENT: usize = 4;
 
-/// Findings that are printed, the most costly ones.
+/// Findings of a side that are printed, the most costly ones.
 const FINDINGS: usize = 8;
 
 /// Parts of a figure that are printed, the largest ones.
 const PARTS: usize = 3;
 
+/// What is yours to fix, and what is the vendor's.
 pub fn render(report: &Report, filter: &Filter, width: usize, paint: Paint) -> String {
-    let findings: Vec<&Finding> = report.findings.iter().filter(|finding| filter.keeps(finding)).collect();
+    let sides = [(Side::Own, "yours to fix"), (Side::Vendor, "the vendor's"), (Side::Other, "of others")];
+    let texts = sides.map(|(side, whose)| of_side(side, whose, report, filter, width, paint));
+    texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+fn of_side(side: Side, whose: &str, report: &Report, filter: &Filter, width: usize, paint: Paint) -> String {
+    let is_of = |finding: &&Finding| finding.side == side && filter.keeps(finding);
+    let findings: Vec<&Finding> = report.findings.iter().filter(is_of).collect();
     if findings.is_empty() {
         return String::new();
     }
-    let mut text = format!("{}\n", paint.title("findings, by cost"));
+    let mut text = format!("{}\n", paint.title(&format!("findings, {whose}, by cost")));
     for (index, finding) in findings.iter().take(FINDINGS).enumerate() {
         text.push_str(&one(finding, index + 1, width, paint));
     }

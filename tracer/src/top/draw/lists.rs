@@ -129,8 +129,12 @@ pub fn requests(state: &State, theme: Theme) -> List {
     list(state, &REQUESTS, rows.iter().map(cells).collect())
 }
 
-const FINDINGS: [Column; 3] =
-    [Column::figure("cost", 8, 0), Column::figure("requests", 8, 0), Column::name("finding")];
+const FINDINGS: [Column; 4] = [
+    Column::figure("cost", 8, 0),
+    Column::figure("requests", 8, 0),
+    Column::text("whose", 6, 1),
+    Column::name("finding"),
+];
 
 pub fn findings(state: &State) -> List {
     let rows = state.data.findings(state.place());
@@ -138,10 +142,19 @@ pub fn findings(state: &State) -> List {
         vec![
             duration(finding.cost_ns).into(),
             count(finding.requests).into(),
+            whose(finding.side).into(),
             printable(&finding.title).into(),
         ]
     };
     list(state, &FINDINGS, rows.iter().map(cells).collect())
+}
+
+fn whose(side: Side) -> &'static str {
+    match side {
+        Side::Vendor => "vendor",
+        Side::Own => "own",
+        Side::Other => "other",
+    }
 }
 
 fn list(state: &State, columns: &'static [Column], rows: Vec<Vec<Line<'static>>>) -> List {
