@@ -1,5 +1,6 @@
 //! What the test binaries share.
 
+pub mod affinity;
 pub mod binary;
 pub mod compare;
 pub mod container;

@@ -51,6 +51,13 @@ impl Python {
         Python::of(&venv).swap_remove(0)
     }
 
+    /// The system's with the packages of `tests/apps/requirements-profilers.txt`.
+    pub fn profilers() -> Python {
+        let venv = env::var_os("TRACER_TEST_PROFILERS")
+            .expect("TRACER_TEST_PROFILERS names no virtual environment: run `cargo xtask bench profilers`");
+        Python::of(&venv).swap_remove(0)
+    }
+
     fn of(venvs: &OsStr) -> Vec<Python> {
         env::split_paths(venvs)
             // Of an empty list there is one, which is empty.

@@ -1,12 +1,11 @@
 //! Measures what tracing costs the traced process: the same work in the same process, without the tracer and with it by
 //! turns, as ratios of CPU time.
 
-mod affinity;
 mod programs;
 mod subject;
 
 use clap::Parser;
-use tests::{lab::Lab, python::Python, recording::Recording};
+use tests::{affinity, lab::Lab, python::Python, recording::Recording};
 
 use programs::{Program, Programs};
 use subject::{SUBJECTS, Started, Subject};

@@ -8,12 +8,11 @@ use std::{
 
 use serde::Deserialize;
 use tests::{
+    affinity,
     lab::{Lab, PORT},
     python::Python,
     running::Running,
 };
-
-use super::affinity;
 
 pub struct Subject {
     pub name: &'static str,

@@ -78,6 +78,12 @@ pub fn kubernetes(task: &str) -> Result<Interpreter> {
     Ok(Interpreter { requirements, suffix: "-kubernetes", ..system(task)? })
 }
 
+/// The system's, for the profilers that this one is compared with.
+pub fn profilers(task: &str) -> Result<Interpreter> {
+    let requirements = "requirements-profilers.txt";
+    Ok(Interpreter { requirements, suffix: "-profilers", ..system(task)? })
+}
+
 /// The system's, for what receives OTLP.
 pub fn otlp(task: &str) -> Result<Interpreter> {
     Ok(Interpreter { requirements: "requirements-otlp.txt", suffix: "-otlp", ..system(task)? })
