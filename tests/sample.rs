@@ -10,8 +10,8 @@ use tracer::report::{
     },
     stacks::Stacks,
     types::{
-        Background, Buckets, Call, Caller, Capture, Delay, Frame, Function, Kind, Process, Report, Request,
-        Segment, Step, UnknownBucket,
+        Background, Buckets, Call, Caller, Capture, Delay, Frame, Function, Kind, Native, Process, Report,
+        Request, Segment, Step, UnknownBucket,
     },
 };
 
@@ -130,6 +130,7 @@ fn compute() -> Request {
         line: 41,
         self_ns: 190 * MS,
         total_ns: 205 * MS,
+        native: vec![Native { library: "libm.so.6".to_owned(), self_ns: 120 * MS }],
         samples: 19,
     }];
     request

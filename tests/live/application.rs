@@ -93,6 +93,13 @@ pub fn functions(python: &Python, ms: u64) -> Vec<OsString> {
     command
 }
 
+/// A run of four functions, three of which call native code, each for so long.
+pub fn native(python: &Python, ms: u64) -> Vec<OsString> {
+    let mut command = python.command("python");
+    command.extend(["native.py".into(), ms.to_string().into()]);
+    command
+}
+
 /// A run that collects garbage and imports modules, most of so much CPU time.
 pub fn sampled(python: &Python, ms: u64) -> Vec<OsString> {
     let mut command = python.command("python");

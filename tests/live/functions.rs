@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tests::{lab::Lab, python::Python, recording::Recording};
 use tracer::report::{bucket::Bucket, functions::SAMPLE_NS, types::Request};
 
-use crate::application::{functions, sampled, traced};
+use crate::application::{functions, native, sampled, traced};
 
 const BURNT_MS: u64 = 1_000;
 
@@ -42,6 +42,38 @@ fn samples_are_as_many_as_are_asked_for() {
     assert!(samples.abs_diff(BURNT_MS * 3 / 4 * 999 / 1_000) <= BURNT_MS / 5, "{samples} samples");
     let found = ms(&report.requests, "burn", |function| function.self_ns);
     assert!(found.abs_diff(BURNT_MS * 3 / 4) <= SLACK_MS, "{found} ms");
+}
+
+/// What runs in a library, in the kernel and in the interpreter itself.
+#[test]
+fn native_code_is_told_by_library() {
+    for python in Python::all() {
+        let lab = Lab::start();
+        let (_, report) = Recording::start(&lab, "native", traced(native(&python, BURNT_MS))).finish();
+        for (name, library) in
+            [("hashes", "libcrypto"), ("compresses", "libz"), ("reads", "[kernel]"), ("computes", "")]
+        {
+            let functions = report.requests.iter().flat_map(|request| &request.functions);
+            let named = functions.filter(|of| of.function == name && of.file.ends_with("native.py"));
+            let (mut own_ns, mut native_ns) = (0, BTreeMap::<String, u64>::new());
+            for function in named {
+                own_ns += function.self_ns;
+                for native in &function.native {
+                    *native_ns.entry(native.library.clone()).or_default() += native.self_ns;
+                }
+            }
+            eprintln!("{}: {name} {} ms, of it {native_ns:?}", python.name, own_ns / 1_000_000);
+            assert!((own_ns / 1_000_000).abs_diff(BURNT_MS) <= SLACK_MS, "{}: {name}", python.name);
+            let of_library =
+                native_ns.iter().filter(|(of, _)| !library.is_empty() && of.starts_with(library));
+            let library_ns: u64 = of_library.map(|(_, ns)| *ns).sum();
+            let others_ns = native_ns.values().sum::<u64>() - library_ns;
+            let expected_ns = if library.is_empty() { 0 } else { own_ns };
+            // Of what else there is the most is what the kernel does for a buffer.
+            assert!(library_ns.abs_diff(expected_ns) <= own_ns / 5, "{}: {name} {library_ns}", python.name);
+            assert!(others_ns <= own_ns / 5, "{}: {name} {others_ns}", python.name);
+        }
+    }
 }
 
 fn ms(requests: &[Request], name: &str, time: fn(&tracer::report::types::Function) -> u64) -> u64 {

@@ -1,15 +1,15 @@
 //! Stacks of Python frames, read from the memory of the current process.
 
-use aya_ebpf::{helpers::bpf_probe_read_user, maps::PerCpuArray};
+use aya_ebpf::helpers::bpf_probe_read_user;
 use tracer_ebpf::{
     event::{Header, Place, Sample, kind},
-    limits::{CREATING_FRAMES, STACK_FRAMES},
+    limits::{CREATING_FRAMES, STACK_FRAMES, WAITING_FRAMES},
     settings::{NONE, PythonLayout},
 };
 
 use crate::{
     emit::{self, Ids, emit_scratch},
-    maps::{EVENTS, LAYOUTS, Scratch, ThreadState},
+    maps::{EVENTS, LAYOUTS, LOCK, STACK, ThreadState},
     thread_state,
 };
 
@@ -24,34 +24,54 @@ pub fn layout(tgid: u32) -> Option<&'static PythonLayout> {
     unsafe { LAYOUTS.get(&tgid) }
 }
 
-/// Emits the innermost frames of the current thread, as [`Sample`] says. `room` is used by nothing that this could come
-/// between.
+/// SAMPLE, of a thread that has come to an instruction.
 #[inline(always)]
-pub fn emit<const LIMIT: usize>(
-    kind: u32,
-    ts_ns: u64,
-    ids: Ids,
-    layout: &PythonLayout,
-    room: &PerCpuArray<Scratch>,
-) -> Option<()> {
-    let scratch = room.get_ptr_mut(0)?;
-    // SAFETY: the element is this CPU's own, and nothing else uses it meanwhile.
+pub fn emit_sample(ts_ns: u64, ids: Ids, layout: &PythonLayout, instruction: u64) -> Option<()> {
+    let scratch = STACK.get_ptr_mut(0)?;
+    // SAFETY: the element is this CPU's own, and no other program uses it.
     let scratch = unsafe { &mut *scratch };
-    let [body, frames @ ..] = &mut scratch.body;
+    let [body, first, frames @ ..] = &mut scratch.body;
     let frames: *mut u64 = frames.as_mut_ptr();
     let thread = thread_state::find(layout, ids.tid)?;
-    // SAFETY: frames follow the body, and `Scratch` has room for more of them than the limit.
-    let copied = walk::<LIMIT>(thread, layout, |index, _, code| unsafe { frames.add(index).write(code) })?;
+    // SAFETY: frames follow the body and the instruction, and `Scratch` has room for more of them than the limit.
+    let put = |index, _, code| unsafe { frames.add(index).write(code) };
+    let copied = walk::<STACK_FRAMES>(thread, layout, put)?;
     if copied != 0 {
-        let collects = kind == kind::SAMPLE && collects(thread, layout).unwrap_or(false);
-        // A `Sample`, in the order of bytes of this machine: `copied` comes first.
-        *body = copied | (u64::from(collects) << 32);
-        emit_scratch(scratch, kind, ts_ns, ids, size_of::<Sample>() as u64, copied);
+        *first = instruction;
+        let copied = copied + size_of::<u64>() as u64;
+        let collects = collects(thread, layout).unwrap_or(false);
+        *body = self::body(copied, collects);
+        emit_scratch(scratch, kind::SAMPLE, ts_ns, ids, size_of::<Sample>() as u64, copied);
     }
     Some(())
 }
 
-/// As [`emit`], of few frames, which need no room.
+/// WAITING.
+#[inline(always)]
+pub fn emit_waiting(ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Option<()> {
+    let scratch = LOCK.get_ptr_mut(0)?;
+    // SAFETY: as for samples; `sched_switch` does not come between itself.
+    let scratch = unsafe { &mut *scratch };
+    let [body, frames @ ..] = &mut scratch.body;
+    let frames: *mut u64 = frames.as_mut_ptr();
+    let thread = thread_state::find(layout, ids.tid)?;
+    // SAFETY: as for samples.
+    let put = |index, _, code| unsafe { frames.add(index).write(code) };
+    let copied = walk::<WAITING_FRAMES>(thread, layout, put)?;
+    if copied != 0 {
+        *body = self::body(copied, false);
+        emit_scratch(scratch, kind::WAITING, ts_ns, ids, size_of::<Sample>() as u64, copied);
+    }
+    Some(())
+}
+
+/// A [`Sample`], in the order of bytes of this machine: `copied` comes first.
+#[inline(always)]
+fn body(copied: u64, collects: bool) -> u64 {
+    copied | (u64::from(collects) << 32)
+}
+
+/// CREATING and the like: of few frames, which need no room.
 #[inline(always)]
 pub fn emit_few(kind: u32, ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Option<()> {
     #[repr(C)]

@@ -122,7 +122,8 @@ pub enum Body {
         address: u64,
         function: Function,
     },
-    /// What the thread ran when its CPU's timer went off: addresses of code objects, the innermost first.
+    /// What the thread ran when its CPU's timer went off: addresses of code objects, the innermost first. Where that one had
+    /// called native code, that comes before it.
     Sample {
         frames: Vec<u64>,
     },
@@ -406,7 +407,10 @@ pub struct ResponseHead {
     pub vendor_reported_ns: Option<u64>,
 }
 
-/// A function of Python code.
+/// The file that native code is said to be in, whose function is the name of its real one.
+pub const NATIVE: &str = "<native>";
+
+/// A function of Python code, or native code of one file that Python calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Function {
     /// Qualified from 3.11 on.
@@ -417,6 +421,15 @@ pub struct Function {
 }
 
 impl Function {
+    /// Native code of a library.
+    pub fn native(library: String) -> Function {
+        Function { name: library, file: NATIVE.to_owned(), line: 0 }
+    }
+
+    pub fn is_native(&self) -> bool {
+        self.file == NATIVE
+    }
+
     /// Whether it is the user's own: no library's, not of the standard library, and not made from text.
     pub fn is_of_application(&self) -> bool {
         is_of_application(&self.file)

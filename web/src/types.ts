@@ -104,6 +104,8 @@ export interface Delay {
 export interface FunctionTime extends Frame {
   self_ns: Ns;
   total_ns: Ns;
+  /** Parts of its own time, the longest first. */
+  native: { library: string; self_ns: Ns }[];
   samples: number;
 }
 

@@ -3,7 +3,6 @@
 use aya_ebpf::{bindings::BPF_ANY, macros::btf_tracepoint, programs::BtfTracePointContext};
 use tracer_ebpf::{
     event::{SwitchIn, SwitchOut, kind, wait},
-    limits::WAITING_FRAMES,
     settings::PythonLayout,
 };
 
@@ -11,7 +10,7 @@ use crate::{
     connection::now_ns,
     emit::{Ids, emit},
     kernel::{self, load, offsets},
-    maps::{LOCK, THREADS, Thread},
+    maps::{THREADS, Thread},
     stack, thread_state,
 };
 
@@ -98,7 +97,7 @@ fn tell_lock(now_ns: u64, address: u64, ids: Ids) {
 fn tell_wait(now_ns: u64, ids: Ids) {
     if let Some(layout) = stack::layout(ids.tgid) {
         // A thread that runs no Python has no stack.
-        let _ = stack::emit::<WAITING_FRAMES>(kind::WAITING, now_ns, ids, layout, &LOCK);
+        let _ = stack::emit_waiting(now_ns, ids, layout);
     }
 }
 

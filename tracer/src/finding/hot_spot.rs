@@ -71,7 +71,10 @@ fn is_tokenizer(function: &Function) -> bool {
         "/nltk/tokenize/",
     ];
     let names = ["tokenize", "tokenise", "count_tokens", "num_tokens", "num_tokens_from_messages"];
+    // The libraries of tiktoken, tokenizers and sentencepiece.
+    let native = ["_tiktoken.", "tokenizers.", "_sentencepiece."];
     libraries.iter().any(|folder| function.file.contains(folder))
+        || function.is_native() && native.iter().any(|library| function.name.starts_with(library))
         || function.is_of_application() && names.contains(&own_name(function))
 }
 

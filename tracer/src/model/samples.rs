@@ -211,7 +211,8 @@ impl Model {
         let Some(process) = self.processes.get_mut(&tgid) else { return };
         let stack: Vec<FunctionId> =
             frames.iter().filter_map(|address| process.codes.get(address).copied()).collect();
-        let Some(innermost) = stack.first().copied() else { return };
+        let is_python = |number: &&FunctionId| !self.functions.get(**number).is_native();
+        let Some(innermost) = stack.iter().find(is_python).copied() else { return };
         let function = self.functions.of_application(&stack).unwrap_or(innermost);
         process.samples.push(Sampled { at_ns, tid, function, waits: false, length_ns });
         let is_sampled =

@@ -4,7 +4,10 @@ use std::{collections::hash_map::Entry, fs::File, io, os::unix::fs::FileExt as _
 
 use foldhash::HashMap;
 
-use super::layout::CodeLayout;
+use super::{
+    layout::CodeLayout,
+    native::{Mapped, Native},
+};
 use crate::event::{Body, Event, Function, Place};
 
 /// Code objects that are remembered of all processes.
@@ -30,6 +33,7 @@ const TABLE_BYTES: u64 = 1 << 20;
 #[derive(Debug, Default)]
 pub struct Codes {
     layouts: HashMap<u32, CodeLayout>,
+    native: Mapped,
     known: HashMap<(u32, u64), Known>,
     /// Opened when it was needed first. After exec nothing can be read in what was the memory before.
     memories: HashMap<u32, File>,
@@ -59,6 +63,7 @@ impl Codes {
         self.layouts.insert(tgid, layout);
         // The end of another process with this id may have been lost.
         self.memories.remove(&tgid);
+        self.native.forget(tgid);
     }
 
     /// A process is the copy of another one.
@@ -72,23 +77,35 @@ impl Codes {
     pub fn forget(&mut self, tgid: u32) {
         self.layouts.remove(&tgid);
         self.memories.remove(&tgid);
+        self.native.forget(tgid);
         self.known.retain(|(of, _), _| *of != tgid);
     }
 
-    /// Leaves code objects alone among the frames that an event has, and gives what is to be told of them before it.
+    /// Leaves code objects alone among the frames that an event has, and gives what is to be told of them before it. A sample
+    /// begins with an instruction; what native code that is of stays as its innermost frame.
     pub fn name(&mut self, sample: &mut Event) -> Vec<Event> {
         let Event { ts_ns, tgid, tid, ref mut body } = *sample;
-        let (Body::Sample { frames }
-        | Body::Collecting { frames }
-        | Body::Waiting { frames }
-        | Body::Creating { frames }
-        | Body::Setting { frames }) = body
-        else {
-            return Vec::new();
+        let (instruction, frames) = match body {
+            Body::Sample { frames } | Body::Collecting { frames } => {
+                let instruction = if frames.is_empty() { None } else { Some(frames.remove(0)) };
+                (instruction, frames)
+            }
+            Body::Waiting { frames } | Body::Creating { frames } | Body::Setting { frames } => (None, frames),
+            _ => return Vec::new(),
         };
         let Some(mut reading) = self.reading(tgid) else { return Vec::new() };
         frames.retain(|&address| reading.is_code(address));
-        reading.told(ts_ns, tid)
+        let (mut told, code_type) = (reading.told(ts_ns, tid), reading.layout.code_type);
+        let native = instruction
+            .filter(|_| !frames.is_empty())
+            .and_then(|instruction| self.native.at(tgid, ts_ns, instruction, code_type));
+        if let Some((Native { address, function }, is_new)) = native {
+            frames.insert(0, address);
+            if is_new {
+                told.push(Event { ts_ns, tgid, tid, body: Body::Code { address, function } });
+            }
+        }
+        told
     }
 
     /// The same of who asks, whose places are in `copied`: fills in those of code objects, with their lines.
@@ -167,10 +184,10 @@ impl Reading<'_> {
         self.layout.lines.line(address, instruction, function.line, table)
     }
 
-    fn told(self, ts_ns: u64, tid: u32) -> Vec<Event> {
-        let Reading { tgid, told, .. } = self;
+    fn told(&mut self, ts_ns: u64, tid: u32) -> Vec<Event> {
+        let tgid = self.tgid;
         let event = |(address, function)| Event { ts_ns, tgid, tid, body: Body::Code { address, function } };
-        told.into_iter().map(event).collect()
+        self.told.drain(..).map(event).collect()
     }
 }
 

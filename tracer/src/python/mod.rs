@@ -16,6 +16,7 @@ pub mod layout;
 pub mod library;
 pub mod lines;
 mod methods;
+mod native;
 mod openssl;
 pub mod operand;
 mod points;

@@ -2,34 +2,43 @@
 
 use std::ops::Range;
 
-/// A line of `/proc/PID/maps` for executable memory that comes from a file.
+/// A line of `/proc/PID/maps`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     pub vaddrs: Range<u64>,
+    pub executes: bool,
     /// Offset in the file of the first mapped byte.
     pub offset: u64,
+    /// 0 where it comes from no file.
     pub ino: u64,
-    /// As in the process's own mount namespace.
+    /// As in the process's own mount namespace; what else it is, as `[vdso]`; often nothing.
     pub path: String,
 }
 
 /// The executable file mappings among the lines of `/proc/PID/maps`.
 pub fn executable_mappings(maps: &str) -> Vec<Mapping> {
-    maps.lines().filter_map(executable_mapping).collect()
+    let mut mappings = mappings(maps);
+    mappings.retain(|mapping| mapping.executes && mapping.ino != 0);
+    mappings
 }
 
-fn executable_mapping(line: &str) -> Option<Mapping> {
+/// All lines of `/proc/PID/maps`.
+pub fn mappings(maps: &str) -> Vec<Mapping> {
+    maps.lines().filter_map(mapping).collect()
+}
+
+fn mapping(line: &str) -> Option<Mapping> {
     let mut fields = line.splitn(6, ' ');
     let (start, end) = fields.next()?.split_once('-')?;
     let permissions = fields.next()?;
     let offset = fields.next()?;
     let _device = fields.next()?;
     let ino: u64 = fields.next()?.parse().ok()?;
-    let path = fields.next()?.trim_start();
+    let path = fields.next().unwrap_or_default().trim_start();
     let hex = |text| u64::from_str_radix(text, 16).ok();
-    (permissions.contains('x') && ino != 0).then_some(())?;
     Some(Mapping {
         vaddrs: hex(start)?..hex(end)?,
+        executes: permissions.contains('x'),
         offset: hex(offset)?,
         ino,
         path: path.strip_suffix(" (deleted)").unwrap_or(path).to_owned(),

@@ -109,8 +109,9 @@ sys.stdin.read()";
         let addresses: Vec<u64> = line.split(' ').map(|id| id.trim().parse().expect("a number")).collect();
         let tgid = running.0.id();
         let mut codes = codes_of(tgid);
-        let sample =
-            |ts_ns| Event { ts_ns, tgid, tid: tgid, body: Body::Sample { frames: addresses.clone() } };
+        // An instruction comes first; at 0 there is none.
+        let frames: Vec<u64> = [0].into_iter().chain(addresses.iter().copied()).collect();
+        let sample = |ts_ns| Event { ts_ns, tgid, tid: tgid, body: Body::Sample { frames: frames.clone() } };
         let mut first = sample(1);
         let told = codes.name(&mut first);
         let [Event { body: Body::Code { address, function }, .. }] = told.as_slice() else {
@@ -150,7 +151,7 @@ sys.stdin.read()";
         let tgid = running.0.id();
         let mut codes = codes_of(tgid);
         let mut named = |ts_ns| {
-            let mut sample = Event { ts_ns, tgid, tid: tgid, body: Body::Sample { frames: vec![address] } };
+            let mut sample = Event { ts_ns, tgid, tid: tgid, body: Body::Waiting { frames: vec![address] } };
             let told = codes.name(&mut sample);
             told.into_iter().find_map(|event| match event.body {
                 Body::Code { function, .. } => Some(function.file),

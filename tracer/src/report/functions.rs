@@ -1,6 +1,6 @@
 //! What a request ran, by function.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use foldhash::{HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use tracer_ebpf::limits::SAMPLES_PER_SECOND;
 
 use crate::{
     event,
-    report::types::{Caller, Frame, Function, GilWait},
+    report::types::{Caller, Frame, Function, GilWait, Native},
     request::{Call, FunctionId, Request, call::Place, call_tree::Hits},
 };
 
@@ -38,15 +38,29 @@ impl Ran {
 
 /// What samples say that a request ran, each of which stands for so much. `names` are the capture's functions by number.
 pub fn of(request: &Request, names: &[event::Function], sample_ns: u64) -> Ran {
+    let is_native = |number: FunctionId| names.get(number.0 as usize).is_some_and(event::Function::is_native);
     let of_steps = request.steps.iter().filter_map(|step| step.function).collect();
-    let known = listed(request.stacks.hits(), of_steps).into_iter().filter_map(|(number, hits)| {
+    let mut native_ns = HashMap::<FunctionId, BTreeMap<&str, u64>>::default();
+    for (caller, native, samples) in request.stacks.native(is_native) {
+        let libraries = native_ns.entry(caller).or_default();
+        *libraries.entry(&names[native.0 as usize].name).or_default() += samples * sample_ns;
+    }
+    let known = listed(request.stacks.hits(is_native), of_steps).into_iter().filter_map(|(number, hits)| {
         let Frame { function, file, line } = names.get(number.0 as usize)?.into();
         let (self_ns, total_ns) = (hits.own * sample_ns, hits.total * sample_ns);
-        Some((number, Function { function, file, line, self_ns, total_ns, samples: hits.total }))
+        let native = by_time(native_ns.remove(&number).unwrap_or_default());
+        Some((number, Function { function, file, line, self_ns, total_ns, native, samples: hits.total }))
     });
     let (numbers, list): (Vec<_>, Vec<_>) = known.unzip();
     let indexes = numbers.into_iter().enumerate().map(|(index, number)| (number, index)).collect();
     Ran { list, indexes }
+}
+
+fn by_time(libraries: BTreeMap<&str, u64>) -> Vec<Native> {
+    let native = libraries.into_iter().map(|(library, self_ns)| Native { library: library.into(), self_ns });
+    let mut native: Vec<Native> = native.collect();
+    native.sort_by_key(|native| Reverse(native.self_ns));
+    native
 }
 
 /// Those that are reported, by their own time.

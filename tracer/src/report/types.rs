@@ -284,7 +284,18 @@ pub struct Function {
     pub line: u32,
     pub self_ns: u64,
     pub total_ns: u64,
+    /// Native code that it called, the longest first; histories of before it was told have none.
+    #[serde(default)]
+    pub native: Vec<Native>,
     pub samples: u64,
+}
+
+/// A part of a function's own time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Native {
+    /// The file that the code was mapped from, or `[kernel]`, or `[vdso]`.
+    pub library: String,
+    pub self_ns: u64,
 }
 
 impl Frame {
@@ -319,8 +330,11 @@ impl Function {
     }
 }
 
-/// A function by the name of its file; `openai/__init__.py` where that alone would say nothing.
+/// A function by the name of its file; `openai/__init__.py` where that alone would say nothing. Native code by its library.
 pub(crate) fn label(function: &str, file: &str, line: u32) -> String {
+    if file == event::NATIVE {
+        return function.to_owned();
+    }
     let mut names = file.rsplitn(3, '/');
     let file = match (names.next().unwrap_or(file), names.next()) {
         (name @ ("__init__.py" | "__main__.py"), Some(folder)) => format!("{folder}/{name}"),

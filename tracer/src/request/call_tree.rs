@@ -169,23 +169,40 @@ impl CallTree {
         ends.map(|(node, index)| (NodeId(index), node.own))
     }
 
-    /// The samples of each function. One that called itself counts once.
-    pub fn hits(&self) -> HashMap<FunctionId, Hits> {
+    /// The samples of each function in Python. One that called itself counts once. Native code is of those that call it.
+    pub fn hits(&self, is_native: impl Fn(FunctionId) -> bool) -> HashMap<FunctionId, Hits> {
         let mut totals: Vec<u64> = self.nodes.iter().map(|node| node.own.sum()).collect();
         let mut hits = HashMap::<FunctionId, Hits>::default();
         for (index, node) in self.nodes.iter().enumerate().rev() {
             let total = totals[index];
-            let function = hits.entry(node.function).or_default();
-            function.own += node.own.sum();
             if let Some(caller) = node.caller {
                 totals[caller.0 as usize] += total;
             }
+            if is_native(node.function) {
+                if let Some(caller) = node.caller {
+                    hits.entry(self.nodes[caller.index()].function).or_default().own += total;
+                }
+                continue;
+            }
+            let function = hits.entry(node.function).or_default();
+            function.own += node.own.sum();
             let calls_itself = |caller| self.path(caller).any(|function| function == node.function);
             if !node.caller.is_some_and(calls_itself) {
                 function.total += total;
             }
         }
         hits
+    }
+
+    /// Native code with the function in Python that called it, and the samples that found it there.
+    pub fn native(
+        &self,
+        is_native: impl Fn(FunctionId) -> bool,
+    ) -> impl Iterator<Item = (FunctionId, FunctionId, u64)> {
+        self.nodes.iter().filter(move |node| is_native(node.function)).filter_map(|node| {
+            let caller = self.nodes[node.caller?.index()].function;
+            Some((caller, node.function, node.own.sum()))
+        })
     }
 
     fn push(&mut self, caller: Option<NodeId>, function: FunctionId) -> NodeId {
@@ -211,7 +228,7 @@ mod tests {
         tree.add(2, OnCpu::Python, &functions(&[2, 3, 2, 1]));
         tree.add(3, OnCpu::Gc, &functions(&[2, 1]));
         assert_eq!(tree.nodes().len(), 4);
-        let hits = tree.hits();
+        let hits = tree.hits(|_| false);
         let of = |number| hits[&FunctionId(number)];
         assert_eq!(of(1), Hits { own: 0, total: 3 });
         assert_eq!(of(2), Hits { own: 2, total: 3 });
@@ -220,6 +237,21 @@ mod tests {
         let expected = [(&[2, 1][..], 1), (&[3, 2, 1], 1), (&[2, 3, 2, 1], 1)];
         assert_eq!(ends, expected.map(|(path, own)| (functions(path), own)));
         assert_eq!(tree.timed().iter().map(|timed| timed.at_ns).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn native_code_is_the_own_time_of_who_calls_it() {
+        let mut tree = CallTree::default();
+        let is_native = |function| function == FunctionId(9);
+        tree.add(1, OnCpu::Python, &functions(&[9, 2, 1]));
+        tree.add(2, OnCpu::Python, &functions(&[9, 2, 1]));
+        tree.add(3, OnCpu::Python, &functions(&[2, 1]));
+        let hits = tree.hits(is_native);
+        assert_eq!(hits.get(&FunctionId(9)), None);
+        assert_eq!(hits[&FunctionId(2)], Hits { own: 3, total: 3 });
+        assert_eq!(hits[&FunctionId(1)], Hits { own: 0, total: 3 });
+        let native: Vec<_> = tree.native(is_native).collect();
+        assert_eq!(native, [(FunctionId(2), FunctionId(9), 2)]);
     }
 
     #[test]
@@ -232,7 +264,7 @@ mod tests {
         tree.add(0, OnCpu::Python, &functions(&[0]));
         assert_eq!((tree.nodes().len(), tree.cut().sum()), (MAX_NODES, 1));
         assert_eq!(tree.cut().get(OnCpu::Import), 1);
-        assert_eq!(tree.hits()[&FunctionId(0)], Hits { own: 2, total: 2 });
+        assert_eq!(tree.hits(|_| false)[&FunctionId(0)], Hits { own: 2, total: 2 });
         tree.add(0, OnCpu::Python, &[]);
         assert_eq!(tree.cut().sum(), 1);
     }

@@ -7,7 +7,7 @@ import { Calls } from '../parts/calls';
 import { Link } from '../parts/link';
 import { State } from '../parts/state';
 import { Waterfall } from '../parts/waterfall';
-import type { Request as Data, Whole } from '../types';
+import type { Request as Data, FunctionTime, Whole } from '../types';
 
 /** One request: where its time went, its contexts and calls, and who delayed it. */
 export function Request() {
@@ -152,6 +152,7 @@ function Functions({ request }: { request: Data }) {
             <th>function</th>
             <th class="number">own</th>
             <th class="number">total</th>
+            <th>of its own in native code</th>
           </tr>
         </thead>
         <tbody>
@@ -162,10 +163,16 @@ function Functions({ request }: { request: Data }) {
               </th>
               <td class="number">{duration(of.self_ns)}</td>
               <td class="number">{duration(of.total_ns)}</td>
+              <td>{native(of)}</td>
             </tr>
           ))}
         </tbody>
       </table>
     </section>
   );
+}
+
+/** `4.02 ms libssl.so.3, 1.01 ms [kernel]` */
+function native(of: FunctionTime): string {
+  return of.native.map(({ library, self_ns }) => `${duration(self_ns)} ${library}`).join(', ');
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     event::{Function, Place},
-    report::functions::SAMPLE_NS,
+    report::{functions::SAMPLE_NS, types::Native},
 };
 
 const WORKER: u32 = PID + 1;
@@ -209,6 +209,23 @@ fn what_no_probe_tells_apart_samples_do() {
     let sampled: Vec<&str> = report.capture.sampled.iter().map(|sampled| sampled.bucket.as_str()).collect();
     assert_eq!(sampled, ["python.gc", "python.import"]);
     assert_eq!(report.capture.unknown.len(), 1);
+}
+
+#[test]
+fn native_code_is_told_with_the_function_that_called_it() {
+    let mut story = with_code();
+    story
+        .at(0, Body::Code { address: 0x9000, function: Function::native("libcrypto.so.3".into()) })
+        .request_begun()
+        .at(5_000, Body::Sample { frames: vec![0x9000, 0x20, 0x30] })
+        .at(10_000, Body::Sample { frames: vec![0x20, 0x30] })
+        .answer_sent(20_000)
+        .exit(20_000);
+    let report = story.report(30_000);
+    let functions = &report.requests[0].functions;
+    let native: Vec<_> = functions.iter().map(|of| (of.self_ns, of.total_ns, of.native.clone())).collect();
+    let libcrypto = Native { library: "libcrypto.so.3".into(), self_ns: SAMPLE_NS };
+    assert_eq!(native, [(2 * SAMPLE_NS, 2 * SAMPLE_NS, vec![libcrypto]), (0, 2 * SAMPLE_NS, vec![])]);
 }
 
 #[test]

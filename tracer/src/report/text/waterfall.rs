@@ -10,7 +10,7 @@ use super::{
 use crate::report::{
     bucket::Bucket,
     group,
-    types::{Buckets, Process, Request},
+    types::{Buckets, Function, Process, Request},
 };
 
 /// Digits of a container's id that tell it from others; so docker and crictl print it.
@@ -125,10 +125,18 @@ fn functions(request: &Request, width: usize) -> String {
     functions.retain(|function| function.self_ns > 0);
     functions.sort_by_key(|function| std::cmp::Reverse(function.self_ns));
     let lines = functions.into_iter().take(FUNCTIONS).map(|function| {
-        let line = format!("{} {}", format::duration(function.self_ns), function.label());
+        let line = format!("{} {}{}", format::duration(function.self_ns), function.label(), native(function));
         wrap::words(&format::printable(&line), "  cpu ", 6, width)
     });
     lines.collect()
+}
+
+/// The library that took most of a function's own time, where that is much of it: `, 4.02 ms of it in libssl.so.3`.
+fn native(function: &Function) -> String {
+    let most = function.native.first().filter(|native| native.self_ns >= function.self_ns / 2);
+    most.map_or_else(String::new, |native| {
+        format!(", {} of it in {}", format::duration(native.self_ns), native.library)
+    })
 }
 
 #[cfg(test)]

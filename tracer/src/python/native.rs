@@ -1,0 +1,140 @@
+//! What native code a thread of Python runs: by the file that it was mapped from.
+
+use std::{fs, ops::Range};
+
+use foldhash::HashMap;
+
+use super::procfs;
+use crate::event::Function;
+
+/// The mappings of a process are read again for code that they don't have, but not before so long.
+const REREAD_NS: u64 = 1_000_000_000;
+
+/// Where the kernel's own addresses begin on processors of 64 bits, and what is said to be the address of all its code.
+const KERNEL: u64 = 1 << 63;
+
+/// Code of one file, as it is mapped in one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Native {
+    /// Its first address, which stands for it among addresses of code objects.
+    pub address: u64,
+    pub function: Function,
+}
+
+/// The native code of processes.
+#[derive(Debug, Default)]
+pub struct Mapped(HashMap<u32, Process>);
+
+#[derive(Debug)]
+struct Process {
+    read_ns: u64,
+    /// In order of their addresses.
+    regions: Vec<Region>,
+    /// Addresses of what was told of.
+    told: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Region {
+    vaddrs: Range<u64>,
+    /// `None` for the interpreter.
+    library: Option<String>,
+}
+
+impl Mapped {
+    /// What an instruction is of, and whether that is new; `None` for the interpreter itself, and for what comes from no file.
+    /// `code_type` is an address within the interpreter's data.
+    pub fn at(&mut self, tgid: u32, at_ns: u64, instruction: u64, code_type: u64) -> Option<(Native, bool)> {
+        let process = self.0.entry(tgid).or_insert_with(|| Process::read(tgid, at_ns, code_type));
+        let (address, name) = if instruction >= KERNEL {
+            (KERNEL, "[kernel]".to_owned())
+        } else {
+            if process.region(instruction).is_none() && at_ns >= process.read_ns.saturating_add(REREAD_NS) {
+                process.regions = regions(&maps(tgid), code_type);
+                process.read_ns = at_ns;
+            }
+            let region = process.region(instruction)?;
+            (region.vaddrs.start, region.library.clone()?)
+        };
+        let is_new = !process.told.contains(&address);
+        if is_new {
+            process.told.push(address);
+        }
+        Some((Native { address, function: Function::native(name) }, is_new))
+    }
+
+    /// The process runs another program now, or ended.
+    pub fn forget(&mut self, tgid: u32) {
+        self.0.remove(&tgid);
+    }
+}
+
+impl Process {
+    fn read(tgid: u32, read_ns: u64, code_type: u64) -> Process {
+        Process { read_ns, regions: regions(&maps(tgid), code_type), told: Vec::new() }
+    }
+
+    fn region(&self, address: u64) -> Option<&Region> {
+        let after = self.regions.partition_point(|region| region.vaddrs.start <= address);
+        self.regions[..after].last().filter(|region| region.vaddrs.contains(&address))
+    }
+}
+
+/// Of a process that is gone there are none.
+fn maps(tgid: u32) -> String {
+    fs::read_to_string(format!("/proc/{tgid}/maps")).unwrap_or_default()
+}
+
+/// The code that is mapped from files, and the kernel's own in user space.
+fn regions(maps: &str, code_type: u64) -> Vec<Region> {
+    let mappings = procfs::mappings(maps);
+    let interpreter = mappings.iter().find(|mapping| mapping.vaddrs.contains(&code_type));
+    let interpreter = interpreter.filter(|mapping| mapping.ino != 0);
+    let code = mappings.iter().filter(|mapping| mapping.executes && !mapping.path.is_empty());
+    let region = |mapping: &procfs::Mapping| {
+        let is_interpreter = interpreter.is_some_and(|of| of.ino == mapping.ino && of.path == mapping.path);
+        let name = mapping.path.rsplit('/').next().unwrap_or_default();
+        Region { vaddrs: mapping.vaddrs.clone(), library: (!is_interpreter).then(|| name.to_owned()) }
+    };
+    let mut regions: Vec<Region> = code.map(region).collect();
+    regions.sort_unstable_by_key(|region| region.vaddrs.start);
+    regions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_known_by_its_file_but_that_of_the_interpreter() {
+        let maps = "\
+1000-2000 r--p 00000000 fe:00 77 /usr/lib/libpython3.12.so.1.0
+2000-4000 r-xp 00001000 fe:00 77 /usr/lib/libpython3.12.so.1.0
+4000-5000 rw-p 00003000 fe:00 77 /usr/lib/libpython3.12.so.1.0
+6000-7000 r-xp 00000000 fe:00 78 /usr/lib/libcrypto.so.3 (deleted)
+7000-8000 rwxp 00000000 00:00 0
+9000-a000 r-xp 00000000 00:00 0                          [vdso]
+";
+        let process = Process { read_ns: 0, regions: regions(maps, 0x4100), told: Vec::new() };
+        let library = |address| process.region(address).map(|region| region.library.as_deref());
+        assert_eq!(library(0x2fff), Some(None));
+        assert_eq!(library(0x6000), Some(Some("libcrypto.so.3")));
+        assert_eq!(library(0x9abc), Some(Some("[vdso]")));
+        // Data, code that was made as the program ran, and nothing.
+        assert_eq!([0x1000, 0x7000, 0x8000].map(library), [None; 3]);
+    }
+
+    #[test]
+    fn what_is_new_is_told_once() {
+        let regions = vec![Region { vaddrs: 0x1000..0x2000, library: Some("libz.so.1".to_owned()) }];
+        let mut mapped = Mapped::default();
+        mapped.0.insert(7, Process { read_ns: 0, regions, told: Vec::new() });
+        let mut at = |instruction| mapped.at(7, 1, instruction, 0);
+        let zlib = Native { address: 0x1000, function: Function::native("libz.so.1".to_owned()) };
+        assert_eq!(at(0x1234), Some((zlib.clone(), true)));
+        assert_eq!(at(0x1235), Some((zlib, false)));
+        assert_eq!(at(0x5000), None);
+        let kernel = at(u64::MAX - 5).expect("an address of the kernel");
+        assert_eq!((kernel.0.function.name.as_str(), kernel.1), ("[kernel]", true));
+    }
+}
