@@ -61,8 +61,17 @@ impl Running {
 
     /// Waits until its stderr contains a text.
     pub fn wait_for_stderr(&mut self, text: &str, limit: Duration) {
+        self.wait_for(&self.stderr.clone(), text, limit);
+    }
+
+    /// The same of its stdout.
+    pub fn wait_for_stdout(&mut self, text: &str, limit: Duration) {
+        self.wait_for(&self.stdout.clone(), text, limit);
+    }
+
+    fn wait_for(&mut self, output: &Path, text: &str, limit: Duration) {
         let start = Instant::now();
-        while !read(&self.stderr).contains(text) {
+        while !read(output).contains(text) {
             let ended = self.child.try_wait().expect("wait for a child");
             if ended.is_some() || start.elapsed() > limit {
                 panic!("{} has not said `{text}` (ended: {ended:?}):\n{}", self.name, read(&self.stderr));

@@ -1,6 +1,9 @@
 //! The daemon under faults: other tracers, a stop in the middle, floods of processes and threads.
 
 use std::{
+    collections::BTreeSet,
+    fs,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -109,12 +112,59 @@ fn two_tracers_at_once_both_see_all_and_leave_nothing_behind() {
     lab.drive(&["--requests", "5", "--prefix", "after", "/chat/{id}?model=ttft=5,n=1"]);
     server.signal(libc::SIGTERM);
     server.finish(LIMIT);
-    let left = || &held::programs_of_nobody() - &before;
+    nothing_is_left(&before);
+}
+
+/// Of programs that nobody holds there are no more than before.
+#[track_caller]
+fn nothing_is_left(before: &BTreeSet<u32>) {
+    let left = || &held::programs_of_nobody() - before;
     let deadline = Instant::now() + LIMIT;
     while !left().is_empty() {
         assert!(Instant::now() < deadline, "programs stay in the kernel: {:?}", left());
         thread::sleep(POLL);
     }
+}
+
+/// Another's probes at the same points, before this one's and until after them: USDT points count who has them enabled, and
+/// breakpoints are shared.
+#[test]
+fn bpftrace_on_the_same_points_sees_them_and_so_does_the_tracer() {
+    let before = held::programs();
+    let lab = Lab::start();
+    let python = Python::system();
+    let (server, _) = selected_server(&lab, &[]);
+    lab.drive(&["--requests", "0", "/chat/{id}"]);
+    let exe = fs::canonicalize(format!("/proc/{}/exe", server.pid())).expect("an own child");
+    let pid = server.pid();
+    let program = format!(
+        "usdt:{exe}:python:gc__start {{ @gc = count(); }}
+         uprobe:{exe}:PyContext_Enter {{ @contexts = count(); }}
+         tracepoint:sched:sched_switch /pid == {pid}/ {{ @switches = count(); }}
+         tracepoint:syscalls:sys_enter_sendto /pid == {pid}/ {{ @sent = count(); }}
+         profile:hz:99 /pid == {pid}/ {{ @samples = count(); }}
+         BEGIN {{ printf(\"ready\\n\"); }}",
+        exe = exe.display()
+    );
+    let mut command = Command::new("bpftrace");
+    command.args(["-p", &pid.to_string(), "-e", &program]);
+    let mut bpftrace = Running::start(&mut command, lab.dir(), "bpftrace");
+    bpftrace.wait_for_stdout("ready", LIMIT);
+    let mut recording = Recording::start(&lab, "record", ["-p", &pid.to_string()]);
+    recording.wait_ready();
+    let load = ["--requests", "40", "--concurrency", "10", "/chat/{id}?model=ttft=20-60,gap=2,n=10"];
+    lab.drive(&[&["--prefix", "both"][..], &load].concat());
+    let recorded = recording.interrupt();
+    Comparison::new(&format!("{} beside bpftrace", python.name), &recorded, &lab.truth()).check_calls();
+    bpftrace.interrupt();
+    let counted = bpftrace.finish(LIMIT).expect_code(0).stdout;
+    for map in ["@gc", "@contexts", "@switches", "@sent", "@samples"] {
+        assert!(counted.contains(&format!("{map}: ")), "{map} is not in:\n{counted}");
+    }
+    lab.drive(&["--requests", "5", "--prefix", "after", "/chat/{id}?model=ttft=5,n=1"]);
+    server.signal(libc::SIGTERM);
+    server.finish(LIMIT);
+    nothing_is_left(&before);
 }
 
 /// As a debugger, a freezer of the host or a machine that is suspended stops it.

@@ -156,9 +156,10 @@ impl Pythons {
 }
 
 /// What the live tests start: a program, what that is, and the package of Debian that has it.
-const PROGRAMS: [(&str, &str, &str); 4] = [
+const PROGRAMS: [(&str, &str, &str); 5] = [
     ("promtool", "Prometheus", "prometheus"),
     ("buildah", "buildah", "buildah"),
+    ("bpftrace", "bpftrace", "bpftrace"),
     ("runc", "runc", "runc"),
     ("containerd", "containerd", "containerd"),
 ];
