@@ -48,7 +48,7 @@ const LOOK: Duration = Duration::from_secs(10);
 const PIECES: usize = 8;
 
 /// Requests are numbered by the second in which the daemon starts, times this: so numbers rise over restarts, and are exact
-/// in JavaScript.
+/// in JavaScript. A clock that was set back since leaves them rising by what the history has.
 const NUMBERS_PER_SECOND: u64 = 1_000_000;
 
 /// Traces the host until SIGTERM or Ctrl-C.
@@ -71,7 +71,8 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
         .hint("sudo tracer serve; `tracer check` says what is missing")?;
     let origin = pipeline::origin();
     let (hand_in, pieces) = mpsc::sync_channel(PIECES);
-    let number_after = origin.start_unix_ns / 1_000_000_000 * NUMBERS_PER_SECOND;
+    let number_after = (origin.start_unix_ns / 1_000_000_000 * NUMBERS_PER_SECOND)
+        .max(config.history.path.as_deref().and_then(history::last_number).unwrap_or_default());
     let hand_out = HandOut::new(origin.clone(), patience(&config), number_after, hand_in);
     let reads_bodies = config.read == Read::Bodies;
     let pipeline = Pipeline::start(reader, origin, None, vendors, reads_bodies, Some(hand_out))?;

@@ -19,7 +19,7 @@ mod writer;
 mod tests;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -97,6 +97,13 @@ pub fn start(
     };
     let thread = std::thread::Builder::new().name("tracer-history".to_owned());
     thread.spawn(run).context("start the thread that writes the history")
+}
+
+/// The highest number of a request in the history at a path, where there is one that can be read.
+pub fn last_number(path: &Path) -> Option<u64> {
+    let database = schema::open_to_read(path).ok()?;
+    let id: Option<i64> = database.query_row("SELECT max(id) FROM requests", [], |row| row.get(0)).ok()?;
+    id?.try_into().ok()
 }
 
 /// What a finding is about: of one kind and minute there is one for each.

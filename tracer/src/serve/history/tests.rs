@@ -81,6 +81,16 @@ impl Case {
 }
 
 #[test]
+fn numbers_go_on_after_those_that_the_history_has() {
+    let mut case = Case::new(LIMITS);
+    assert_eq!(last_number(case.path()), None);
+    case.write([numbered(7, "/chat", 20), numbered(4_000, "/chat", 20)]);
+    assert_eq!(last_number(case.path()), Some(4_000));
+    fs::write(case.folder.path().join("other.db"), "no database").expect("write a file");
+    assert_eq!(last_number(&case.folder.path().join("other.db")), None);
+}
+
+#[test]
 fn what_is_written_is_found() {
     let mut case = Case::new(LIMITS);
     let mut failed = numbered(3, "/failed", 30);
