@@ -23,7 +23,7 @@ struct Subject {
     check: fn(&Report, &Truth),
 }
 
-const SUBJECTS: [Subject; 9] = [
+const SUBJECTS: [Subject; 10] = [
     Subject {
         name: "demo",
         command: "-m uvicorn demo:app --loop asyncio --no-access-log --log-level warning",
@@ -80,6 +80,7 @@ const SUBJECTS: [Subject; 9] = [
         check: compare,
     },
     Subject { name: "script", command: "script.py", is_run: true, load: |_, _| (), check: compare },
+    Subject { name: "native", command: "native.py 100", is_run: true, load: |_, _| (), check: compare },
     Subject { name: "split-hello", command: "split_hello.py", is_run: true, load: |_, _| (), check: compare },
     Subject {
         name: "edge",

@@ -26,6 +26,7 @@ fn exports_of_captures_are_as_expected() {
     assert_matches("exports/chat.callgrind", &callgrind::render(&report, &all));
     let slowest = Filter { slowest: Some(1), ..Filter::default() };
     assert_matches("exports/chat.speedscope.json", &speedscope::render(&report, &slowest));
+    assert_matches("exports/native.folded", &folded::render(&self::report("native"), &all));
 }
 
 #[test]

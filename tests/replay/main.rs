@@ -23,8 +23,18 @@ use tracer::{
 };
 
 /// Applications of `tests/apps` in the lab, on Debian's Python 3.11.
-const CAPTURES: [&str; 9] =
-    ["demo", "chat", "flask-sync", "flask-threads", "gevent", "turns", "script", "split-hello", "edge"];
+const CAPTURES: [&str; 10] = [
+    "demo",
+    "chat",
+    "flask-sync",
+    "flask-threads",
+    "gevent",
+    "turns",
+    "script",
+    "native",
+    "split-hello",
+    "edge",
+];
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("captures").join(name).with_extension("trace")
