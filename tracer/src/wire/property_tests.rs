@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
+use tracer_ebpf::limits::HEAD_BYTES;
 
 use super::Wire;
 use crate::event::Direction::{self, Received, Sent};
@@ -37,13 +38,20 @@ fn cut(turns: &[Turn], cuts: &[usize]) -> Vec<Turn> {
     transfers
 }
 
-/// The marks of each transfer.
+/// The marks of each transfer, of which so many bytes are copied.
 fn reduce(transfers: &[Turn], copied_bytes: usize) -> Vec<Vec<Mark>> {
     let mut wire = wire(Role::Connected, Transport::Tcp, 80);
     let one = |(direction, bytes): &Turn| {
-        wire.reduce(ID, *direction, bytes.len() as u64, &bytes[..bytes.len().min(copied_bytes)])
+        wire.reduce(ID, *direction, bytes.len() as u64, &copied(bytes, copied_bytes))
     };
     transfers.iter().map(one).collect()
+}
+
+/// As the probes copy a transfer: its beginning, and of more than a head's length its end.
+fn copied(bytes: &[u8], count: usize) -> Vec<u8> {
+    let count = bytes.len().min(count);
+    let head = count.min(HEAD_BYTES);
+    [&bytes[..head], &bytes[bytes.len() - (count - head)..]].concat()
 }
 
 /// The marks without their positions, and of those that are made once per transfer the first of a run.
