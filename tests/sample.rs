@@ -203,6 +203,8 @@ fn request(id: &str, path: &str, route: &str, at_ms: u64, pieces: &[(Bucket, u64
         gil_waits: Vec::new(),
         imports_ns: BTreeMap::new(),
         functions: Vec::new(),
+        waits: Vec::new(),
+        waited: Vec::new(),
         stacks: Stacks::default(),
         timeline,
         steps: Vec::new(),

@@ -1,6 +1,7 @@
 //! Applications that provoke one kind of wait each, alone and mixed.
 
 use tests::{compare::Comparison, lab::Lab, python::Python, recording::Recording};
+use tracer::report::{bucket::Bucket, types::Report};
 
 use crate::application::{traced, waits, waits_async};
 
@@ -18,6 +19,33 @@ fn each_wait_of_a_thread_goes_to_its_bucket() {
         lab.drive(&[&["--requests", "10", "--concurrency", "1"][..], &ROUTES].concat());
         let report = recording.interrupt();
         Comparison::new(format!("waits of a thread, {}", python.name), &report, &lab.truth()).check();
+        check_places(&report);
+    }
+}
+
+/// What slept is named.
+fn check_places(report: &Report) {
+    let places = [(Bucket::WaitSleep, "sleep"), (Bucket::WaitLock, "lock"), (Bucket::WaitDisk, "disk")];
+    for (bucket, function) in places {
+        let route = format!("/{function}/{{id}}");
+        let requests = report.requests.iter().filter(|request| request.route.as_ref() == Some(&route));
+        let (mut named_ns, mut all_ns) = (0, 0);
+        for request in requests {
+            let named = request.waits.iter().filter(|wait| {
+                let innermost = wait.stack.first();
+                wait.bucket == bucket.name()
+                    && innermost.is_some_and(|of| of.function == function && of.file.ends_with("waits.py"))
+            });
+            named_ns += named.map(|wait| wait.wait_ns).sum::<u64>();
+            all_ns += request.buckets.get(bucket).expect("it is known");
+        }
+        eprintln!(
+            "  {}: {:.1} of {:.1} ms in {function}",
+            bucket.name(),
+            named_ns as f64 / 1e6,
+            all_ns as f64 / 1e6
+        );
+        assert!(all_ns > 0 && named_ns >= all_ns / 100 * 98, "{function}");
     }
 }
 

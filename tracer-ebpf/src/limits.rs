@@ -21,8 +21,8 @@ pub const STACK_FRAMES: usize = 128;
 /// greenlet are three.
 pub const CREATING_FRAMES: usize = 8;
 
-/// Python frames of a thread that is about to wait.
-pub const WAITING_FRAMES: usize = 4;
+/// Python frames of a thread that is about to wait: as far out as the application is that had a library do it.
+pub const WAITING_FRAMES: usize = 16;
 
 /// Threads of an interpreter that are looked through for the one that runs; of another one the stack is not seen.
 pub const INTERPRETER_THREADS: usize = 512;

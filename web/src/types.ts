@@ -101,6 +101,14 @@ export interface Delay {
   wait_ns: Ns;
 }
 
+/** Sleeps of threads in one place, the innermost function first. */
+export interface Wait {
+  bucket: string;
+  stack: Frame[];
+  wait_ns: Ns;
+  times: number;
+}
+
 export interface FunctionTime extends Frame {
   self_ns: Ns;
   total_ns: Ns;
@@ -129,6 +137,7 @@ export interface Request {
   delays: Delay[];
   background: { wall_ns: Ns; buckets: Buckets; cpu_ns: Ns; calls: Call[] } | null;
   functions: FunctionTime[];
+  waits: Wait[];
 }
 
 export interface Piece {

@@ -5,7 +5,7 @@ use crate::report::{
     bucket::Bucket,
     group::{Side, side_of},
     stacks::Sample,
-    types::{Call, Request, Segment},
+    types::{Call, Request, Segment, Wait},
 };
 
 /// A part of a request's wall time, which is not nothing, without a gap to the next; from the request's start.
@@ -16,18 +16,20 @@ pub struct Piece<'a> {
     pub stack: Stack<'a>,
 }
 
-/// A part of the timeline, and the call that it is a wait for, where that is known.
-pub struct OfCall<'a> {
+/// A part of the timeline, and the call that it is a wait for, or the sleep that it is, where that is known.
+pub struct Part<'a> {
     pub segment: Segment,
     pub call: Option<&'a Call>,
+    wait: Option<&'a Wait>,
 }
 
-impl<'a> OfCall<'a> {
-    /// The functions that made the call, whose stack has the innermost first, and what is waited for.
+impl<'a> Part<'a> {
+    /// The functions that made the call or slept, whose stacks have the innermost first, and what is waited for.
     pub fn stack(&self) -> Stack<'a> {
-        let made_by = self.call.iter().flat_map(|call| call.stack.iter().rev());
+        let made_by = self.call.iter().flat_map(|call| call.stack.iter().rev()).map(Place::from);
+        let slept_in = self.wait.iter().flat_map(|wait| wait.stack.iter().rev()).map(Place::from);
         Stack {
-            frames: made_by.map(Place::from).collect(),
+            frames: made_by.chain(slept_in).collect(),
             bucket: self.segment.bucket,
             vendor: self.call.and_then(|call| call.vendor.as_deref()),
         }
@@ -52,12 +54,13 @@ pub fn pieces(request: &Request) -> Vec<Piece<'_>> {
 }
 
 /// The waits of a request in order of time. Of several calls at once the first is meant.
-pub fn waits(request: &Request) -> impl Iterator<Item = OfCall<'_>> {
-    all(request).filter(|OfCall { segment, .. }| !is_on_cpu(segment.bucket))
+pub fn waits(request: &Request) -> impl Iterator<Item = Part<'_>> {
+    all(request).filter(|Part { segment, .. }| !is_on_cpu(segment.bucket))
 }
 
-fn all(request: &Request) -> impl Iterator<Item = OfCall<'_>> {
+fn all(request: &Request) -> impl Iterator<Item = Part<'_>> {
     let mut calls = request.calls.iter().peekable();
+    let mut waited = request.waited.iter().peekable();
     let mut under_way = Vec::<&Call>::new();
     request.timeline.iter().map(move |segment| {
         while let Some(call) = calls.next_if(|call| call.start_ns < segment.end_ns) {
@@ -72,7 +75,9 @@ fn all(request: &Request) -> impl Iterator<Item = OfCall<'_>> {
             }
             _ => None,
         };
-        OfCall { segment: *segment, call }
+        let wait = waited.next_if(|waited| waited.start_ns == segment.start_ns);
+        let wait = wait.and_then(|waited| request.waits.get(waited.wait));
+        Part { segment: *segment, call, wait }
     })
 }
 

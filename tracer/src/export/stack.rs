@@ -50,6 +50,12 @@ impl<'a> From<&'a event::Function> for Place<'a> {
     }
 }
 
+impl<'a> From<&'a types::Frame> for Place<'a> {
+    fn from(frame: &'a types::Frame) -> Place<'a> {
+        Place { function: &frame.function, file: &frame.file, line: frame.line }
+    }
+}
+
 impl<'a> From<&'a types::Caller> for Place<'a> {
     fn from(caller: &'a types::Caller) -> Place<'a> {
         Place { function: &caller.function, file: &caller.file, line: caller.first_line }

@@ -51,6 +51,8 @@ pub fn request(route: &str, at_ms: u64, pieces: &[(Bucket, u64)]) -> Request {
         gil_waits: Vec::new(),
         imports_ns: BTreeMap::new(),
         functions: Vec::new(),
+        waits: Vec::new(),
+        waited: Vec::new(),
         stacks: Stacks::default(),
         timeline,
         steps: vec![Step { start_ns: 0, end_ns: at_ns, context: 0, tid: 1, function: None }],

@@ -14,7 +14,7 @@ use crate::{
         imports::is_import,
         thread::{Sets, Thread},
     },
-    report::functions::sample_ns,
+    report::{bucket::Bucket, functions::sample_ns},
     request::{
         FunctionId, RequestId,
         call::{Place, Span},
@@ -215,16 +215,15 @@ impl Model {
         let Some(innermost) = stack.iter().find(is_python).copied() else { return };
         let function = self.functions.of_application(&stack).unwrap_or(innermost);
         process.samples.push(Sampled { at_ns, tid, function, waits: false, length_ns });
-        let is_sampled =
-            |cause: OnCpu| process.facts.as_ref().is_some_and(|facts| facts.samples(cause.bucket()));
-        let cause = if collects && is_sampled(OnCpu::Gc) {
+        let told = self.threads.get(&tid).map_or(OnCpu::Python, Thread::on_cpu_cause);
+        let samples_tell = process.facts.as_ref().is_some_and(|facts| facts.samples(Bucket::PythonGc));
+        let cause = if collects && samples_tell {
             OnCpu::Gc
-        } else if is_sampled(OnCpu::Import)
-            && is_import(stack.iter().map(|number| self.functions.get(*number)))
-        {
+        } else if told == OnCpu::Python && is_import(stack.iter().map(|number| self.functions.get(*number))) {
+            // No probe tells of it, or not of what `importlib.import_module()` itself loads.
             OnCpu::Import
         } else {
-            self.threads.get(&tid).map_or(OnCpu::Python, Thread::on_cpu_cause)
+            told
         };
         if let Some(request) = self.works_for(tgid, tid).and_then(|id| self.requests.get_mut(id)) {
             request.ran(at_ns, cause, &stack);
@@ -251,10 +250,12 @@ impl Model {
         thread.runs_python = true;
         let process = self.processes.entry(tgid).or_default();
         process.tells_waits = true;
-        let codes = frames.iter().filter_map(|address| process.codes.get(address).copied());
-        if let Some(function) = self.functions.of_application(&codes.collect::<Vec<_>>()) {
+        let stack: Vec<FunctionId> =
+            frames.iter().filter_map(|address| process.codes.get(address).copied()).collect();
+        if let Some(function) = self.functions.of_application(&stack) {
             process.samples.push(Sampled { at_ns, tid, function, waits: true, length_ns: 0 });
         }
+        self.thread(tgid, tid).waits_in = (at_ns, stack);
     }
 
     /// A thread is about to make a greenlet.

@@ -6,7 +6,7 @@ use crate::{
         Model,
         thread::{Epoll, Off, Piece, UnseenIn},
     },
-    request::{Rank, RequestId, call_tree::OnCpu, open::Holder},
+    request::{Rank, RequestId, call::Span, call_tree::OnCpu, open::Holder},
 };
 
 impl Model {
@@ -264,6 +264,12 @@ impl Model {
         }
         if let Some(rank) = rank {
             request.claim(off.out_ns, off.wake_ns, rank);
+            if let (Rank::Lock | Rank::Disk | Rank::Sleep, Some(thread)) = (rank, self.threads.get(&tid))
+                && thread.waits_in.0 == off.out_ns
+            {
+                let span = Span { start_ns: off.out_ns, end_ns: off.wake_ns };
+                request.waited(span, rank.bucket(), &thread.waits_in.1);
+            }
         }
         request.claim(off.wake_ns, off.in_ns, Rank::Runqueue);
     }

@@ -7,7 +7,7 @@ use foldhash::HashMap;
 use crate::{
     event::{ConnectionId, OffState, Wait},
     model::{imports::Import, tls::Unsent},
-    request::{RequestId, call::Place, call_tree::OnCpu},
+    request::{FunctionId, RequestId, call::Place, call_tree::OnCpu},
 };
 
 /// Stretches off CPU that are remembered: as far back as a wait for the event loop is explained.
@@ -64,6 +64,8 @@ pub struct Thread {
     pub runs_python: bool,
     /// The futex that it waits in next is a lock.
     pub at_lock: bool,
+    /// What it is about to sleep in, the innermost first, and when that was told.
+    pub waits_in: (u64, Vec<FunctionId>),
     pub in_gc: bool,
     /// Imports that it is in, one within the other, and the outermost.
     pub imports: u32,

@@ -7,8 +7,10 @@ use foldhash::HashMap;
 use super::procfs;
 use crate::event::Function;
 
-/// The mappings of a process are read again for code that they don't have, but not before so long.
+/// The mappings of a process are read again for code that they don't have, but not before so long; where that code is from no
+/// file, as what compilers of Python make, twice as long each time.
 const REREAD_NS: u64 = 1_000_000_000;
+const LONGEST_REREAD_NS: u64 = 60_000_000_000;
 
 /// Where the kernel's own addresses begin on processors of 64 bits, and what is said to be the address of all its code.
 const KERNEL: u64 = 1 << 63;
@@ -28,6 +30,7 @@ pub struct Mapped(HashMap<u32, Process>);
 #[derive(Debug)]
 struct Process {
     read_ns: u64,
+    reread_ns: u64,
     /// In order of their addresses.
     regions: Vec<Region>,
     /// Addresses of what was told of.
@@ -49,9 +52,8 @@ impl Mapped {
         let (address, name) = if instruction >= KERNEL {
             (KERNEL, "[kernel]".to_owned())
         } else {
-            if process.region(instruction).is_none() && at_ns >= process.read_ns.saturating_add(REREAD_NS) {
-                process.regions = regions(&maps(tgid), code_type);
-                process.read_ns = at_ns;
+            if process.region(instruction).is_none() && process.may_read_again(at_ns) {
+                process.read_again(&maps(tgid), at_ns, code_type, instruction);
             }
             let region = process.region(instruction)?;
             (region.vaddrs.start, region.library.clone()?)
@@ -71,7 +73,22 @@ impl Mapped {
 
 impl Process {
     fn read(tgid: u32, read_ns: u64, code_type: u64) -> Process {
-        Process { read_ns, regions: regions(&maps(tgid), code_type), told: Vec::new() }
+        Process::of(&maps(tgid), read_ns, code_type)
+    }
+
+    fn of(maps: &str, read_ns: u64, code_type: u64) -> Process {
+        Process { read_ns, reread_ns: REREAD_NS, regions: regions(maps, code_type), told: Vec::new() }
+    }
+
+    fn may_read_again(&self, at_ns: u64) -> bool {
+        at_ns >= self.read_ns.saturating_add(self.reread_ns)
+    }
+
+    fn read_again(&mut self, maps: &str, at_ns: u64, code_type: u64, instruction: u64) {
+        self.regions = regions(maps, code_type);
+        self.read_ns = at_ns;
+        let found = self.region(instruction).is_some();
+        self.reread_ns = if found { REREAD_NS } else { LONGEST_REREAD_NS.min(2 * self.reread_ns) };
     }
 
     fn region(&self, address: u64) -> Option<&Region> {
@@ -115,7 +132,7 @@ mod tests {
 7000-8000 rwxp 00000000 00:00 0
 9000-a000 r-xp 00000000 00:00 0                          [vdso]
 ";
-        let process = Process { read_ns: 0, regions: regions(maps, 0x4100), told: Vec::new() };
+        let process = Process::of(maps, 0, 0x4100);
         let library = |address| process.region(address).map(|region| region.library.as_deref());
         assert_eq!(library(0x2fff), Some(None));
         assert_eq!(library(0x6000), Some(Some("libcrypto.so.3")));
@@ -125,10 +142,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_loaded_later_is_found_and_what_is_of_no_file_is_not_looked_for_all_the_time() {
+        let mut process = Process::of("", 0, 0);
+        let lib = "1000-2000 r-xp 00000000 fe:00 78 /usr/lib/libz.so.1";
+        let reads: Vec<u64> = (0..100)
+            .map(|second| second * REREAD_NS)
+            .filter(|at_ns| {
+                let reads = process.may_read_again(*at_ns);
+                if reads {
+                    process.read_again(lib, *at_ns, 0, 0x5000);
+                }
+                reads
+            })
+            .collect();
+        assert_eq!(reads, [1, 3, 7, 15, 31, 63].map(|second| second * REREAD_NS));
+        process.read_again(lib, 0, 0, 0x1000);
+        assert_eq!(process.reread_ns, REREAD_NS);
+    }
+
+    #[test]
     fn what_is_new_is_told_once() {
-        let regions = vec![Region { vaddrs: 0x1000..0x2000, library: Some("libz.so.1".to_owned()) }];
         let mut mapped = Mapped::default();
-        mapped.0.insert(7, Process { read_ns: 0, regions, told: Vec::new() });
+        mapped.0.insert(7, Process::of("1000-2000 r-xp 00000000 fe:00 78 /usr/lib/libz.so.1", 0, 0));
         let mut at = |instruction| mapped.at(7, 1, instruction, 0);
         let zlib = Native { address: 0x1000, function: Function::native("libz.so.1".to_owned()) };
         assert_eq!(at(0x1234), Some((zlib.clone(), true)));

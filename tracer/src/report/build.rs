@@ -10,6 +10,7 @@ use crate::{
         sampled::divide,
         stacks::Stacks,
         types::{self, Background, Buckets, End, Kind, Report, Segment, Step, UnknownBucket},
+        waits,
     },
     request::{
         self,
@@ -117,15 +118,16 @@ fn build_request(
     let end_ns = request.end_ns.unwrap_or(request.start_ns);
     let from_start = |at_ns: u64| at_ns.saturating_sub(request.start_ns);
     let sampled: Vec<Bucket> = buckets_of(&report.capture.sampled, request).collect();
-    let timeline: Vec<Segment> =
-        divide(request, &sampled, sample_ns, request.timeline(request.start_ns, end_ns))
-            .into_iter()
-            .map(|segment| Segment {
-                start_ns: from_start(segment.start_ns),
-                end_ns: from_start(segment.end_ns),
-                bucket: segment.bucket,
-            })
-            .collect();
+    let timeline = divide(request, &sampled, sample_ns, request.timeline(request.start_ns, end_ns));
+    let (waits, waited) = waits::of(request, &outcome.functions, &timeline);
+    let timeline: Vec<Segment> = timeline
+        .into_iter()
+        .map(|segment| Segment {
+            start_ns: from_start(segment.start_ns),
+            end_ns: from_start(segment.end_ns),
+            bucket: segment.bucket,
+        })
+        .collect();
     let wall_ns = from_start(end_ns);
     let unseen = unseen_buckets(report, request);
     let buckets = sum_up(&timeline, &unseen);
@@ -183,6 +185,8 @@ fn build_request(
         gil_waits: functions::gil_waits(request, &outcome.functions),
         imports_ns: request.imports_ns.clone(),
         functions: ran.list,
+        waits,
+        waited,
         stacks: Stacks::new(request, &outcome.functions, sample_ns),
         timeline,
         steps,

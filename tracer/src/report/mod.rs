@@ -11,6 +11,7 @@ pub mod stacks;
 pub mod stats;
 pub mod text;
 pub mod types;
+pub(crate) mod waits;
 pub(crate) mod delays;
 pub mod functions;
 pub mod build;

@@ -3,11 +3,18 @@
 use super::{bucket::Bucket, types::Segment};
 use crate::request::{Request, split::push};
 
-/// Gives part of a request's [`Bucket::PythonCpu`] to the buckets of which only samples tell. Times are as in events.
-/// Each sample stands for `sample_ns`.
+/// Gives part of a request's [`Bucket::PythonCpu`] to the buckets of which only samples tell, and to imports of which the probes
+/// did not. Times are as in events. Each sample stands for `sample_ns`.
 pub fn divide(request: &Request, sampled: &[Bucket], sample_ns: u64, timeline: Vec<Segment>) -> Vec<Segment> {
+    let is_missed = |at_ns: u64, bucket: Bucket| {
+        let behind = timeline.partition_point(|segment| segment.start_ns <= at_ns);
+        let segment = behind.checked_sub(1).map(|index| &timeline[index]);
+        bucket == Bucket::PythonImport
+            && segment.is_some_and(|of| of.bucket == Bucket::PythonCpu && at_ns < of.end_ns)
+    };
     let samples = request.stacks.timed().iter().map(|timed| (timed.at_ns, timed.cause.bucket()));
-    let mut samples: Vec<(u64, Bucket)> = samples.filter(|(_, bucket)| sampled.contains(bucket)).collect();
+    let mut samples: Vec<(u64, Bucket)> =
+        samples.filter(|(at_ns, bucket)| sampled.contains(bucket) || is_missed(*at_ns, *bucket)).collect();
     if samples.is_empty() {
         return timeline;
     }

@@ -80,6 +80,12 @@ pub struct Request {
     /// What its tasks went on with after it was answered; `None` where that was no more than its own end.
     pub background: Option<Background>,
     pub functions: Vec<Function>,
+    /// What its threads slept in, the longest first; histories of before it was told have none.
+    #[serde(default)]
+    pub waits: Vec<Wait>,
+    /// Which pieces of `timeline` they were.
+    #[serde(skip)]
+    pub waited: Vec<Waited>,
     /// The samples that `functions` sum up, by whole stacks.
     #[serde(skip)]
     pub stacks: Stacks,
@@ -124,6 +130,25 @@ pub struct Background {
     pub buckets: Buckets,
     pub cpu_ns: u64,
     pub calls: Vec<Call>,
+}
+
+/// Sleeps of threads in one place, as parts of the wall time: for a lock, a file, or a while.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Wait {
+    pub bucket: String,
+    /// The innermost functions, that one first.
+    pub stack: Vec<Frame>,
+    pub wait_ns: u64,
+    pub times: u64,
+}
+
+/// A piece of the timeline that is a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waited {
+    /// From the request's start.
+    pub start_ns: u64,
+    /// An index into [`Request::waits`].
+    pub wait: usize,
 }
 
 /// A piece of a request's wall time; from the request's start.

@@ -21,7 +21,7 @@ pub struct CallTree {
 }
 
 /// Number of a node in its tree: a caller has a lower one than its callees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u32);
 
 impl NodeId {
@@ -120,19 +120,27 @@ impl CallTree {
 
     /// Adds a sample of these functions, the innermost first. Where there is no room for its path it is only counted.
     pub fn add(&mut self, at_ns: u64, cause: OnCpu, stack: &[FunctionId]) {
+        if stack.is_empty() {
+            return;
+        }
+        let Some(node) = self.node(stack) else { return self.cut.add_one(cause) };
+        self.nodes[node.0 as usize].own.add_one(cause);
+        if self.timed.len() < MAX_TIMED {
+            self.timed.push(Timed { at_ns, node, cause });
+        }
+    }
+
+    /// The node of a path of these functions, the innermost first; `None` where there is no room for it, or it is empty.
+    pub fn node(&mut self, stack: &[FunctionId]) -> Option<NodeId> {
         let mut caller = None;
         for function in stack.iter().rev() {
             caller = match self.callees.get(&(caller, *function)) {
                 Some(node) => Some(*node),
                 None if self.nodes.len() < MAX_NODES => Some(self.push(caller, *function)),
-                None => return self.cut.add_one(cause),
+                None => return None,
             };
         }
-        let Some(node) = caller else { return };
-        self.nodes[node.0 as usize].own.add_one(cause);
-        if self.timed.len() < MAX_TIMED {
-            self.timed.push(Timed { at_ns, node, cause });
-        }
+        caller
     }
 
     /// No more samples come.

@@ -5,6 +5,7 @@ pub mod call_tree;
 pub mod claim;
 pub mod open;
 pub mod split;
+pub mod waits;
 
 pub use call::Call;
 pub use claim::{Claim, Rank};

@@ -6,12 +6,13 @@ use foldhash::HashMap;
 
 use crate::{
     event::{ConnectionId, RequestHead},
-    report::types::Segment,
+    report::{bucket::Bucket, types::Segment},
     request::{
         call::{Call, Span},
         call_tree::{CallTree, OnCpu},
         claim::{Claim, Rank},
         split::split,
+        waits::Waits,
     },
 };
 
@@ -30,10 +31,10 @@ pub struct Holder {
     pub tid: u32,
 }
 
-/// Holders of the GIL kept of a request.
 /// Modules that are named of a request.
 const MAX_MODULES: usize = 256;
 
+/// Holders of the GIL kept of a request.
 const MAX_HOLDERS: usize = 4_096;
 
 /// Steps kept of a request.
@@ -73,6 +74,8 @@ pub struct Request {
     pub stacks: CallTree,
     /// For how long it waited for the GIL, by who held that.
     pub gil_waits_ns: HashMap<Holder, u64>,
+    /// What its threads slept in before it was answered.
+    pub waits: Waits,
     /// How long imports took, by module: of those within each other the outermost, and only where probes tell.
     pub imports_ns: BTreeMap<String, u64>,
     claims: Vec<Claim>,
@@ -135,6 +138,7 @@ impl Request {
             connected_ns: None,
             stacks: CallTree::default(),
             gil_waits_ns: HashMap::default(),
+            waits: Waits::default(),
             imports_ns: BTreeMap::default(),
             claims: Vec::new(),
             settled: Vec::new(),
@@ -157,6 +161,7 @@ impl Request {
         self.end_ns = Some(at_ns);
         self.n_contexts = Some(self.contexts());
         self.stacks.close();
+        self.waits.close();
     }
 
     /// The number of a worker within the request, from 0 in order of appearance.
@@ -215,6 +220,13 @@ impl Request {
         if self.gil_waits_ns.len() < MAX_HOLDERS {
             let wait_ns = self.gil_waits_ns.entry(holder).or_default();
             *wait_ns = wait_ns.saturating_add(ns);
+        }
+    }
+
+    /// A thread slept for itself in these functions, the innermost first.
+    pub fn waited(&mut self, span: Span, bucket: Bucket, stack: &[FunctionId]) {
+        if self.end_ns.is_none() && span.start_ns < span.end_ns {
+            self.waits.add(span, bucket, stack);
         }
     }
 

@@ -1,6 +1,6 @@
 import { useAnswer } from '../api';
 import { BUCKETS, colour, largest, SIDE_TITLES, side, unseen } from '../buckets';
-import { duration, frame, moment, share } from '../format';
+import { count, duration, frame, moment, share } from '../format';
 import { address, usePlace } from '../location';
 import { Bar, sides } from '../parts/bar';
 import { Calls } from '../parts/calls';
@@ -34,6 +34,7 @@ export function Request() {
         <div>
           <Delays request={request} />
           <Functions request={request} />
+          <Waits request={request} />
         </div>
       </div>
       <Calls request={request} />
@@ -133,6 +134,37 @@ function Delays({ request }: { request: Data }) {
                 </Link>
                 {delay.function && <> in {frame(delay.function)}</>}
               </th>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function Waits({ request }: { request: Data }) {
+  if (request.waits.length === 0) return null;
+  return (
+    <section class="panel scroll">
+      <table>
+        <caption>what its threads slept in</caption>
+        <thead>
+          <tr>
+            <th>bucket</th>
+            <th>function</th>
+            <th class="number">time</th>
+            <th class="number">times</th>
+          </tr>
+        </thead>
+        <tbody>
+          {request.waits.map((wait) => (
+            <tr key={`${wait.bucket} ${wait.stack.map(frame).join()}`}>
+              <th scope="row">
+                <i class={`swatch ${colour(wait.bucket)}`} /> {wait.bucket}
+              </th>
+              <td title={wait.stack.map(frame).join('\n')}>{wait.stack.slice(0, 1).map(frame)}</td>
+              <td class="number">{duration(wait.wait_ns)}</td>
+              <td class="number">{count(wait.times)}</td>
             </tr>
           ))}
         </tbody>

@@ -79,6 +79,35 @@ fn a_step_that_waits_longer_than_it_runs_is_named_by_what_waits() {
 }
 
 #[test]
+fn sleeps_are_told_with_what_slept() {
+    let mut story = with_code();
+    story
+        .request_begun()
+        .at(6_000, Body::Waiting { frames: vec![0x10, 0x20] })
+        .out(6_000, Wait::Sleep)
+        .back(206_000, 206_000)
+        .at(210_000, Body::Waiting { frames: vec![0x10, 0x20] })
+        .out(210_000, Wait::Sleep)
+        .back(310_000, 311_000)
+        // Of this sleep it was not told.
+        .out(320_000, Wait::Sleep)
+        .back(330_000, 330_000)
+        .answer_sent(340_000)
+        .exit(340_000);
+    let report = story.report(400_000);
+    let request = &report.requests[0];
+    let [wait] = request.waits.as_slice() else { panic!("{:?}", request.waits) };
+    let stack: Vec<&str> = wait.stack.iter().map(|caller| caller.function.as_str()).collect();
+    assert_eq!((wait.bucket.as_str(), stack), ("wait.sleep", vec!["dumps", "answer"]));
+    assert_eq!((wait.wait_ns, wait.times), (300_000 * US, 2));
+    assert_eq!(request.buckets.get(Bucket::WaitSleep), Some(310_000 * US));
+    let pieces = crate::export::sequence::waits(request);
+    let slept = pieces.filter(|part| part.segment.bucket == Bucket::WaitSleep).map(|part| part.stack());
+    let innermost: Vec<_> = slept.map(|stack| stack.frames.last().map(|place| place.function)).collect();
+    assert_eq!(innermost, [Some("dumps"), Some("dumps"), None]);
+}
+
+#[test]
 fn a_wait_for_the_gil_names_what_ran_meanwhile() {
     let mut story = with_code();
     story
@@ -209,6 +238,28 @@ fn what_no_probe_tells_apart_samples_do() {
     let sampled: Vec<&str> = report.capture.sampled.iter().map(|sampled| sampled.bucket.as_str()).collect();
     assert_eq!(sampled, ["python.gc", "python.import"]);
     assert_eq!(report.capture.unknown.len(), 1);
+}
+
+/// A probe tells of the `import` within what `importlib.import_module()` loads, not of that.
+#[test]
+fn samples_tell_of_imports_that_probes_miss() {
+    let mut story = with_code();
+    let find_and_load = function("_find_and_load", "<frozen importlib._bootstrap>");
+    story
+        .at(0, Body::Process(Box::default()))
+        .at(0, Body::Code { address: 0x40, function: find_and_load })
+        .request_begun()
+        .at(10_000, Body::Sample { frames: vec![0x40, 0x20] })
+        .at(20_000, Body::ImportStart { module: "json".into() })
+        .at(25_000, Body::Sample { frames: vec![0x40, 0x20] })
+        .at(30_000, Body::ImportDone)
+        .at(35_000, Body::Sample { frames: vec![0x20] })
+        .answer_sent(40_000)
+        .exit(40_000);
+    let report = story.report(50_000);
+    let request = &report.requests[0];
+    assert_eq!(request.buckets.get(Bucket::PythonImport), Some(10_000 * US + SAMPLE_NS));
+    assert_eq!(report.capture.sampled, []);
 }
 
 #[test]

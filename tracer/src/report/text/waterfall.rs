@@ -7,6 +7,7 @@ use super::{
     paint::{Paint, UNKNOWN, glyph},
     wrap,
 };
+use crate::event::is_of_application;
 use crate::report::{
     bucket::Bucket,
     group,
@@ -18,6 +19,9 @@ const SHORT_ID: usize = 12;
 
 /// Functions that are listed.
 const FUNCTIONS: usize = 5;
+
+/// Waits that are printed of a request, the longest.
+const WAITS: usize = 3;
 
 /// Steps of others that are listed, those that kept the event loop longest.
 const DELAYS: usize = 3;
@@ -39,6 +43,7 @@ pub fn render(request: &Request, process: Option<&Process>, width: usize, paint:
     }
     text.push_str(&background(request, width, paint));
     text.push_str(&functions(request, width));
+    text.push_str(&waits(request, width));
     text
 }
 
@@ -127,6 +132,18 @@ fn functions(request: &Request, width: usize) -> String {
     let lines = functions.into_iter().take(FUNCTIONS).map(|function| {
         let line = format!("{} {}{}", format::duration(function.self_ns), function.label(), native(function));
         wrap::words(&format::printable(&line), "  cpu ", 6, width)
+    });
+    lines.collect()
+}
+
+fn waits(request: &Request, width: usize) -> String {
+    let long = request.waits.iter().filter(|wait| wait.wait_ns >= request.wall_ns / 100);
+    let lines = long.take(WAITS).filter_map(|wait| {
+        // Whose doing it is: what of the application waited, if it is among the innermost.
+        let frame = wait.stack.iter().find(|of| is_of_application(&of.file)).or(wait.stack.first())?;
+        let times = if wait.times > 1 { format!(", {} times", wait.times) } else { String::new() };
+        let line = format!("{} {} {}{times}", wait.bucket, format::duration(wait.wait_ns), frame.label());
+        Some(wrap::words(&format::printable(&line), "  ", 6, width))
     });
     lines.collect()
 }

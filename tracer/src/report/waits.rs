@@ -1,0 +1,54 @@
+//! What a request's threads waited in, as parts of its wall time.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use crate::{
+    event::Function,
+    report::{
+        bucket::Bucket,
+        types::{Frame, Segment, Wait, Waited},
+    },
+    request::{FunctionId, Request, call_tree::NodeId, waits},
+};
+
+/// Waits that are reported of a request: those that took most.
+const LIMIT: usize = 20;
+
+/// Waits by who waited and for what, the longest first, and which pieces of the timeline are which. Times of the timeline are
+/// those of events; `names` are the capture's functions by number.
+pub fn of(request: &Request, names: &[Function], timeline: &[Segment]) -> (Vec<Wait>, Vec<Waited>) {
+    let mut found: Vec<&waits::Wait> = request.waits.list().iter().collect();
+    found.sort_by_key(|wait| wait.span.start_ns);
+    let longest_ns = found.iter().map(|wait| wait.span.length_ns()).max().unwrap_or_default();
+    let mut sums = BTreeMap::<(Bucket, NodeId), (Wait, Vec<u64>)>::new();
+    for segment in timeline {
+        let Some(wait) = waited(&found, segment, longest_ns) else { continue };
+        let (sum, starts_ns) = sums.entry((wait.bucket, wait.node)).or_insert_with(|| {
+            let name = |number: FunctionId| names.get(number.0 as usize).map(Frame::from);
+            let stack = request.waits.stack(wait).filter_map(name).collect();
+            (Wait { bucket: wait.bucket.name().to_owned(), stack, wait_ns: 0, times: 0 }, Vec::new())
+        });
+        sum.wait_ns = sum.wait_ns.saturating_add(segment.end_ns - segment.start_ns);
+        sum.times += 1;
+        starts_ns.push(segment.start_ns.saturating_sub(request.start_ns));
+    }
+    let mut sums: Vec<(Wait, Vec<u64>)> = sums.into_values().collect();
+    sums.sort_by_key(|(wait, _)| Reverse(wait.wait_ns));
+    sums.truncate(LIMIT);
+    let (waits, starts_ns): (Vec<Wait>, Vec<Vec<u64>>) = sums.into_iter().unzip();
+    let pieces = starts_ns.into_iter().enumerate();
+    let pieces = pieces
+        .flat_map(|(wait, starts_ns)| starts_ns.into_iter().map(move |start_ns| Waited { start_ns, wait }));
+    let mut waited: Vec<Waited> = pieces.collect();
+    waited.sort_by_key(|waited| waited.start_ns);
+    (waits, waited)
+}
+
+/// The wait that a piece of the timeline is of: the last begun of those for the same.
+fn waited<'a>(found: &[&'a waits::Wait], segment: &Segment, longest_ns: u64) -> Option<&'a waits::Wait> {
+    let before = found.partition_point(|wait| wait.span.start_ns < segment.end_ns);
+    let last = found[..before].iter().rev();
+    last.take_while(|wait| wait.span.start_ns.saturating_add(longest_ns) > segment.start_ns)
+        .find(|wait| wait.bucket == segment.bucket && wait.span.end_ns > segment.start_ns)
+        .copied()
+}
