@@ -155,7 +155,7 @@ fn bpftrace_on_the_same_points_sees_them_and_so_does_the_tracer() {
     let load = ["--requests", "40", "--concurrency", "10", "/chat/{id}?model=ttft=20-60,gap=2,n=10"];
     lab.drive(&[&["--prefix", "both"][..], &load].concat());
     let recorded = recording.interrupt();
-    Comparison::new(&format!("{} beside bpftrace", python.name), &recorded, &lab.truth()).check_calls();
+    Comparison::new(format!("{} beside bpftrace", python.name), &recorded, &lab.truth()).check_calls();
     bpftrace.interrupt();
     let counted = bpftrace.finish(LIMIT).expect_code(0).stdout;
     for map in ["@gc", "@contexts", "@switches", "@sent", "@samples"] {
