@@ -18,29 +18,39 @@ from concurrent.futures import ThreadPoolExecutor
 
 import greenlet
 
+SIGNALS_S = 0.001
 n_signals = 0
+are_wanted = True
 
 
 def once() -> None:
     faulthandler.dump_traceback_later(20, exit=True)
     signal.signal(signal.SIGALRM, count_signal)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    signal.setitimer(signal.ITIMER_REAL, SIGNALS_S)
     for part in (contexts_left_in_another_order, asyncio_steps, main_thread_reads_a_queue, thread_ends_in_a_step, fork_in_a_step):
         print(part.__name__, part(), flush=True)
     print("exec in a step", flush=True)
     shut_down()
     contextvars.copy_context().run(exec_in_a_child)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    stop_signals()
     print("signals", n_signals > 0, flush=True)
     # Daemon threads are still in steps while the interpreter shuts down, and a loop is never closed.
     asyncio.new_event_loop().call_soon(print)
 
 
 def count_signal(_number, _frame) -> None:
-    """Switches stacks, wherever the signal came."""
+    """Switches stacks, wherever the signal came. The next comes after it: on a slow machine one within the other would be too many."""
     global n_signals
     n_signals += 1
     greenlet.greenlet(lambda: contextvars.copy_context().run(int)).switch()
+    if are_wanted:
+        signal.setitimer(signal.ITIMER_REAL, SIGNALS_S)
+
+
+def stop_signals() -> None:
+    global are_wanted
+    are_wanted = False
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def contexts_left_in_another_order() -> list:
