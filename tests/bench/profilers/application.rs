@@ -14,7 +14,8 @@ pub type ByPhase<T> = BTreeMap<String, T>;
 /// A process of `tests/apps/profiled.py`.
 pub struct Application {
     child: Child,
-    stdin: ChildStdin,
+    /// Until its end.
+    stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
 }
 
@@ -35,7 +36,7 @@ impl Application {
         affinity::set(child.id(), affinity::Of::First);
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let stdout = BufReader::new(stdout.expect("it is piped"));
-        Application { child, stdin: stdin.expect("it is piped"), stdout }
+        Application { child, stdin, stdout }
     }
 
     pub fn pid(&self) -> u32 {
@@ -44,7 +45,8 @@ impl Application {
 
     /// Each phase once.
     pub fn work(&mut self) -> Work {
-        writeln!(self.stdin, "go").expect("the application reads");
+        let stdin = self.stdin.as_mut().expect("it is piped");
+        writeln!(stdin, "go").expect("the application reads");
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("the application writes");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
@@ -53,8 +55,8 @@ impl Application {
 
 impl Drop for Application {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
+        // It ends where nothing more is asked of it, with the process that streams come from.
+        self.stdin = None;
         let _ = self.child.wait();
     }
 }
