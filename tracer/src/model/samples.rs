@@ -245,9 +245,6 @@ impl Model {
     /// A thread is about to sleep. In a futex that is for a lock, unless these wait for something to do.
     pub(super) fn waiting(&mut self, at_ns: u64, tgid: u32, tid: u32, frames: &[u64]) {
         let at_lock = self.innermost(tgid, frames).is_some_and(|function| !waits_for_work(function));
-        let thread = self.thread(tgid, tid);
-        thread.at_lock = at_lock;
-        thread.runs_python = true;
         let process = self.processes.entry(tgid).or_default();
         process.tells_waits = true;
         let stack: Vec<FunctionId> =
@@ -255,7 +252,10 @@ impl Model {
         if let Some(function) = self.functions.of_application(&stack) {
             process.samples.push(Sampled { at_ns, tid, function, waits: true, length_ns: 0 });
         }
-        self.thread(tgid, tid).waits_in = (at_ns, stack);
+        let thread = self.thread(tgid, tid);
+        thread.at_lock = at_lock;
+        thread.runs_python = true;
+        thread.waits_in = (at_ns, stack);
     }
 
     /// A thread is about to make a greenlet.

@@ -4,10 +4,7 @@ use std::{collections::hash_map::Entry, fs::File, io, os::unix::fs::FileExt as _
 
 use foldhash::HashMap;
 
-use super::{
-    layout::CodeLayout,
-    native::{Mapped, Native},
-};
+use super::{layout::CodeLayout, native::Mapped};
 use crate::event::{Body, Event, Function, Place};
 
 /// Code objects that are remembered of all processes.
@@ -99,11 +96,10 @@ impl Codes {
         let native = instruction
             .filter(|_| !frames.is_empty())
             .and_then(|instruction| self.native.at(tgid, ts_ns, instruction, code_type));
-        if let Some((Native { address, function }, is_new)) = native {
+        if let Some((address, new)) = native {
             frames.insert(0, address);
-            if is_new {
-                told.push(Event { ts_ns, tgid, tid, body: Body::Code { address, function } });
-            }
+            let code = |function| Event { ts_ns, tgid, tid, body: Body::Code { address, function } };
+            told.extend(new.map(code));
         }
         told
     }

@@ -15,14 +15,6 @@ const LONGEST_REREAD_NS: u64 = 60_000_000_000;
 /// Where the kernel's own addresses begin on processors of 64 bits, and what is said to be the address of all its code.
 const KERNEL: u64 = 1 << 63;
 
-/// Code of one file, as it is mapped in one place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Native {
-    /// Its first address, which stands for it among addresses of code objects.
-    pub address: u64,
-    pub function: Function,
-}
-
 /// The native code of processes.
 #[derive(Debug, Default)]
 pub struct Mapped(HashMap<u32, Process>);
@@ -45,24 +37,32 @@ struct Region {
 }
 
 impl Mapped {
-    /// What an instruction is of, and whether that is new; `None` for the interpreter itself, and for what comes from no file.
+    /// What stands for the code that an instruction is of among addresses of code objects: its first address, as it is mapped
+    /// there. With what it is, where that is new. `None` for the interpreter itself, and for what comes from no file.
     /// `code_type` is an address within the interpreter's data.
-    pub fn at(&mut self, tgid: u32, at_ns: u64, instruction: u64, code_type: u64) -> Option<(Native, bool)> {
+    pub fn at(
+        &mut self,
+        tgid: u32,
+        at_ns: u64,
+        instruction: u64,
+        code_type: u64,
+    ) -> Option<(u64, Option<Function>)> {
         let process = self.0.entry(tgid).or_insert_with(|| Process::read(tgid, at_ns, code_type));
-        let (address, name) = if instruction >= KERNEL {
-            (KERNEL, "[kernel]".to_owned())
-        } else {
-            if process.region(instruction).is_none() && process.may_read_again(at_ns) {
-                process.read_again(&maps(tgid), at_ns, code_type, instruction);
-            }
-            let region = process.region(instruction)?;
-            (region.vaddrs.start, region.library.clone()?)
-        };
-        let is_new = !process.told.contains(&address);
-        if is_new {
-            process.told.push(address);
+        if instruction < KERNEL && process.region(instruction).is_none() && process.may_read_again(at_ns) {
+            process.read_again(&maps(tgid), at_ns, code_type, instruction);
         }
-        Some((Native { address, function: Function::native(name) }, is_new))
+        let (address, name) = if instruction >= KERNEL {
+            (KERNEL, "[kernel]")
+        } else {
+            let region = process.region(instruction)?;
+            (region.vaddrs.start, region.library.as_deref()?)
+        };
+        if process.told.contains(&address) {
+            return Some((address, None));
+        }
+        let function = Function::native(name.to_owned());
+        process.told.push(address);
+        Some((address, Some(function)))
     }
 
     /// The process runs another program now, or ended.
@@ -165,11 +165,10 @@ mod tests {
         let mut mapped = Mapped::default();
         mapped.0.insert(7, Process::of("1000-2000 r-xp 00000000 fe:00 78 /usr/lib/libz.so.1", 0, 0));
         let mut at = |instruction| mapped.at(7, 1, instruction, 0);
-        let zlib = Native { address: 0x1000, function: Function::native("libz.so.1".to_owned()) };
-        assert_eq!(at(0x1234), Some((zlib.clone(), true)));
-        assert_eq!(at(0x1235), Some((zlib, false)));
+        let native = |name: &str| Some(Function::native(name.to_owned()));
+        assert_eq!(at(0x1234), Some((0x1000, native("libz.so.1"))));
+        assert_eq!(at(0x1235), Some((0x1000, None)));
         assert_eq!(at(0x5000), None);
-        let kernel = at(u64::MAX - 5).expect("an address of the kernel");
-        assert_eq!((kernel.0.function.name.as_str(), kernel.1), ("[kernel]", true));
+        assert_eq!(at(u64::MAX - 5), Some((KERNEL, native("[kernel]"))));
     }
 }

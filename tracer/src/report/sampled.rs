@@ -7,10 +7,12 @@ use crate::request::{Request, split::push};
 /// did not. Times are as in events. Each sample stands for `sample_ns`.
 pub fn divide(request: &Request, sampled: &[Bucket], sample_ns: u64, timeline: Vec<Segment>) -> Vec<Segment> {
     let is_missed = |at_ns: u64, bucket: Bucket| {
-        let behind = timeline.partition_point(|segment| segment.start_ns <= at_ns);
-        let segment = behind.checked_sub(1).map(|index| &timeline[index]);
+        let segment_at = |at_ns: u64| {
+            let behind = timeline.partition_point(|segment| segment.start_ns <= at_ns);
+            behind.checked_sub(1).map(|index| &timeline[index]).filter(|segment| at_ns < segment.end_ns)
+        };
         bucket == Bucket::PythonImport
-            && segment.is_some_and(|of| of.bucket == Bucket::PythonCpu && at_ns < of.end_ns)
+            && segment_at(at_ns).is_some_and(|segment| segment.bucket == Bucket::PythonCpu)
     };
     let samples = request.stacks.timed().iter().map(|timed| (timed.at_ns, timed.cause.bucket()));
     let mut samples: Vec<(u64, Bucket)> =

@@ -17,12 +17,16 @@ const LIMIT: usize = 20;
 /// Waits by who waited and for what, the longest first, and which pieces of the timeline are which. Times of the timeline are
 /// those of events; `names` are the capture's functions by number.
 pub fn of(request: &Request, names: &[Function], timeline: &[Segment]) -> (Vec<Wait>, Vec<Waited>) {
-    let mut found: Vec<&waits::Wait> = request.waits.list().iter().collect();
-    found.sort_by_key(|wait| wait.span.start_ns);
-    let longest_ns = found.iter().map(|wait| wait.span.length_ns()).max().unwrap_or_default();
+    let mut slept: Vec<&waits::Wait> = request.waits.list().iter().collect();
+    slept.sort_by_key(|wait| wait.span.start_ns);
+    let mut slept = slept.into_iter().peekable();
+    let mut under_way = Vec::<&waits::Wait>::new();
     let mut sums = BTreeMap::<(Bucket, NodeId), (Wait, Vec<u64>)>::new();
     for segment in timeline {
-        let Some(wait) = waited(&found, segment, longest_ns) else { continue };
+        under_way.extend(std::iter::from_fn(|| slept.next_if(|wait| wait.span.start_ns < segment.end_ns)));
+        under_way.retain(|wait| wait.span.end_ns > segment.start_ns);
+        // Of several for the same, the last begun.
+        let Some(wait) = under_way.iter().rev().find(|wait| wait.bucket == segment.bucket) else { continue };
         let (sum, starts_ns) = sums.entry((wait.bucket, wait.node)).or_insert_with(|| {
             let name = |number: FunctionId| names.get(number.0 as usize).map(Frame::from);
             let stack = request.waits.stack(wait).filter_map(name).collect();
@@ -42,13 +46,4 @@ pub fn of(request: &Request, names: &[Function], timeline: &[Segment]) -> (Vec<W
     let mut waited: Vec<Waited> = pieces.collect();
     waited.sort_by_key(|waited| waited.start_ns);
     (waits, waited)
-}
-
-/// The wait that a piece of the timeline is of: the last begun of those for the same.
-fn waited<'a>(found: &[&'a waits::Wait], segment: &Segment, longest_ns: u64) -> Option<&'a waits::Wait> {
-    let before = found.partition_point(|wait| wait.span.start_ns < segment.end_ns);
-    let last = found[..before].iter().rev();
-    last.take_while(|wait| wait.span.start_ns.saturating_add(longest_ns) > segment.start_ns)
-        .find(|wait| wait.bucket == segment.bucket && wait.span.end_ns > segment.start_ns)
-        .copied()
 }
