@@ -32,6 +32,11 @@ pub fn waits(python: &Python) -> Vec<OsString> {
     gunicorn(python, &["--workers", "1"], "waits:app")
 }
 
+/// A run that sleeps, and is woken in vain through that FIFO.
+pub fn in_vain(python: &Python, fifo: &Path) -> Vec<OsString> {
+    vec![python.program("python").into(), "in_vain.py".into(), "sleep".into(), fifo.into()]
+}
+
 /// A process that accepts, and others that serve what it accepted.
 pub fn handoff(python: &Python) -> Vec<OsString> {
     words(python.program("python"), ["handoff.py", PORT].iter())

@@ -3,7 +3,7 @@
 use tests::{lab::Lab, python::Python, recording::Recording};
 use tracer::report::{
     bucket::Bucket,
-    types::{Call, End},
+    types::{Call, End, Request},
 };
 
 use crate::application::{attempts, traced};
@@ -53,9 +53,25 @@ fn attempts_that_fail() {
         let late_ns = request.buckets.get(Bucket::WaitRunqueue).expect("it is known");
         assert!(
             backoff_ns.abs_diff(slept_ns) < slept_ns / 100 + late_ns,
-            "{}, {late_ns} ns late",
-            python.name
+            "{}, {late_ns} ns late: {}",
+            python.name,
+            what_was_between(request)
         );
         assert!(report.findings.iter().any(|finding| finding.kind == "retry_backoff"), "{}", python.name);
     }
+}
+
+/// What happened to a run: its buckets, and its calls in order.
+fn what_was_between(request: &Request) -> String {
+    let buckets = format!("{:?}", request.buckets);
+    let calls = request.calls.iter().map(|call| {
+        let start_ns = call.start_unix_ns.saturating_sub(request.start_unix_ns);
+        let Call { id, attempt, wall_ns, dns_ns, connect_ns, tls_ns, first_byte_ns, stream_ns, .. } = call;
+        format!(
+            "\n  at {start_ns} call {id} attempt {attempt} took {wall_ns}: dns {dns_ns:?}, connect {connect_ns:?}, \
+             tls {tls_ns:?}, first byte {first_byte_ns:?}, stream {stream_ns:?}, end {:?}",
+            call.end
+        )
+    });
+    calls.fold(buckets, |all, call| all + &call)
 }

@@ -3,7 +3,7 @@
 use tests::{compare::Comparison, lab::Lab, python::Python, recording::Recording};
 use tracer::report::{bucket::Bucket, types::Report};
 
-use crate::application::{traced, waits, waits_async};
+use crate::application::{in_vain, traced, waits, waits_async};
 
 const ROUTES: [&str; 6] =
     ["/sleep/{id}", "/lock/{id}", "/disk/{id}", "/gil/{id}", "/runqueue/{id}", "/mixed/{id}"];
@@ -71,4 +71,17 @@ fn check_coroutines(python: &Python, event_loop: &str) {
     let report = recording.interrupt();
     let title = format!("waits of a coroutine, {event_loop}, {}", python.name);
     Comparison::new(title, &report, &lab.truth()).check();
+}
+
+#[test]
+fn a_sleep_that_is_woken_in_vain_is_one_sleep() {
+    for python in Python::all() {
+        let lab = Lab::start();
+        let fifo = lab.dir().join("fifo");
+        lab.run(lab.command("mkfifo").arg(&fifo), "mkfifo").expect_code(0);
+        let mut wakes = lab.command(python.program("python"));
+        let _wakes = lab.start_command(wakes.args(["in_vain.py", "wake"]).arg(&fifo), "wakes");
+        let (_, report) = Recording::start(&lab, "record", traced(in_vain(&python, &fifo))).finish();
+        Comparison::new(format!("woken in vain, {}", python.name), &report, &lab.truth()).check();
+    }
 }

@@ -78,7 +78,8 @@ pub struct SwitchOut {
     pub wait: u32,
     /// The connection waited for; 0 where there is none.
     pub connection: u64,
-    /// [`wait::FUTEX`]: the address. [`wait::POLL`], [`wait::EPOLL`]: the time-out in ns, `u64::MAX` for none.
+    /// [`wait::FUTEX`]: the address. [`wait::POLL`], [`wait::EPOLL`]: what is left of the time-out in ns, `u64::MAX` for
+    /// none.
     /// [`wait::OTHER`]: the syscall number.
     pub argument: u64,
     /// CPU time of the thread in all, as the kernel accounts it (`task_struct.se.sum_exec_runtime`): without what

@@ -223,17 +223,33 @@ pub enum OffState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wait {
     None,
-    Futex { address: u64 },
+    Futex {
+        address: u64,
+    },
     Sleep,
-    Poll { connection: Option<ConnectionId>, timeout_ns: Option<u64> },
-    Epoll { timeout_ns: Option<u64> },
-    Receive { connection: ConnectionId },
-    Send { connection: ConnectionId },
-    Connect { connection: ConnectionId },
+    /// The time-out is what is left of it as the thread leaves the CPU.
+    Poll {
+        connection: Option<ConnectionId>,
+        timeout_ns: Option<u64>,
+    },
+    Epoll {
+        timeout_ns: Option<u64>,
+    },
+    Receive {
+        connection: ConnectionId,
+    },
+    Send {
+        connection: ConnectionId,
+    },
+    Connect {
+        connection: ConnectionId,
+    },
     Accept,
     File,
     Child,
-    Other { syscall: u64 },
+    Other {
+        syscall: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

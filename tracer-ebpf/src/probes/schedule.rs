@@ -63,7 +63,10 @@ fn switch_out(ids: Ids, state: u32, cpu_ns: u64, now_ns: u64) {
                 as_of_ns = (*thread).enter_ns;
                 body.wait = (*thread).wait;
                 body.connection = (*thread).connection;
-                body.argument = (*thread).argument;
+                body.argument = match body.wait {
+                    wait::POLL | wait::EPOLL => left_of(&*thread, now_ns),
+                    _ => (*thread).argument,
+                };
             }
             (*thread).wake_ns = 0;
             (*thread).waker_tid = 0;
@@ -81,6 +84,15 @@ fn switch_out(ids: Ids, state: u32, cpu_ns: u64, now_ns: u64) {
         _ => {}
     }
     emit(kind::SWITCH_OUT, now_ns, ids, body);
+}
+
+/// What is left of the time-out of a poll. One that something wakes in vain goes on sleeping in the same syscall.
+#[inline(always)]
+fn left_of(thread: &Thread, now_ns: u64) -> u64 {
+    match thread.argument {
+        u64::MAX => u64::MAX,
+        timeout_ns => timeout_ns.saturating_sub(now_ns.saturating_sub(thread.enter_ns)),
+    }
 }
 
 /// WAITING, where a thread sleeps in a futex that is not the GIL.

@@ -38,8 +38,22 @@ impl Model {
         thread.on_cpu_since_ns = None;
         let is_futex = matches!(wait, Wait::Futex { .. });
         let is_lock = is_futex && !is_gil && thread.at_lock;
-        let off =
-            Off { out_ns: at_ns, wake_ns: at_ns, in_ns: at_ns, state, wait, is_gil, is_lock, is_working };
+        let mut off = Off {
+            out_ns: at_ns,
+            since_ns: at_ns,
+            wake_ns: at_ns,
+            in_ns: at_ns,
+            state,
+            wait,
+            is_gil,
+            is_lock,
+            is_working,
+        };
+        if let (Some(deadline_ns), Some(before)) = (off.deadline_ns(), thread.history.back())
+            && before.deadline_ns() == Some(deadline_ns)
+        {
+            off.since_ns = before.since_ns;
+        }
         thread.off = Some(off);
         if thread.is_spare(&off) {
             thread.idle_since_ns.get_or_insert(at_ns);
@@ -67,13 +81,12 @@ impl Model {
             _ if wake_ns < off.out_ns => at_ns,
             _ => wake_ns.min(at_ns),
         };
-        if let (Wait::Epoll { timeout_ns }, OffState::Sleeping) = (off.wait, off.state) {
-            let timed_out = off.timed_out(timeout_ns);
+        if let (Wait::Epoll { .. }, OffState::Sleeping) = (off.wait, off.state) {
             thread.last_epoll = Some(Epoll {
                 out_ns: off.out_ns,
                 wake_ns: off.wake_ns,
-                deadline_ns: timeout_ns.map(|timeout_ns| off.out_ns.saturating_add(timeout_ns)),
-                timed_out,
+                deadline_ns: off.deadline_ns(),
+                timed_out: off.timed_out(),
             });
         }
         if matches!(off.wait, Wait::Futex { .. }) && !off.is_gil && off.state == OffState::Sleeping {
@@ -263,7 +276,8 @@ impl Model {
             request.waited_for_gil(Holder { function, tid: holder }, wait_ns);
         }
         if let Some(rank) = rank {
-            request.claim(off.out_ns, off.wake_ns, rank);
+            let since_ns = if rank == Rank::Sleep { off.since_ns } else { off.out_ns };
+            request.claim(since_ns, off.wake_ns, rank);
             if let (Rank::Lock | Rank::Disk | Rank::Sleep, Some(thread)) = (rank, self.threads.get(&tid))
                 && thread.waits_in.0 == off.out_ns
             {
@@ -299,8 +313,12 @@ impl Model {
                 self.rank_of_socket(connection)
             }
             (_, Wait::Poll { connection: Some(connection), .. }) => self.rank_of_socket(connection),
-            (_, Wait::Poll { connection: None, timeout_ns } | Wait::Epoll { timeout_ns }) => {
-                if off.timed_out(timeout_ns) { Some(Rank::Sleep) } else { child }
+            (_, Wait::Poll { connection: None, .. } | Wait::Epoll { .. }) => {
+                if off.timed_out() {
+                    Some(Rank::Sleep)
+                } else {
+                    child
+                }
             }
             (OffState::Blocked, _) => Some(Rank::Disk),
             // A pipe: the one from a child process, if there is a child.

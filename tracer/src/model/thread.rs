@@ -155,6 +155,8 @@ pub struct UnseenIn {
 #[derive(Clone, Copy, Debug)]
 pub struct Off {
     pub out_ns: u64,
+    /// When it left the CPU for the first time in a poll that something woke in vain; `out_ns` otherwise.
+    pub since_ns: u64,
     /// When it was woken: from here on it was runnable. Equal to `out_ns` when it was preempted.
     pub wake_ns: u64,
     pub in_ns: u64,
@@ -168,10 +170,20 @@ pub struct Off {
 }
 
 impl Off {
-    /// Whether the thread woke because the time it was willing to sleep was over.
-    pub fn timed_out(&self, timeout_ns: Option<u64>) -> bool {
-        let slept_ns = self.wake_ns.saturating_sub(self.out_ns).saturating_add(EPOLL_GRAIN_NS);
-        timeout_ns.is_some_and(|timeout_ns| slept_ns >= timeout_ns)
+    /// When the time is over that a poll is to last at most: the same for each of its sleeps.
+    pub fn deadline_ns(&self) -> Option<u64> {
+        match self.wait {
+            Wait::Poll { timeout_ns, .. } | Wait::Epoll { timeout_ns } => {
+                Some(self.out_ns.saturating_add(timeout_ns?))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the thread woke because the time was over that its poll was to last.
+    pub fn timed_out(&self) -> bool {
+        let deadline_ns = self.deadline_ns();
+        deadline_ns.is_some_and(|deadline_ns| self.wake_ns.saturating_add(EPOLL_GRAIN_NS) >= deadline_ns)
     }
 }
 

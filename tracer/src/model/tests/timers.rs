@@ -19,6 +19,39 @@ fn a_timer_is_a_sleep() {
     );
 }
 
+/// The kernel lets a poll sleep on where what woke it is gone by the time it looks.
+#[test]
+fn a_sleep_that_is_woken_in_vain_is_one_sleep() {
+    let mut story = Story::new();
+    story
+        .task_begun()
+        .exit(30)
+        .out(30, Wait::Epoll { timeout_ns: Some(5_000 * US) })
+        .back(2_030, 2_040)
+        .out(2_040, Wait::Epoll { timeout_ns: Some(2_990 * US) })
+        .back(5_030, 5_040)
+        .enter(5_050, 0xb)
+        .answer_sent(5_060);
+    let report = story.report(6_000);
+    assert_eq!(
+        buckets(&report, 0),
+        [("python.cpu", 30), ("wait.loop", 10), ("wait.runqueue", 10), ("wait.sleep", 5_000)]
+    );
+
+    let mut story = Story::new();
+    story
+        .out(1_000, Wait::Poll { connection: None, timeout_ns: Some(5_000 * US) })
+        .back(3_000, 3_010)
+        .out(3_020, Wait::Poll { connection: None, timeout_ns: Some(2_980 * US) })
+        .back(6_000, 6_000)
+        .at(7_000, Body::Exit);
+    let report = story.report(8_000);
+    assert_eq!(
+        buckets(&report, 0),
+        [("python.cpu", 1_000 + 10 + 1_000), ("wait.runqueue", 10), ("wait.sleep", 2_000 + 2_980)]
+    );
+}
+
 #[test]
 fn a_sleep_ends_also_where_other_things_woke_the_loop() {
     let mut story = Story::new();
