@@ -7,8 +7,10 @@ mod connection;
 mod content;
 mod cursor;
 mod dns;
+mod fields;
 mod http1;
 mod sniff;
+mod text;
 mod tls;
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ mod body;
 mod chunked;
 mod head;
 mod head_reader;
-mod text;
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +15,7 @@ use self::chunked::Chunked;
 use self::head_reader::{HeadRead, head_at, read_head};
 use super::content::{Answer, Question};
 use super::cursor::{Cursor, Piece};
+use super::fields;
 use super::sniff::{Sniffed, sniff};
 use crate::event::{Direction, Mark, Role};
 use crate::vendor::VendorTable;
@@ -239,7 +239,7 @@ impl Http1 {
                     HeadRead::Whole(parsed) => (parsed, true),
                     HeadRead::Truncated(parsed) => (parsed, false),
                 };
-                let status = parsed.head.status;
+                let status = parsed.answer.head.status;
                 if whole
                     && let Some((host, port)) =
                         awaited.tunnel.clone().filter(|_| (200..300).contains(&status))
@@ -254,9 +254,9 @@ impl Http1 {
                 let is_head = awaited.is_head;
                 let body = parsed.body(is_head);
                 let chunked = parsed.is_chunked();
-                let answer = parsed.answer().filter(|_| self.request_direction == Direction::Sent);
-                let limits = parsed.limits.clone();
-                marks.push(Mark::ResponseHead { at, head: parsed.head });
+                let answer = parsed.answer.answer().filter(|_| self.request_direction == Direction::Sent);
+                let fields::Response { head, limits, .. } = parsed.answer;
+                marks.push(Mark::ResponseHead { at, head });
                 marks.extend(limits.map(Mark::Limits));
                 if !whole && chunked && body.is_some() {
                     self.response = Reading::Body(Body::Chunked(Chunked::Lost), answer);
