@@ -48,6 +48,7 @@ PLAIN_PORT = 11434
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dns-delay-ms", type=float, default=0)
+    parser.add_argument("--http2", action="store_true", help="vendors speak HTTP/2 with clients that can")
     parser.add_argument("--here", action="store_true", help="in the namespaces that it is started in: they are private")
     parser.add_argument("dir", type=Path)
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -66,7 +67,7 @@ async def run(arguments: argparse.Namespace) -> int:
     _proxy = await proxy.serve(3128)
     vendors = Vendor(log)
     plain = asyncio.create_task(vendors.serve(PLAIN_PORT, None))
-    vendor = asyncio.create_task(vendors.serve(443, certificates(arguments.dir)))
+    vendor = asyncio.create_task(vendors.serve(443, certificates(arguments.dir, arguments.http2)))
     await asyncio.sleep(0)
     if arguments.command:
         # Ctrl-C is for the command; the lab lives until it has ended.
@@ -89,14 +90,14 @@ async def run(arguments: argparse.Namespace) -> int:
     return code if code >= 0 else 128 - code
 
 
-def certificates(directory: Path) -> ssl.SSLContext:
+def certificates(directory: Path, http2: bool) -> ssl.SSLContext:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate = authority.issue_cert(*HOSTS)
     certificate.configure_cert(context)
     certificate.private_key_and_cert_chain_pem.write_to_path(str(directory / "server.pem"))
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
     return context
 
 

@@ -33,6 +33,10 @@ class TlsSocket:
             await self._flush()
             return first_ns, None if self._incoming.pending else self._arrival_ns
 
+    def protocol(self) -> str | None:
+        """What was agreed on to speak."""
+        return self._tls.selected_alpn_protocol()
+
     async def receive(self) -> tuple[bytes, int]:
         while True:
             try:

@@ -6,6 +6,7 @@ kernel, sent when it was handed to it.
 """
 
 import asyncio
+import functools
 import itertools
 import json
 import socket
@@ -17,6 +18,7 @@ import h11
 import clock
 import coding
 import dialects
+import http2
 import knobs
 from log import Log
 from timed_socket import TimedSocket
@@ -58,23 +60,36 @@ class Vendor:
                     hello_ns=hello_ns,
                     finished_ns=finished_ns,
                 )
-            http = h11.Connection(h11.SERVER)
-            while await self._exchange(number, http, stream):
-                http.start_next_cycle()
+            if context and stream.protocol() == "h2":
+                await http2.serve(stream, functools.partial(self._answer, number))
+            else:
+                await self._serve_http1(number, stream)
         except (OSError, ssl.SSLError, h11.RemoteProtocolError):
             # A client may hang up at any time.
             pass
         finally:
             stream.close()
 
-    async def _exchange(self, number: int, http: h11.Connection, stream: TlsSocket | TimedSocket) -> bool:
-        """Answers one request; whether another may follow on the connection."""
-        request = await _read_request(http, stream)
-        if request is None:
-            return False
-        head, body, received_ns = request
-        headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
-        path = head.target.decode("latin-1")
+    async def _serve_http1(self, number: int, stream: TlsSocket | TimedSocket) -> None:
+        http = h11.Connection(h11.SERVER)
+        while request := await _read_request(http, stream):
+            head, body, received_ns = request
+            headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
+            path = head.target.decode("latin-1")
+            await self._answer(number, Http1(http, stream), headers, path, body, received_ns)
+            if http.our_state is not h11.DONE or http.their_state is not h11.DONE:
+                return
+            http.start_next_cycle()
+
+    async def _answer(
+        self,
+        number: int,
+        out: "Http1 | http2.Stream",
+        headers: dict[str, str],
+        path: str,
+        body: bytes,
+        received_ns: int,
+    ) -> None:
         dialect = dialects.of(headers.get("host", ""), path)
         asked = json.loads(body) if body else {}
         model, is_stream = dialect.asked(path, asked) if body else ("", False)
@@ -93,7 +108,7 @@ class Vendor:
         }
         refused = record["attempt"] <= knob.failures
         record["status"] = knob.status if refused else 200
-        answer = Answer(http, stream, knob, received_ns)
+        answer = Answer(out, knob, received_ns)
         if request_id:
             answer.headers.append((dialect.request_id, request_id))
         if knob.coding and knob.coding in headers.get("accept-encoding", ""):
@@ -112,21 +127,43 @@ class Vendor:
                 record["output_tokens"] = knob.chunks
                 await answer.wait(0)
                 if knob.cut == 0:
-                    stream.reset()
+                    out.reset()
                 await answer.send_whole(200, dialect.whole(call, model, knob.chunks))
         finally:
             self._log.write("exchange", **record, sent_ns=answer.sent_ns, content_ns=answer.content_ns)
-        return http.our_state is h11.DONE and http.their_state is h11.DONE
+
+
+class Http1:
+    """An answer by HTTP/1.1: what is written of it goes out with the next `send`."""
+
+    def __init__(self, http: h11.Connection, stream: TlsSocket | TimedSocket) -> None:
+        self._http = http
+        self._stream = stream
+        self._data = b""
+
+    def head(self, status: int, headers: list[tuple[str, str]], length: int | None) -> None:
+        framing = ("content-length", str(length)) if length is not None else ("transfer-encoding", "chunked")
+        self._data += self._http.send(h11.Response(status_code=status, headers=[*headers, framing]))
+
+    def data(self, data: bytes) -> None:
+        self._data += self._http.send(h11.Data(data=data))
+
+    def end(self) -> None:
+        self._data += self._http.send(h11.EndOfMessage())
+
+    async def send(self) -> int:
+        data, self._data = self._data, b""
+        return await self._stream.send(data)
+
+    def reset(self) -> None:
+        self._stream.reset()
 
 
 class Answer:
     """One answer on its way out."""
 
-    def __init__(
-        self, http: h11.Connection, stream: TlsSocket | TimedSocket, knob: knobs.Knobs, received_ns: int
-    ) -> None:
-        self._http = http
-        self._stream = stream
+    def __init__(self, out: "Http1 | http2.Stream", knob: knobs.Knobs, received_ns: int) -> None:
+        self._out = out
         self._knob = knob
         self._received_ns = received_ns
         self.headers = [("openai-processing-ms", "1")]
@@ -142,15 +179,14 @@ class Answer:
 
     async def send_whole(self, status: int, body: bytes) -> None:
         body = self.compressor.piece(body) + self.compressor.end()
-        headers = [("content-type", "application/json"), ("content-length", str(len(body))), *self.headers]
-        data = self._http.send(h11.Response(status_code=status, headers=headers))
-        data += self._http.send(h11.Data(data=body)) + self._http.send(h11.EndOfMessage())
-        self.sent_ns.append(await self._stream.send(data))
+        self._out.head(status, [("content-type", "application/json"), *self.headers], len(body))
+        self._out.data(body)
+        self._out.end()
+        self.sent_ns.append(await self._out.send())
 
     async def send_stream(self, content_type: str, pieces: dialects.Pieces, error: bytes) -> None:
         """The head goes out with the first piece, the end of the body with the last."""
-        headers = [("content-type", content_type), ("transfer-encoding", "chunked"), *self.headers]
-        data = self._http.send(h11.Response(status_code=200, headers=headers))
+        self._out.head(200, [("content-type", content_type), *self.headers], None)
         pieces = list(pieces)
         if not self._knob.done:
             pieces.pop()
@@ -159,15 +195,14 @@ class Answer:
         for i, (piece, has_output) in enumerate(pieces):
             await self.wait(i)
             if i == self._knob.cut:
-                self._stream.reset()
-            data += self._http.send(h11.Data(data=self.compressor.piece(piece)))
+                self._out.reset()
+            self._out.data(self.compressor.piece(piece))
             if i == len(pieces) - 1:
-                data += self._http.send(h11.Data(data=self.compressor.end()))
-                data += self._http.send(h11.EndOfMessage())
-            self.sent_ns.append(await self._stream.send(data))
+                self._out.data(self.compressor.end())
+                self._out.end()
+            self.sent_ns.append(await self._out.send())
             if has_output and self.content_ns is None:
                 self.content_ns = self.sent_ns[-1]
-            data = b""
 
 
 async def _read_request(http: h11.Connection, stream: TlsSocket) -> tuple[h11.Request, bytes, int] | None:
