@@ -1,4 +1,4 @@
-//! Plaintext of TLS sessions: HTTP/1 and the contents of bodies.
+//! Plaintext of TLS sessions: HTTP and the contents of bodies.
 
 #![no_main]
 

@@ -12,6 +12,11 @@ pub fn chat(python: &Python) -> Vec<OsString> {
     uvicorn(python, "chat:app", "asyncio")
 }
 
+/// FastAPI whose calls share a connection.
+pub fn multiplexed(python: &Python) -> Vec<OsString> {
+    uvicorn(python, "multiplexed:app", "asyncio")
+}
+
 /// FastAPI with four routes, each with another trouble.
 pub fn demo(python: &Python) -> Vec<OsString> {
     uvicorn(python, "demo:app", "asyncio")

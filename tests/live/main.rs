@@ -10,6 +10,7 @@ mod diff;
 mod disks;
 mod faults;
 mod functions;
+mod http2;
 mod matrix;
 mod otlp;
 mod pace;

@@ -187,6 +187,8 @@ pub mod session {
     pub const STARTED: u32 = 2;
     /// It carries requests of HTTP.
     pub const HTTP: u32 = 4;
+    /// It began with the preface of HTTP/2.
+    pub const HTTP2: u32 = 8;
 }
 
 /// A call of OpenSSL that transfers plaintext.

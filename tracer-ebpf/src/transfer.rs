@@ -255,6 +255,19 @@ pub fn is_request(first: [u8; 4]) -> bool {
     )
 }
 
+/// Whether the connection of HTTP/2 begins with these bytes.
+#[inline(always)]
+pub fn is_preface(first: [u8; 4]) -> bool {
+    &first == b"PRI "
+}
+
+/// Whether these are a frame of HTTP/2 with the head of a request or of an answer: behind the length of its payload comes its
+/// type (RFC 9113 section 4.1, and section 6.2, HEADERS).
+#[inline(always)]
+pub fn is_headers(first: [u8; 4]) -> bool {
+    first[3] == 1
+}
+
 /// Bytes between two entries of a user-space `struct mmsghdr` array: a `user_msghdr` of 56 bytes, then
 /// `msg_len` and padding.
 pub const MESSAGE_STRIDE: u64 = 64;

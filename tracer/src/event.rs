@@ -367,6 +367,16 @@ pub enum Mark {
     Limits(Limits),
     /// Encrypted records from the server that are no answer: alerts, frames of control.
     Control,
+    /// A connection of HTTP/2 begins: each of its requests is a stream.
+    Http2,
+    /// What follows, up to the next of these, is of one stream of HTTP/2.
+    Stream {
+        id: u32,
+        /// So much of the transfer is of it.
+        bytes: u64,
+    },
+    /// The stream ends before its answer.
+    StreamReset,
 }
 
 /// What a request asks a model for.

@@ -15,7 +15,7 @@ use crate::{
     kernel::reads_bodies,
     maps::{EVENTS, LongTransfers, TLS_CALLS, TLS_SESSIONS, TlsCall, TlsKey, TlsSession, put, session},
     stack::{self, word},
-    transfer::{is_http, is_request, read_head_and_tail, read_into},
+    transfer::{is_headers, is_http, is_preface, is_request, read_head_and_tail, read_into},
 };
 
 /// Room for copied bytes. What is chosen is as long as one of these, and a mask proves the bound to the verifier.
@@ -55,15 +55,18 @@ pub fn called(role: u8, regs: &Registers, count_place: u64, ids: Ids) {
     let known = find(regs.argument(0), ids);
     // SAFETY: the helper checks the address and fails instead of faulting.
     let first = || unsafe { bpf_probe_read_user(regs.argument(1) as *const [u8; 4]) };
-    let asks = role == role::TLS_WRITE && first().is_ok_and(is_request);
+    let first = if role == role::TLS_WRITE { first().ok() } else { None };
+    let speaks_http2 = known.as_ref().is_some_and(|session| session.flags & session::HTTP2 != 0);
+    let asks = first.is_some_and(|first| is_request(first) || speaks_http2 && is_headers(first));
     if known.as_ref().is_none_or(|session| session.flags & session::HTTP == 0) {
         if !asks {
             return;
         }
+        let http2 = if first.is_some_and(is_preface) { session::HTTP2 } else { 0 };
         match known {
-            Some(session) => session.flags |= session::HTTP,
+            Some(session) => session.flags |= session::HTTP | http2,
             None => {
-                let session = TlsSession { flags: session::HTTP, long: LongTransfers::NONE };
+                let session = TlsSession { flags: session::HTTP | http2, long: LongTransfers::NONE };
                 let _ = TLS_SESSIONS.insert(key(regs.argument(0), ids), session, BPF_ANY as u64);
             }
         }
@@ -90,8 +93,11 @@ pub fn returned(role: u8, result: i32, ids: Ids) {
     let bytes = if call.count_place == 0 { Some(result as u64) } else { word(call.count_place, 0) };
     let Some(bytes) = bytes.filter(|bytes| *bytes != 0) else { return };
     let sent = role == role::TLS_WRITE_DONE;
-    let takes = find(call.session, ids).is_some_and(|session| session.long.takes(bytes, sent));
-    let wanted = if takes && reads_bodies() { bytes } else { wanted_of_framing(call.buffer, bytes) };
+    let (takes, flags) = match find(call.session, ids) {
+        Some(session) => (session.long.takes(bytes, sent), session.flags),
+        None => (false, 0),
+    };
+    let wanted = if takes && reads_bodies() { bytes } else { wanted_of_framing(call.buffer, bytes, flags) };
     if wanted < FEW_BYTES as u64 {
         emit_plain::<FEW_BYTES>(call, bytes, wanted, u32::from(sent), ids);
     } else {
@@ -101,10 +107,11 @@ pub fn returned(role: u8, result: i32, ids: Ids) {
 
 /// How many bytes are copied without bodies: of what begins as a head of HTTP a head, else what may be framing.
 #[inline(always)]
-fn wanted_of_framing(buffer: u64, bytes: u64) -> u64 {
+fn wanted_of_framing(buffer: u64, bytes: u64, flags: u32) -> u64 {
     // SAFETY: the helper checks the address and fails instead of faulting.
     let first = unsafe { bpf_probe_read_user(buffer as *const [u8; 4]) };
-    let most = if first.is_ok_and(is_http) { HEAD_BYTES } else { FRAME_BYTES } as u64;
+    let is_head = |first| is_http(first) || flags & session::HTTP2 != 0 && is_headers(first);
+    let most = if first.is_ok_and(is_head) { HEAD_BYTES } else { FRAME_BYTES } as u64;
     if bytes < most { bytes } else { most }
 }
 

@@ -6,7 +6,10 @@ use foldhash::HashMap;
 
 use crate::{
     event::{self, ConnectionId, Role, Transport},
-    model::tls::{Announced, Arrived},
+    model::{
+        streams::Streams,
+        tls::{Announced, Arrived},
+    },
     request::{RequestId, call::Span},
 };
 
@@ -69,6 +72,8 @@ pub struct Outbound {
     pub has_session: bool,
     pub announced: Option<Announced>,
     pub arrived: Option<Arrived>,
+    /// It speaks HTTP/2, and its plaintext is read.
+    pub streams: Option<Box<Streams>>,
     pub tunnel: Option<(String, u16)>,
     /// Request and index of the call that is under way, or was last.
     pub call: Option<(RequestId, usize)>,

@@ -21,6 +21,7 @@ mod samples;
 mod schedule;
 mod shared;
 mod steps;
+mod streams;
 mod thread;
 mod tls;
 mod traffic;
@@ -36,10 +37,11 @@ use foldhash::HashMap;
 use tracer_ebpf::limits::SAMPLES_PER_SECOND;
 
 use crate::{
-    event::{Body, Event, Function, OffState},
+    event::{Body, Direction, Event, Function, OffState},
     model::{
         containers::Containers,
         process::{KnownProcess, Process},
+        tls::Plaintext,
     },
     request::{Request, RequestId},
     vendor::VendorTable,
@@ -156,8 +158,11 @@ impl Model {
             Body::Unfollowed => self.unfollowed(ts_ns, tgid),
             Body::TlsStart { session } => self.session_started(tgid, tid, *session),
             Body::TlsEnd { session } => self.session_ended(tgid, *session),
-            Body::Plain { session, direction, bytes, marks, .. } => {
-                self.plain(tgid, tid, *session, *direction, *bytes, marks)
+            Body::Plain { session, direction, enter_ns, bytes, marks } => {
+                // As for a transfer: what is sent comes in its place by when it began.
+                let at_ns = if *direction == Direction::Sent { *enter_ns } else { ts_ns };
+                let plain = Plaintext { tgid, tid, at_ns, bytes: *bytes, marks };
+                self.plain(*session, *direction, &plain)
             }
             Body::Mapped => {}
             Body::Container(container) => self.containers.learn(container),

@@ -8,7 +8,7 @@ use crate::{
         tls::{Arrived, answer_told},
         traffic::Transfer,
     },
-    request::{Call, Rank, RequestId, call::Span},
+    request::{Call, Rank, RequestId, call::Span, open::Worker},
 };
 
 /// A client that has got a connection sends its request on it within this time.
@@ -42,7 +42,9 @@ impl Model {
             // Established, but nobody had time to use it.
             self.claim_unread(transfer, since_ns);
         }
-        if self.carries_request(id, transfer) {
+        if self.speaks_http2(id) {
+            self.streams_sent(id, transfer);
+        } else if self.carries_request(id, transfer) {
             self.request_sent(id, transfer);
         }
     }
@@ -55,12 +57,19 @@ impl Model {
         outbound.is_ended |= transfer.bytes == 0;
         let is_unparsed = outbound.is_unparsed;
         let call = outbound.call;
-        if let Some((request, _)) = call.filter(|(request, _)| self.is_read_for(*request, transfer)) {
+        let request = match &outbound.streams {
+            Some(streams) => streams.request(),
+            None => call.map(|(request, _)| request),
+        };
+        if let Some(request) = request.filter(|request| self.is_read_for(*request, transfer)) {
             // A callback of the loop reads for the call, whoever opened the connection.
             self.adopt(request, transfer.enter_ns, transfer.tgid, transfer.tid);
         }
         let first_arrival_ns = taken.arrival_ns(0).unwrap_or(transfer.exit_ns);
         self.claim_unread(transfer, first_arrival_ns);
+        if self.speaks_http2(id) {
+            return self.ciphertext_arrived(id, transfer, &taken);
+        }
         let Some(call) =
             call.and_then(|(request, index)| self.requests.get_mut(request)?.calls.get_mut(index))
         else {
@@ -122,7 +131,7 @@ impl Model {
         };
         let mut call = Call::new(id, 0, Span { start_ns: at_ns, end_ns: at_ns });
         self.describe(id, tgid, request, &mut call);
-        self.begin(id, request, tid, call);
+        self.begin(id, request, tid, self.worker(tid), call);
     }
 
     fn carries_request(&mut self, id: ConnectionId, transfer: &Transfer) -> bool {
@@ -186,7 +195,7 @@ impl Model {
         };
         call.bytes_out = transfer.bytes;
         self.describe(id, transfer.tgid, request, &mut call);
-        self.begin(id, request, transfer.tid, call);
+        self.begin(id, request, transfer.tid, self.worker(transfer.tid), call);
     }
 
     /// A connection goes from one request to another. Where that was idle as the first one left it, and sends as soon
@@ -201,7 +210,7 @@ impl Model {
     }
 
     /// Fills in the peer, and for the first call of a connection what it took to open it.
-    fn describe(&mut self, id: ConnectionId, tgid: u32, request: RequestId, call: &mut Call) {
+    pub(super) fn describe(&mut self, id: ConnectionId, tgid: u32, request: RequestId, call: &mut Call) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let remote = connection.remote;
         let Some(outbound) = connection.outbound() else { return };
@@ -228,8 +237,15 @@ impl Model {
         call.to_llm = self.vendors.is_llm(call.host.as_deref(), call.port, path);
     }
 
-    fn begin(&mut self, id: ConnectionId, request: RequestId, tid: u32, mut call: Call) {
-        let worker = self.worker(tid);
+    /// The call of a worker begins, on this thread.
+    pub(super) fn begin(
+        &mut self,
+        id: ConnectionId,
+        request: RequestId,
+        tid: u32,
+        worker: Worker,
+        mut call: Call,
+    ) {
         let Some(open) = self.requests.get_mut(request) else { return };
         call.context = open.context_number(worker);
         let (dns, connect) = (call.dns, call.connect);

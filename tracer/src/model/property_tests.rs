@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::Model;
 use crate::{
     event::{
-        Body, Connection, ConnectionId, Direction, Event, Function, Mark, OffState, ProcessFacts,
+        Body, Connection, ConnectionId, Direction, Event, Function, Mark, OffState, Place, ProcessFacts,
         RequestHead, ResponseHead, Role, Transport, Wait,
     },
     report::{
@@ -65,6 +65,9 @@ fn mark() -> impl Strategy<Value = Mark> {
         Just(Mark::ClientHello { sni: Some("api.openai.com".to_owned()), alpn: None }),
         Just(Mark::Tunnel { host: "proxy".to_owned(), port: 1 }),
         Just(Mark::Unparsed),
+        Just(Mark::Http2),
+        (0u32..3, any::<u64>()).prop_map(|(id, bytes)| Mark::Stream { id, bytes }),
+        Just(Mark::StreamReset),
         (0u16..2).prop_map(|id| Mark::DnsQuery { id, name: "api.openai.com".to_owned() }),
         (0u16..2).prop_map(|id| Mark::DnsAnswer { id, name: "api.openai.com".to_owned(), addresses: vec![] }),
     ]
@@ -90,6 +93,7 @@ fn body() -> impl Strategy<Value = Body> {
     let state = prop_oneof![Just(OffState::Runnable), Just(OffState::Sleeping), Just(OffState::Blocked)];
     let direction = prop_oneof![Just(Direction::Received), Just(Direction::Sent)];
     let context = || 0u64..4;
+    let session = || 1u64..3;
     let result = prop_oneof![Just(-32i64), 0i64..100, Just(i64::MAX)];
     let facts = ProcessFacts { runtime: Some((0, 2)), ..ProcessFacts::default() };
     prop_oneof![
@@ -122,6 +126,21 @@ fn body() -> impl Strategy<Value = Body> {
             }
         ),
         connection_id().prop_map(|connection| Body::Close { connection }),
+        connection_id().prop_map(|connection| Body::Reset { connection }),
+        session().prop_map(|session| Body::TlsStart { session }),
+        session().prop_map(|session| Body::TlsEnd { session }),
+        (session(), any::<bool>(), time_ns(), any::<u64>(), prop::collection::vec(mark(), 0..6)).prop_map(
+            |(session, is_sent, enter_ns, bytes, marks)| Body::Plain {
+                session,
+                direction: if is_sent { Direction::Sent } else { Direction::Received },
+                enter_ns,
+                bytes,
+                marks
+            }
+        ),
+        prop::collection::vec(1u64..6, 0..3).prop_map(|codes| Body::Asking {
+            places: codes.into_iter().map(|code| Place { code, line: None }).collect()
+        }),
         context().prop_map(|context| Body::ContextEnter { context }),
         context().prop_map(|context| Body::ContextExit { context }),
         Just(Body::SleepEnded),

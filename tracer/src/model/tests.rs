@@ -10,6 +10,7 @@ mod lifecycle;
 mod queue;
 mod samples;
 mod serving;
+mod streams;
 mod timers;
 
 use std::sync::Arc;
@@ -37,11 +38,14 @@ struct Story {
     model: Model,
     pid: u32,
     tid: u32,
+    /// Of the vendor's answers by HTTP/2.
+    read_bytes: u32,
 }
 
 impl Story {
     fn new() -> Self {
-        let mut story = Story { model: Model::new(Arc::new(VendorTable::builtin())), pid: PID, tid: PID };
+        let mut story =
+            Story { model: Model::new(Arc::new(VendorTable::builtin())), pid: PID, tid: PID, read_bytes: 0 };
         let facts = ProcessFacts { runtime: Some((0x1000, 0x1100)), ..ProcessFacts::default() };
         story.at(0, Body::Process(Box::new(facts))).at(0, Body::SwitchIn { wake_ns: 0, waker_tid: 0 });
         story

@@ -29,6 +29,17 @@ const MOST_ADDED: u64 = 29;
 /// Sessions by address, and the connection that each is on, where it is known.
 pub type Sessions = HashMap<u64, Option<ConnectionId>>;
 
+/// Plaintext that a session took or gave.
+#[derive(Clone, Copy, Debug)]
+pub struct Plaintext<'a> {
+    pub tgid: u32,
+    pub tid: u32,
+    /// When it began to be sent, or was received.
+    pub at_ns: u64,
+    pub bytes: u64,
+    pub marks: &'a [Mark],
+}
+
 /// Plaintext that a session took, and whose ciphertext was not seen yet.
 #[derive(Clone, Debug)]
 pub struct Unsent {
@@ -78,21 +89,14 @@ impl Model {
     }
 
     /// A session took plaintext, or gave some.
-    pub(super) fn plain(
-        &mut self,
-        tgid: u32,
-        tid: u32,
-        session: u64,
-        direction: Direction,
-        bytes: u64,
-        marks: &[Mark],
-    ) {
+    pub(super) fn plain(&mut self, session: u64, direction: Direction, plain: &Plaintext) {
+        let Plaintext { tgid, tid, bytes, marks, .. } = *plain;
         let asks =
             direction == Direction::Sent && marks.iter().any(|mark| matches!(mark, Mark::RequestHead { .. }));
         let stack = if asks { std::mem::take(&mut self.thread(tgid, tid).asking) } else { Vec::new() };
         match (self.process(tgid).sessions.get(&session).copied().flatten(), direction) {
-            (Some(id), Direction::Sent) => self.plain_sent(id, marks, stack),
-            (Some(id), Direction::Received) => self.plain_received(id, marks),
+            (Some(id), Direction::Sent) => self.plain_sent(id, plain, stack),
+            (Some(id), Direction::Received) => self.plain_received(id, plain),
             (None, Direction::Sent) => {
                 self.thread(tgid, tid).unsent = Some(Unsent { session, bytes, marks: marks.to_vec(), stack });
             }
@@ -117,7 +121,9 @@ impl Model {
             let unsent = self.thread(transfer.tgid, transfer.tid).unsent.take();
             if let Some(unsent) = unsent.filter(|unsent| unsent.fits(transfer.bytes)) {
                 self.join_session(id, transfer.tgid, unsent.session);
-                self.plain_sent(id, &unsent.marks, unsent.stack);
+                let Transfer { tgid, tid, enter_ns: at_ns, .. } = *transfer;
+                let plain = Plaintext { tgid, tid, at_ns, bytes: unsent.bytes, marks: &unsent.marks };
+                self.plain_sent(id, &plain, unsent.stack);
             }
         }
     }
@@ -135,8 +141,16 @@ impl Model {
         }
     }
 
-    fn plain_sent(&mut self, id: ConnectionId, marks: &[Mark], mut stack: Vec<Place>) {
-        for mark in marks {
+    fn plain_sent(&mut self, id: ConnectionId, plain: &Plaintext, mut stack: Vec<Place>) {
+        let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return };
+        if plain.marks.contains(&Mark::Http2) {
+            outbound.is_http = true;
+            outbound.streams = Some(Box::default());
+        }
+        if outbound.streams.is_some() {
+            return self.streams_asked(id, plain, stack);
+        }
+        for mark in plain.marks {
             let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return };
             match (mark, &mut outbound.announced) {
                 (Mark::RequestHead { head, .. }, announced) => {
@@ -155,14 +169,17 @@ impl Model {
         }
     }
 
-    fn plain_received(&mut self, id: ConnectionId, marks: &[Mark]) {
+    fn plain_received(&mut self, id: ConnectionId, plain: &Plaintext) {
         let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return };
+        if outbound.streams.is_some() {
+            return self.streams_answered(id, plain);
+        }
         let Some(arrived) = outbound.arrived.as_mut() else { return };
         let arrival_ns = arrived.first_ns;
         // What else comes out of the same ciphertext came at its end at the latest.
         arrived.first_ns = arrived.last_ns;
         if let Some(call) = self.call_of(id) {
-            answer_told(call, marks, arrival_ns);
+            answer_told(call, plain.marks, arrival_ns);
         }
     }
 }

@@ -131,12 +131,17 @@ impl Model {
                 }
             }
             Use::Outbound(outbound) => {
-                let Some((request, index)) = outbound.call else { return };
-                if let Some(call) =
-                    self.requests.get_mut(request).and_then(|request| request.calls.get_mut(index))
-                {
-                    let by = if outbound.is_ended { HungUp::Peer } else { HungUp::Client };
-                    call.hang_up(at_ns, by);
+                let by = if outbound.is_ended { HungUp::Peer } else { HungUp::Client };
+                let calls = match outbound.streams {
+                    Some(streams) => streams.into_calls(),
+                    None => outbound.call.into_iter().collect(),
+                };
+                for (request, index) in calls {
+                    if let Some(call) =
+                        self.requests.get_mut(request).and_then(|request| request.calls.get_mut(index))
+                    {
+                        call.hang_up(at_ns, by);
+                    }
                 }
             }
             Use::Unknown | Use::Dns => {}

@@ -20,6 +20,15 @@ pub enum Piece<'a> {
     Hidden(u64),
 }
 
+impl Piece<'_> {
+    pub fn bytes(self) -> u64 {
+        match self {
+            Piece::Copied(bytes) => bytes.len() as u64,
+            Piece::Hidden(bytes) => bytes,
+        }
+    }
+}
+
 impl<'a> Cursor<'a> {
     /// `length` bytes were transferred. `copied` is their beginning; where that is longer than a head, what is behind is
     /// their end.
@@ -75,14 +84,21 @@ impl<'a> Cursor<'a> {
     pub fn take_pieces(&mut self, count: u64, mut each: impl FnMut(Piece<'a>)) {
         let end = self.at + count.min(self.left());
         while self.at < end {
-            let visible = self.visible();
-            if visible.is_empty() {
-                let until = if self.at < self.tail_at() { end.min(self.tail_at()) } else { end };
-                each(Piece::Hidden(until - self.at));
-                self.at = until;
-            } else {
-                each(Piece::Copied(self.take((end - self.at).min(visible.len() as u64))));
-            }
+            each(self.take_piece(end - self.at));
+        }
+    }
+
+    /// Takes up to `count` bytes: as many as come that were copied, or that were not.
+    pub fn take_piece(&mut self, count: u64) -> Piece<'a> {
+        let end = self.at + count.min(self.left());
+        let visible = self.visible();
+        if visible.is_empty() {
+            let until = if self.at < self.tail_at() { end.min(self.tail_at()) } else { end };
+            let hidden = until - self.at;
+            self.at = until;
+            Piece::Hidden(hidden)
+        } else {
+            Piece::Copied(self.take((end - self.at).min(visible.len() as u64)))
         }
     }
 

@@ -9,6 +9,7 @@ mod cursor;
 mod dns;
 mod fields;
 mod http1;
+mod http2;
 mod sniff;
 mod text;
 mod tls;
@@ -27,6 +28,7 @@ use tracer_ebpf::limits;
 use crate::event::{Asked, Connection, ConnectionId, Direction, Mark, Role, Transport};
 use crate::vendor::VendorTable;
 use crate::wire::http1::Http1;
+use crate::wire::http2::Http2;
 use crate::wire::sniff::{Sniffed, sniff};
 
 /// The protocol state of all connections. At [`limits::SOCKETS`] of them the least recently used is dropped; if
@@ -35,9 +37,15 @@ pub struct Wire {
     vendors: Arc<VendorTable>,
     connections: LruCache<ConnectionId, connection::State>,
     /// What TLS sessions carry, by process and address.
-    sessions: LruCache<(u32, u64), Http1>,
+    sessions: LruCache<(u32, u64), Session>,
     /// Whether what bodies tell is kept.
     reads_bodies: bool,
+}
+
+/// What the plaintext of a client's TLS session is.
+enum Session {
+    Http1(Box<Http1>),
+    Http2(Box<Http2>),
 }
 
 impl Wire {
@@ -105,15 +113,27 @@ impl Wire {
     ) -> Vec<Mark> {
         let mut marks = Vec::new();
         let mut cursor = cursor::Cursor::new(length, copied);
-        let begins = direction == Direction::Sent && sniff(cursor.visible()) == Sniffed::Request;
-        if begins && !self.sessions.contains(&(tgid, session)) {
-            self.sessions.put((tgid, session), Http1::new(Direction::Sent));
+        let key = (tgid, session);
+        if direction == Direction::Sent && !self.sessions.contains(&key) {
+            let begun = match sniff(cursor.visible()) {
+                Sniffed::Request => Some(Session::Http1(Box::new(Http1::new(Direction::Sent)))),
+                Sniffed::Http2 => Some(Session::Http2(Box::default())),
+                _ => None,
+            };
+            if let Some(begun) = begun {
+                self.sessions.put(key, begun);
+            }
         }
-        if let Some(http1) = self.sessions.get_mut(&(tgid, session))
-            && http1.reduce(direction, &mut cursor, &self.vendors, &mut marks) != http1::Outcome::More
-        {
-            self.sessions.pop(&(tgid, session));
-            marks.push(Mark::Unparsed);
+        match self.sessions.get_mut(&key) {
+            Some(Session::Http1(http1)) => {
+                let outcome = http1.reduce(direction, &mut cursor, &self.vendors, &mut marks);
+                if outcome != http1::Outcome::More {
+                    self.sessions.pop(&key);
+                    marks.push(Mark::Unparsed);
+                }
+            }
+            Some(Session::Http2(http2)) => http2.reduce(direction, &mut cursor, &self.vendors, &mut marks),
+            None => {}
         }
         self.kept(marks)
     }
