@@ -4,6 +4,7 @@ pub mod affinity;
 pub mod binary;
 pub mod compare;
 pub mod container;
+pub mod counted;
 pub mod golden;
 pub mod held;
 pub mod history;

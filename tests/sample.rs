@@ -8,6 +8,7 @@ use tracer::report::{
         self, Client, LlmConnect, LlmDns, LlmFirstByte, LlmStream, LlmTls, NetOther, PythonCpu, WaitExecutor,
         WaitGil, WaitLoop, WaitSleep,
     },
+    counts::{End, FunctionCount, FunctionCounts, LineCount, Told, Uncounted},
     stacks::Stacks,
     types::{
         Background, Buckets, Call, Caller, Capture, Delay, Frame, Function, Kind, Native, Process, Report,
@@ -46,9 +47,36 @@ pub fn report() -> Report {
         }],
         requests: vec![chat(), held_back(), compute(), summary(), compare()],
         findings: Vec::new(),
+        function_counts: Some(function_counts()),
     };
     report.findings = tracer::finding::find(&report);
     report
+}
+
+fn function_counts() -> FunctionCounts {
+    let count = |function: &str, file: &str, lines: &[(Option<u32>, u64)]| FunctionCount {
+        pid: PID,
+        function: function.to_owned(),
+        file: file.to_owned(),
+        count: lines.iter().map(|(_, count)| count).sum(),
+        told: Told::Returns,
+        lines: lines.iter().map(|&(line, count)| LineCount { line, count }).collect(),
+    };
+    FunctionCounts {
+        pattern: "app/*:*".to_owned(),
+        counted_ns: Some(5_000 * MS),
+        end: End::Time,
+        lost: 12,
+        functions: vec![
+            count("tokens", "/srv/app/text.py", &[(Some(21), 1_204_311), (Some(18), 17)]),
+            count("chat", "/srv/app/__init__.py", &[(Some(40), 2)]),
+            count("<module>", "/srv/app/late.py", &[(None, 1)]),
+        ],
+        uncounted: vec![Uncounted {
+            pid: PID + 1,
+            reason: "CPython 3.12.1 has no function probes: 3.12 to 3.14 are without them".to_owned(),
+        }],
+    }
 }
 
 fn unknown(bucket: &str) -> UnknownBucket {

@@ -29,6 +29,8 @@ fn bad_arguments_exit_with_2_and_name_the_argument() {
         (&["record", "-p", "0"], "--pid"),
         (&["record", "-p", "1", "--", "true"], "--pid"),
         (&["record", "--ring-bytes", "5000"], "power of two"),
+        (&["record", "--functions", ""], "must name a function"),
+        (&["record", "--functions-for", "5"], "--functions <PATTERN>"),
         (&["report"], "<FILE>"),
         (&["report", "x", "--format", "xml"], "xml"),
         (&["record", "--format", "svg"], "svg"),

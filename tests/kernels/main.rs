@@ -5,7 +5,7 @@ mod table;
 
 use kernel::{Kernel, MOST_INSTRUCTIONS};
 use table::Table;
-use tests::{compare::Comparison, golden};
+use tests::{compare::Comparison, counted, golden};
 use tracer::{
     attach::{load::MISSED, verify::NOT_NEEDED},
     report::bucket::Bucket,
@@ -65,7 +65,7 @@ fn programs_of_uprobes_begin_in_an_empty_frame() {
     for kernel in Kernel::all() {
         let of_uprobes = kernel.programs().iter().filter(|program| program.name.starts_with("python_"));
         let frames: Vec<Option<u32>> = of_uprobes.map(|program| program.frame_bytes).collect();
-        assert_eq!(frames, [Some(0), Some(0)], "{}", kernel.release);
+        assert_eq!(frames, [Some(0), Some(0), Some(0)], "{}", kernel.release);
     }
 }
 
@@ -120,6 +120,22 @@ fn programs_do_the_same_as_without_the_tracer_on_every_kernel() {
         let complaint = ["BUG:", "Oops", "WARNING:"];
         let complaint = complaint.into_iter().find(|word| console.contains(word));
         assert_eq!(complaint, None, "{}: the kernel complains:\n{console}", kernel.release);
+    }
+}
+
+#[test]
+fn functions_are_counted_exactly_on_every_kernel() {
+    for kernel in Kernel::all() {
+        let (told, said) = (kernel.text("functions"), kernel.text("functions.stderr"));
+        if said.contains("functions can't be counted: ") && said.contains("function probes") {
+            eprintln!("{}: the system's Python has no function probes", kernel.release);
+            continue;
+        }
+        assert!(told.contains("{\n"), "{}: no report: {said}", kernel.release);
+        let (children, parent): (Vec<_>, Vec<_>) =
+            counted::truths(&told).into_iter().partition(counted::Truth::is_of_child);
+        counted::check(&kernel.release, &counted::counts(&told), &children, 1);
+        counted::check(&kernel.release, &counted::counts(&told), &parent, 2);
     }
 }
 

@@ -103,6 +103,14 @@ pub fn functions(python: &Python, ms: u64) -> Vec<OsString> {
     command
 }
 
+/// A run that calls functions so often, at once or when a file says so.
+pub fn counted(python: &Python, go: Option<&Path>) -> Vec<OsString> {
+    let mut command = python.command("python");
+    command.push("counted.py".into());
+    command.extend(go.map(OsString::from));
+    command
+}
+
 /// A run of four functions, three of which call native code, each for so long.
 pub fn native(python: &Python, ms: u64) -> Vec<OsString> {
     let mut command = python.command("python");

@@ -6,6 +6,7 @@ mod attempts;
 mod builds;
 mod callers;
 mod containers;
+mod counts;
 mod diff;
 mod disks;
 mod faults;

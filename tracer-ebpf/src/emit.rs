@@ -110,10 +110,16 @@ pub fn wake_flags(ts_ns: u64) -> u64 {
 pub fn count_drop(kind: u32) {
     let Some(drops) = DROPS.get_ptr_mut(0) else { return };
     if kind < kind::LIMIT {
-        // SAFETY: adds to one of the element's counts; the kernel keeps its memory while a program runs.
-        unsafe {
-            let count = drops.cast::<u64>().add(kind as usize);
-            asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) count, in(reg) 1_u64, options(nostack));
-        }
+        // SAFETY: one of the element's counts.
+        add_one(unsafe { drops.cast::<u64>().add(kind as usize) });
+    }
+}
+
+/// Adds to a count in a map, to which other CPUs add as well.
+#[inline(always)]
+pub fn add_one(count: *mut u64) {
+    // SAFETY: the verifier sees to it that it is memory of a map, which the kernel keeps while a program runs.
+    unsafe {
+        asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) count, in(reg) 1_u64, options(nostack));
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod cookie;
 pub mod event;
+pub mod function;
 pub mod kfunc;
 pub mod limits;
 pub mod settings;

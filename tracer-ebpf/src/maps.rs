@@ -5,7 +5,12 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use tracer_ebpf::{event::kind, limits, settings::PythonLayout};
+use tracer_ebpf::{
+    event::kind,
+    function::{FunctionKey, total},
+    limits,
+    settings::PythonLayout,
+};
 
 /// Events on their way to user space.
 #[map]
@@ -67,6 +72,14 @@ pub static TLS_SESSIONS: LruHashMap<TlsKey, TlsSession> =
 /// What a thread has called OpenSSL for, by tid.
 #[map]
 pub static TLS_CALLS: LruHashMap<u32, TlsCall> = LruHashMap::with_max_entries(limits::THREADS, 0);
+
+/// How often functions were entered. User space makes it as large as that only where functions are counted.
+#[map]
+pub static FUNCTIONS: HashMap<FunctionKey, u64> = HashMap::with_max_entries(limits::FUNCTIONS, 0);
+
+/// One element: what was counted in all. User space maps it into its memory.
+#[map]
+pub static FUNCTION_TOTALS: Array<[u64; total::LIMIT]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Writes what a thread has of its own: over what is there, which costs half of a replacement. A full table evicts another.
 #[inline(always)]

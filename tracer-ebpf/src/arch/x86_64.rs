@@ -1,6 +1,8 @@
 //! x86-64.
 
-use aya_ebpf::bindings::pt_regs;
+use core::mem::offset_of;
+
+use aya_ebpf::{bindings::pt_regs, helpers::bpf_probe_read_kernel};
 
 use crate::probes::op;
 
@@ -37,6 +39,16 @@ impl Registers {
         self.0.rip
     }
 
+    /// The same as [`Registers::numbered`] for one of the 16 that there are, by a helper: for a program that reads several, of
+    /// which the compiler would make a read at a computed place, which the verifier refuses.
+    #[inline(always)]
+    pub fn read(&self, register: u8) -> u64 {
+        let place = PLACES[usize::from(register & 0xf)];
+        let from = core::ptr::from_ref(self).cast::<u8>().wrapping_add(usize::from(place));
+        // SAFETY: the helper reads any address.
+        unsafe { bpf_probe_read_kernel(from.cast::<u64>()) }.unwrap_or(0)
+    }
+
     /// A register by the number that instructions have for it, as in [`tracer_ebpf::cookie::Operand`]; 0 for one that there
     /// is not.
     #[inline(always)]
@@ -62,6 +74,26 @@ impl Registers {
         }
     }
 }
+
+/// Where the registers are, by the numbers that instructions have for them.
+static PLACES: [u8; 16] = [
+    offset_of!(pt_regs, rax) as u8,
+    offset_of!(pt_regs, rcx) as u8,
+    offset_of!(pt_regs, rdx) as u8,
+    offset_of!(pt_regs, rbx) as u8,
+    offset_of!(pt_regs, rsp) as u8,
+    offset_of!(pt_regs, rbp) as u8,
+    offset_of!(pt_regs, rsi) as u8,
+    offset_of!(pt_regs, rdi) as u8,
+    offset_of!(pt_regs, r8) as u8,
+    offset_of!(pt_regs, r9) as u8,
+    offset_of!(pt_regs, r10) as u8,
+    offset_of!(pt_regs, r11) as u8,
+    offset_of!(pt_regs, r12) as u8,
+    offset_of!(pt_regs, r13) as u8,
+    offset_of!(pt_regs, r14) as u8,
+    offset_of!(pt_regs, r15) as u8,
+];
 
 /// The number of `read`.
 pub const READ: u64 = 0;

@@ -5,6 +5,7 @@
 //! `kernel.bpf_stats_enabled=1`, which adds some 50 ns itself. The trap into a uprobe comes on top: about 0.5 us on the
 //! instructions that are chosen for it.
 
+mod function;
 mod process;
 mod python;
 mod sample;

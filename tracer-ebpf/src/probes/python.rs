@@ -128,7 +128,7 @@ fn returned(ctx: RetProbeContext) {
 }
 
 #[inline(always)]
-fn cookie_of(ctx: &impl EbpfContext) -> u64 {
+pub(super) fn cookie_of(ctx: &impl EbpfContext) -> u64 {
     let mut written: u64;
     // SAFETY: loads a constant into the register that it is given. Assembly, because the compiler may not take the constant
     // for the one that user space finds there.
@@ -222,6 +222,6 @@ fn value(regs: &Registers, operand: Operand) -> u64 {
 
 /// Eight bytes of user memory; 0 where they can't be read.
 #[inline(always)]
-fn user_word(address: u64) -> u64 {
+pub(super) fn user_word(address: u64) -> u64 {
     stack::word(address, 0).unwrap_or(0)
 }

@@ -10,23 +10,25 @@ use aya::{
 };
 use tracer_ebpf::{
     event::kind,
+    limits,
     settings::{KernelOffsets, PythonLayout, traced, watch},
 };
 
 use super::{
-    drops::Drops,
+    counts::Counts,
     fill::{self, Fill},
+    functions::FunctionCounter,
     kernel_btf::{self, BtfError},
     link::{AttachError, Attached, UprobePoint, Uprobes},
     program::Programs,
     support::{ProbeSupport, SAMPLES, Support, UPROBE_BUCKETS, UPROBES},
     tracepoint,
-    uprobe::Way,
+    uprobe::{POINTS, Way},
 };
 use crate::ingest::{Reader, decode};
 
 /// The object that `cargo xtask build` compiled; empty without it.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
 
 /// How a kind of loss begins that is no event's.
 pub const MISSED: &str = "missed_";
@@ -57,9 +59,12 @@ pub struct Probes {
     traced: HashMap<MapData, u32, u32>,
     watch: Array<MapData, u32>,
     layouts: HashMap<MapData, u32, Layout>,
-    drops: Drops,
+    /// By kind of event.
+    drops: Counts<{ kind::LIMIT as usize }>,
     listen_ports: HashMap<MapData, u16, u8>,
     uprobes: Result<Uprobes, String>,
+    /// `None` where functions are not counted.
+    functions: Option<FunctionCounter>,
     support: Vec<ProbeSupport>,
     /// `None` where stacks are not sampled.
     samples_per_second: Option<u32>,
@@ -70,11 +75,12 @@ pub struct Probes {
 impl Probes {
     /// Loads and attaches all kernel probes, with a ring buffer of so many bytes, a power of two and a multiple of the page
     /// size. `reading` is one of [`tracer_ebpf::settings::reading`]; of each CPU so many samples are taken in a second that it is
-    /// used. Nothing is traced yet.
+    /// used. With `counts_functions` there is room for [`Probes::functions`]. Nothing is traced yet.
     pub fn load(
         ring_bytes: u32,
         reading: u32,
         samples_per_second: u32,
+        counts_functions: bool,
     ) -> Result<(Probes, Reader), LoadError> {
         if OBJECT.is_empty() {
             return Err(LoadError::NotBuilt);
@@ -85,12 +91,16 @@ impl Probes {
             .override_global("OFFSETS", bytes_of(&offsets), true)
             .override_global("READING", &reading, true)
             .map_max_entries("EVENTS", ring_bytes)
+            .map_max_entries("FUNCTIONS", if counts_functions { limits::FUNCTIONS } else { 1 })
             .load(OBJECT)
             .map_err(load_error)?;
         #[cfg(feature = "log")]
         print_log(&mut ebpf);
         let btf = kernel_types()?;
-        let uprobes = Programs::new(OBJECT, &ebpf, &btf).and_then(Way::choose).map(Uprobes::new);
+        let uprobes = Programs::new(OBJECT, &ebpf, &btf)
+            .and_then(|programs| Way::choose(programs, POINTS))
+            .map(Uprobes::new);
+        let functions = counts_functions.then(|| FunctionCounter::load(&mut ebpf, &btf)).transpose()?;
         let mut support = tracepoint::attach_all(&mut ebpf, &btf)?;
         support.push(ProbeSupport {
             probe: UPROBES,
@@ -113,10 +123,11 @@ impl Probes {
             traced: HashMap::try_from(take(&mut ebpf, "TRACED")?).map_err(map_error)?,
             watch: Array::try_from(take(&mut ebpf, "WATCH")?).map_err(map_error)?,
             layouts: HashMap::try_from(take(&mut ebpf, "LAYOUTS")?).map_err(map_error)?,
-            drops: Drops::new(take(&mut ebpf, "DROPS")?)
+            drops: Counts::new(take(&mut ebpf, "DROPS")?)
                 .map_err(|error| LoadError::Object(format!("reading the map `DROPS`: {error}")))?,
             listen_ports: HashMap::try_from(take(&mut ebpf, "LISTEN_PORTS")?).map_err(map_error)?,
             uprobes,
+            functions,
             support,
             samples_per_second,
             ebpf,
@@ -132,6 +143,11 @@ impl Probes {
     /// How often stacks are sampled; `None` where they are not.
     pub fn samples_per_second(&self) -> Option<u32> {
         self.samples_per_second
+    }
+
+    /// What counts functions, where that was asked for.
+    pub fn functions(&self) -> Option<&FunctionCounter> {
+        self.functions.as_ref()
     }
 
     /// Traces a process, and with `inherit` also every process that it makes. Fails when
@@ -207,7 +223,8 @@ impl Probes {
     /// [`MISSED`] runs of programs that the kernel left out, by tracepoint, of each of which an event may be missing. Kinds
     /// without loss are left out.
     pub fn losses(&self) -> io::Result<Vec<(String, u64)>> {
-        let dropped = (0..kind::LIMIT).map(|kind| (decode::kind_name(kind).to_owned(), self.drops.of(kind)));
+        let dropped =
+            (0..kind::LIMIT).map(|kind| (decode::kind_name(kind).to_owned(), self.drops.of(kind as usize)));
         let missed = tracepoint::missed_runs(&self.ebpf)?;
         let missed = missed.into_iter().map(|(tracepoint, count)| (format!("{MISSED}{tracepoint}"), count));
         Ok(dropped.chain(missed).filter(|(_, count)| *count != 0).collect())
@@ -260,11 +277,11 @@ struct Layout(PythonLayout);
 // SAFETY: a struct of integers without padding.
 unsafe impl aya::Pod for Layout {}
 
-fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, LoadError> {
+pub(super) fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, LoadError> {
     ebpf.take_map(name).ok_or_else(|| LoadError::Incomplete(format!("map `{name}`")))
 }
 
-fn map_error(error: MapError) -> LoadError {
+pub(super) fn map_error(error: MapError) -> LoadError {
     LoadError::Object(with_sources(&error))
 }
 

@@ -1,7 +1,8 @@
 //! Loading the probes and attaching them: all that talks to the kernel's BPF.
 
-mod drops;
+mod counts;
 pub mod fill;
+pub mod functions;
 pub mod kernel_btf;
 mod kfunc;
 pub mod link;

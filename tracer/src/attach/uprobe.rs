@@ -15,9 +15,25 @@ use super::{
     sys::{self, ProgramKind, UprobeKind},
 };
 
-/// Names of the programs, as in the eBPF object.
-const ENTRY: &str = "python_entry";
-const RETURN: &str = "python_return";
+/// Names of programs, as in the eBPF object.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    entry: &'static str,
+    /// For returns of functions, where any are probed.
+    exit: Option<&'static str>,
+}
+
+/// The programs of points in CPython and in libraries.
+pub const POINTS: Names = Names { entry: "python_entry", exit: Some("python_return") };
+
+/// The program of CPython's function probes.
+pub const FUNCTIONS: Names = Names { entry: "python_function", exit: None };
+
+impl Names {
+    fn of(self, returns: bool) -> &'static str {
+        self.exit.filter(|_| returns).unwrap_or(self.entry)
+    }
+}
 
 /// Opcode of an instruction that loads eight bytes, the upper four of which stand in the one behind it
 /// (include/uapi/linux/bpf.h, `BPF_LD | BPF_DW | BPF_IMM`).
@@ -38,35 +54,35 @@ pub enum Way {
 #[derive(Debug)]
 pub struct Pair {
     entry: OwnedFd,
-    exit: OwnedFd,
+    exit: Option<OwnedFd>,
 }
 
 impl Pair {
-    fn load(programs: &Programs, kind: UprobeKind) -> Result<Pair, String> {
+    fn load(programs: &Programs, names: Names, kind: UprobeKind) -> Result<Pair, String> {
         let load = |name: &str| {
             sys::load_program(name, programs.code(name)?, ProgramKind::Uprobe(kind))
                 .map_err(|error| format!("loading program `{name}`: {error}"))
         };
-        Ok(Pair { entry: load(ENTRY)?, exit: load(RETURN)? })
+        Ok(Pair { entry: load(names.entry)?, exit: names.exit.map(load).transpose()? })
     }
 
     pub fn of(&self, returns: bool) -> &OwnedFd {
-        if returns { &self.exit } else { &self.entry }
+        self.exit.as_ref().filter(|_| returns).unwrap_or(&self.entry)
     }
 }
 
 impl Way {
     /// Loads the programs. The error is a clause for the user.
-    pub fn choose(programs: Programs) -> Result<Way, String> {
+    pub fn choose(programs: Programs, names: Names) -> Result<Way, String> {
         if !sys::has_attach_cookies() {
-            return Copies::new(programs).map(|copies| Way::Copies(Box::new(copies)));
+            return Copies::new(programs, names).map(|copies| Way::Copies(Box::new(copies)));
         }
-        if let Ok(pair) = Pair::load(&programs, UprobeKind::Multi)
+        if let Ok(pair) = Pair::load(&programs, names, UprobeKind::Multi)
             && sys::has_uprobe_multi(&pair.entry)
         {
             return Ok(Way::Multi(pair));
         }
-        Pair::load(&programs, UprobeKind::Single).map(Way::Single)
+        Pair::load(&programs, names, UprobeKind::Single).map(Way::Single)
     }
 }
 
@@ -75,16 +91,17 @@ impl Way {
 #[derive(Debug)]
 pub struct Copies {
     programs: Programs,
+    names: Names,
     /// By whether it is for returns, and the cookie.
     loaded: Mutex<HashMap<(bool, u64), Arc<OwnedFd>>>,
 }
 
 impl Copies {
     /// Fails where the kernel takes not even a program for the simplest of points.
-    fn new(programs: Programs) -> Result<Copies, String> {
-        let copies = Copies { programs, loaded: Mutex::default() };
+    fn new(programs: Programs, names: Names) -> Result<Copies, String> {
+        let copies = Copies { programs, names, loaded: Mutex::default() };
         let cookie = cookie::pack(cookie::role::GC_START, cookie::Operand::None);
-        copies.of(false, cookie).map_err(|error| format!("loading program `{ENTRY}`: {error}"))?;
+        copies.of(false, cookie).map_err(|error| format!("loading program `{}`: {error}", names.entry))?;
         Ok(copies)
     }
 
@@ -95,7 +112,7 @@ impl Copies {
         if let Some(program) = loaded.get(&(returns, cookie)) {
             return Ok(Arc::clone(program));
         }
-        let name = if returns { RETURN } else { ENTRY };
+        let name = self.names.of(returns);
         let code = self.programs.code(name).map_err(io::Error::other)?;
         let program =
             sys::load_program(name, &with_cookie(code, cookie), ProgramKind::Uprobe(UprobeKind::Single))?;

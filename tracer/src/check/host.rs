@@ -140,7 +140,7 @@ fn object(embedded: bool) -> Prerequisite {
 
 /// Loads and attaches the probes, as nothing else tells whether the kernel takes them; they trace nothing.
 fn load_probes() -> Result<Vec<ProbeSupport>, Refused> {
-    match Probes::load(RING_BYTES, reading::BODIES, SAMPLES_PER_SECOND) {
+    match Probes::load(RING_BYTES, reading::BODIES, SAMPLES_PER_SECOND, false) {
         Ok((probes, _)) => Ok(probes.support().to_vec()),
         Err(LoadError::Required { probe, reason }) => Err(Refused { probe, reason, fix: NEWER_KERNEL }),
         Err(LoadError::NotPermitted(reason)) => {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    ffi::OsStr,
     num::NonZeroUsize,
     path::Path,
     time::{Duration, Instant},
@@ -24,9 +25,10 @@ use crate::{
     record::{
         InputSender,
         attachments::Attachments,
+        functions::Functions,
         pipeline::{Input, Start, Started, monotonic_ns},
     },
-    report::bucket::Bucket,
+    report::{bucket::Bucket, counts::FunctionCounts},
 };
 
 /// Which processes of a host are meant.
@@ -80,6 +82,8 @@ pub struct Follower {
     expected: HashMap<u32, Instant>,
     /// Containers that were told of.
     containers: LruCache<String, ()>,
+    /// `None` where functions are not counted.
+    functions: Option<Functions>,
     losses: BTreeMap<String, u64>,
     losses_since_ns: u64,
     swept: Instant,
@@ -102,6 +106,7 @@ impl Follower {
             without_ssl: HashSet::new(),
             expected: HashMap::new(),
             containers: LruCache::new(CONTAINERS),
+            functions: None,
             losses: BTreeMap::new(),
             losses_since_ns: monotonic_ns(),
             swept: Instant::now(),
@@ -110,6 +115,23 @@ impl Follower {
             follower.tell(0, monotonic_ns(), Body::Sampling { per_second });
         }
         follower
+    }
+
+    /// Counts how often functions are entered. The probes must have been loaded for that.
+    pub fn count(&mut self, functions: Functions) {
+        self.functions = Some(functions);
+    }
+
+    /// Where functions are counted, has a command's counted from its first.
+    pub fn count_from_the_start(&mut self, program: &OsStr) {
+        if let (Some(functions), Some(counter)) = (&mut self.functions, self.probes.functions()) {
+            functions.expect(counter, program);
+        }
+    }
+
+    /// Ends counting functions; gives what was counted.
+    pub fn end_counting(&mut self) -> Option<FunctionCounts> {
+        Some(self.functions.take()?.finish(self.probes.functions()?))
     }
 
     /// Traces every Python process of the host that is selected, also those that start later, and what they start.
@@ -148,7 +170,10 @@ impl Follower {
                 self.program_ended(tgid);
             }
             // A copy of a process that is known: the model has its facts.
-            Start::Fork { parent } => self.attachments.forked(&self.probes, parent, tgid),
+            Start::Fork { parent } => {
+                self.attachments.forked(&self.probes, parent, tgid);
+                self.functions.iter_mut().for_each(|functions| functions.forked(parent, tgid));
+            }
             Start::TooFast => self.too_fast(tgid),
             Start::Mapped => drop(self.mapped.insert(tgid)),
             Start::Exec => {
@@ -191,6 +216,9 @@ impl Follower {
     /// it could not be told whether they are meant.
     pub fn look_again(&mut self) {
         self.decide();
+        if let (Some(functions), Some(counter)) = (&mut self.functions, self.probes.functions()) {
+            functions.look_again(counter);
+        }
         for tgid in std::mem::take(&mut self.mapped) {
             self.attach_libraries(tgid, process::libraries(tgid));
         }
@@ -292,6 +320,9 @@ impl Follower {
         let Ok(Some(process)) = process::inspect(tgid) else { return };
         let Some(interpreter) = self.attachments.inspect(&process) else { return };
         self.expected.remove(&tgid);
+        if let (Some(functions), Some(counter)) = (&mut self.functions, self.probes.functions()) {
+            functions.add(counter, &process);
+        }
         // The points rely on it.
         let layout = self.set_layout(&process, &interpreter);
         let reads_contexts = layout.is_some_and(|layout| layout.has_contexts());

@@ -3,6 +3,7 @@
 mod attachments;
 mod command;
 pub mod follow;
+pub mod functions;
 pub mod hand_out;
 mod pace;
 pub mod pipeline;
@@ -31,6 +32,7 @@ use crate::{
     record::{
         command::Command,
         follow::Follower,
+        functions::Functions,
         pipeline::{Input, Pipeline, Recorded},
     },
     report::filter::Filter,
@@ -54,6 +56,9 @@ pub fn run(options: &RecordOptions) -> anyhow::Result<ExitCode> {
             bail!("there is no process {pid}");
         }
     }
+    if options.functions.is_some() {
+        functions::refuse(options)?;
+    }
     let file = options
         .output
         .as_deref()
@@ -61,14 +66,20 @@ pub fn run(options: &RecordOptions) -> anyhow::Result<ExitCode> {
             File::create(path).with_context(|| format!("can't write the capture to {}", path.display()))
         })
         .transpose()?;
-    let (probes, reader) = Probes::load(options.ring_bytes, options.read.level(), options.samples_per_second)
-        .hint(
-            "sudo tracer record ...; `tracer check` says what is missing, and `tracer report` needs no root",
-        )?;
+    let (probes, reader) = Probes::load(
+        options.ring_bytes,
+        options.read.level(),
+        options.samples_per_second,
+        options.functions.is_some(),
+    )
+    .hint("sudo tracer record ...; `tracer check` says what is missing, and `tracer report` needs no root")?;
     let origin = pipeline::origin();
     let capture = file.map(|file| BufWriter::with_capacity(1 << 20, file));
     let pipeline = Pipeline::start(reader, origin, capture, vendors, options.read == Read::Bodies, None)?;
-    let follower = Follower::new(probes, pipeline.input(), options.read != Read::Lengths);
+    let mut follower = Follower::new(probes, pipeline.input(), options.read != Read::Lengths);
+    if let Some(functions) = Functions::new(options) {
+        follower.count(functions);
+    }
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let recorded = runtime.block_on(follow(options, follower, pipeline))?;
@@ -118,12 +129,18 @@ async fn follow(
         command.end();
     }
     follower.report_losses();
+    let counts = follower.end_counting();
     drop(follower);
-    pipeline.finish()
+    let mut recorded = pipeline.finish()?;
+    if let Some(report) = &mut recorded.report {
+        report.function_counts = counts;
+    }
+    Ok(recorded)
 }
 
 fn start(options: &RecordOptions, follower: &mut Follower) -> anyhow::Result<Option<Command>> {
     if let Some((program, arguments)) = options.command.split_first() {
+        follower.count_from_the_start(program);
         let command = Command::start(program, arguments, |tgid| follower.trace_command(tgid))?;
         return Ok(Some(command));
     }
@@ -166,6 +183,7 @@ fn finish(options: &RecordOptions, recorded: Recorded) -> anyhow::Result<ExitCod
             .with_context(|| format!("the capture {} is not whole; the report above is", path.display()))
             .hint("free some space and record again, or write the capture elsewhere with -o");
     }
+    functions::fail_where_none_told(&report)?;
     Ok(ExitCode::SUCCESS)
 }
 

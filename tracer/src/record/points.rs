@@ -57,7 +57,8 @@ pub fn uprobe_point(point: &PythonPoint) -> UprobePoint {
     }
 }
 
-fn packed(operand: Operand) -> cookie::Operand {
+/// An operand as cookies tell it.
+pub fn packed(operand: Operand) -> cookie::Operand {
     let register = operand.register.encoding();
     match operand.displacement {
         None => cookie::Operand::Register(register),

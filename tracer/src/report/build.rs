@@ -88,6 +88,7 @@ pub fn assemble(origin: &Origin, end_ns: u64, outcome: &Outcome, vendors: &Vendo
             .collect(),
         requests: Vec::new(),
         findings: Vec::new(),
+        function_counts: None,
     };
     report.requests = outcome
         .requests

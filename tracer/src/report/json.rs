@@ -14,6 +14,7 @@ pub fn render(report: &Report, filter: &Filter) -> String {
         processes: report.processes.clone(),
         requests: filter.select(report).into_iter().cloned().collect(),
         findings: report.findings.iter().filter(|finding| filter.keeps(finding)).cloned().collect(),
+        function_counts: report.function_counts.clone(),
     };
     let mut json = serde_json::to_string_pretty(&narrowed)
         .expect("the report has string keys and no failing serializer");

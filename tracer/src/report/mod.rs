@@ -1,6 +1,7 @@
 //! The report: what every output format is made from. Schema 1.
 
 pub mod bucket;
+pub mod counts;
 pub mod filter;
 pub mod group;
 pub mod json;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
-use super::{bucket::Bucket, group::Side, stacks::Stacks};
+use super::{bucket::Bucket, counts::FunctionCounts, group::Side, stacks::Stacks};
 use crate::event;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct Report {
     pub processes: Vec<Process>,
     pub requests: Vec<Request>,
     pub findings: Vec<Finding>,
+    /// `None` where they were not counted; a capture has none.
+    #[serde(default)]
+    pub function_counts: Option<FunctionCounts>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -67,8 +67,9 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     let directory = Directory::default();
     let selection = Selection::new(&config, directory.clone())?;
     let vendors = Arc::new(VendorTable::load(config.vendors.as_deref())?);
-    let (probes, reader) = Probes::load(config.ring_bytes, config.read.level(), config.samples_per_second)
-        .hint("sudo tracer serve; `tracer check` says what is missing")?;
+    let (probes, reader) =
+        Probes::load(config.ring_bytes, config.read.level(), config.samples_per_second, false)
+            .hint("sudo tracer serve; `tracer check` says what is missing")?;
     let origin = pipeline::origin();
     let (hand_in, pieces) = mpsc::sync_channel(PIECES);
     let number_after = (origin.start_unix_ns / 1_000_000_000 * NUMBERS_PER_SECOND)

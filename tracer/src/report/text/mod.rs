@@ -3,6 +3,7 @@
 
 mod calls;
 pub mod chart;
+mod counts;
 pub mod findings;
 pub mod format;
 mod header;
@@ -62,6 +63,7 @@ pub fn render(report: &Report, options: &Options) -> String {
     if options.filter.request.is_some() {
         sections.push(tree::render(&options.filter.matching(report), width, paint));
     }
+    sections.push(counts::render(report, width, paint));
     sections.retain(|section| !section.is_empty());
     sections.join("\n")
 }

@@ -75,6 +75,6 @@ impl Reader {
             sampled: Vec::new(),
         };
         let findings = self.findings(range)?;
-        Ok((Report { schema: 1, capture, processes, requests, findings }, is_more))
+        Ok((Report { schema: 1, capture, processes, requests, findings, function_counts: None }, is_more))
     }
 }
