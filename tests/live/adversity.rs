@@ -91,6 +91,22 @@ fn processes_that_die_while_they_are_attached_do_no_harm() {
 }
 
 #[test]
+fn a_recording_ends_with_the_process_that_it_is_of() {
+    let lab = Lab::start();
+    let python = Python::system();
+    let mut sleeps = lab.command(python.program("python"));
+    let sleeps = lab.start_command(sleeps.args(["-c", "import time; time.sleep(60)"]), "sleeps");
+    let pid = sleeps.pid().to_string();
+    let mut recording = Recording::start(&lab, "record", ["-p", &pid]);
+    recording.wait_ready();
+    sleeps.signal(libc::SIGKILL);
+    // Its parent is to take note, or it would still be there.
+    sleeps.finish(LIMIT);
+    let (_, report) = recording.finish();
+    assert_eq!(report.requests.len(), 1, "its run");
+}
+
+#[test]
 fn a_process_that_is_not_there_is_named() {
     let lab = Lab::start();
     let mut gone = Command::new("true").spawn().expect("start true");

@@ -70,8 +70,8 @@ pub struct Follower {
     /// Those of which that could not be told, and what the choice depended on then.
     undecided: HashSet<u32>,
     undecided_at: u64,
-    /// Process ids that were asked for, while they live.
-    wanted: HashSet<u32>,
+    /// Of the processes that were asked for, if any were, those that live.
+    wanted: Option<HashSet<u32>>,
     attachments: Attachments,
     reads_tls: bool,
     /// Processes that have loaded libraries which were not looked at.
@@ -100,7 +100,7 @@ impl Follower {
             choice: Box::new(All),
             undecided: HashSet::new(),
             undecided_at: 0,
-            wanted: HashSet::new(),
+            wanted: None,
             attachments: Attachments::default(),
             mapped: HashSet::new(),
             without_ssl: HashSet::new(),
@@ -149,7 +149,7 @@ impl Follower {
 
     /// Traces a process, and those that it has made or will make.
     pub fn trace_process(&mut self, tgid: u32) -> anyhow::Result<()> {
-        self.wanted.insert(tgid);
+        self.wanted.get_or_insert_default().insert(tgid);
         self.trace_family(tgid)
     }
 
@@ -162,7 +162,7 @@ impl Follower {
     pub fn started(&mut self, Started { tgid, by }: Started) {
         match by {
             Start::Exit => {
-                self.wanted.remove(&tgid);
+                self.wanted.iter_mut().for_each(|wanted| _ = wanted.remove(&tgid));
                 self.expected.remove(&tgid);
                 self.undecided.remove(&tgid);
                 // One that ended is no longer in the table of the probes, unless it just was put there.
@@ -264,9 +264,10 @@ impl Follower {
 
     /// Whether every process that was asked for has ended.
     pub fn all_ended(&mut self) -> bool {
-        let before = self.wanted.len();
-        self.wanted.retain(|tgid| Path::new(&format!("/proc/{tgid}")).exists());
-        before > 0 && self.wanted.is_empty()
+        let Some(wanted) = &mut self.wanted else { return false };
+        // Of one that was gone before it was followed, and of one whose end was lost, nothing tells.
+        wanted.retain(|tgid| Path::new(&format!("/proc/{tgid}")).exists());
+        wanted.is_empty()
     }
 
     /// What a process has made stays traced as what it will make.
