@@ -70,6 +70,11 @@ impl Codes {
         }
     }
 
+    /// The process has loaded a library.
+    pub fn loaded(&mut self, tgid: u32) {
+        self.native.loaded(tgid);
+    }
+
     /// The process runs another program now, or ended.
     pub fn forget(&mut self, tgid: u32) {
         self.layouts.remove(&tgid);

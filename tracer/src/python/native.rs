@@ -7,8 +7,8 @@ use foldhash::HashMap;
 use super::procfs;
 use crate::event::Function;
 
-/// The mappings of a process are read again for code that they don't have, but not before so long; where that code is from no
-/// file, as what compilers of Python make, twice as long each time.
+/// The mappings of a process are read again for code that they don't have: once where it has loaded a library, else not before
+/// so long; where that code is from no file, as what compilers of Python make, twice as long each time.
 const REREAD_NS: u64 = 1_000_000_000;
 const LONGEST_REREAD_NS: u64 = 60_000_000_000;
 
@@ -21,6 +21,8 @@ pub struct Mapped(HashMap<u32, Process>);
 
 #[derive(Debug)]
 struct Process {
+    /// It has loaded a library since they were read.
+    is_stale: bool,
     read_ns: u64,
     reread_ns: u64,
     /// In order of their addresses.
@@ -65,6 +67,13 @@ impl Mapped {
         Some((address, Some(function)))
     }
 
+    /// The process has loaded a library.
+    pub fn loaded(&mut self, tgid: u32) {
+        if let Some(process) = self.0.get_mut(&tgid) {
+            process.is_stale = true;
+        }
+    }
+
     /// The process runs another program now, or ended.
     pub fn forget(&mut self, tgid: u32) {
         self.0.remove(&tgid);
@@ -77,15 +86,17 @@ impl Process {
     }
 
     fn of(maps: &str, read_ns: u64, code_type: u64) -> Process {
-        Process { read_ns, reread_ns: REREAD_NS, regions: regions(maps, code_type), told: Vec::new() }
+        let regions = regions(maps, code_type);
+        Process { is_stale: false, read_ns, reread_ns: REREAD_NS, regions, told: Vec::new() }
     }
 
     fn may_read_again(&self, at_ns: u64) -> bool {
-        at_ns >= self.read_ns.saturating_add(self.reread_ns)
+        self.is_stale || at_ns >= self.read_ns.saturating_add(self.reread_ns)
     }
 
     fn read_again(&mut self, maps: &str, at_ns: u64, code_type: u64, instruction: u64) {
         self.regions = regions(maps, code_type);
+        self.is_stale = false;
         self.read_ns = at_ns;
         let found = self.region(instruction).is_some();
         self.reread_ns = if found { REREAD_NS } else { LONGEST_REREAD_NS.min(2 * self.reread_ns) };
@@ -158,6 +169,19 @@ mod tests {
         assert_eq!(reads, [1, 3, 7, 15, 31, 63].map(|second| second * REREAD_NS));
         process.read_again(lib, 0, 0, 0x1000);
         assert_eq!(process.reread_ns, REREAD_NS);
+    }
+
+    #[test]
+    fn what_was_just_loaded_is_looked_for_at_once() {
+        let mut mapped = Mapped::default();
+        mapped.0.insert(7, Process::of("", 0, 0));
+        let may_read_again = |mapped: &Mapped| mapped.0[&7].may_read_again(1);
+        assert!(!may_read_again(&mapped));
+        mapped.loaded(7);
+        mapped.loaded(8);
+        assert!(may_read_again(&mapped));
+        mapped.at(7, 1, 0x1234, 0);
+        assert!(!may_read_again(&mapped), "once");
     }
 
     #[test]

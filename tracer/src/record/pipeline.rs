@@ -201,11 +201,11 @@ impl Stage {
             }
             for mut raw in batch.drain(..) {
                 self.tell(&raw.event);
+                self.follow(&raw.event);
                 if matches!(raw.event.body, Body::Mapped) {
                     // It says nothing of requests.
                     continue;
                 }
-                self.follow(&raw.event);
                 let mut setting = setting(&raw);
                 let mut before = self.codes.name(setting.as_mut().unwrap_or(&mut raw.event));
                 before.extend(self.codes.place(&mut raw.event, &raw.copied));
@@ -265,6 +265,7 @@ impl Stage {
             Body::Fork { child_tgid, .. } if child_tgid != event.tgid => {
                 self.codes.forked(event.tgid, child_tgid)
             }
+            Body::Mapped => self.codes.loaded(event.tgid),
             Body::Exec | Body::ProcessEnd => {
                 self.codes.forget(event.tgid);
                 self.sleep_ends.forget(event.tgid);
