@@ -33,16 +33,19 @@ const LATER_NS: u64 = 1_000_000_000;
 pub struct Streams {
     /// Those whose answers are not whole.
     open: HashMap<u32, Stream>,
-    /// Whose answers were whole lately, and since when.
-    ended_ns: HashMap<RequestId, u64>,
+    /// Who had answers that were whole lately, and since when.
+    ended_ns: HashMap<User, u64>,
     /// What was given to OpenSSL and is not sent yet.
     unsent: Vec<Part>,
 }
 
+/// For whom a connection is used: a request, or what is outside of all that are followed.
+type User = Option<RequestId>;
+
 #[derive(Clone, Debug)]
 struct Stream {
-    /// `None`: nobody's.
-    by: Option<(RequestId, Worker)>,
+    /// `None`: any of those who share the connection.
+    by: Option<(User, Worker)>,
     /// Index of its call, once that was sent.
     call: Option<usize>,
 }
@@ -60,29 +63,29 @@ struct Part {
 impl Streams {
     /// The one request that all open calls are for.
     pub fn request(&self) -> Option<RequestId> {
-        let mut requests = self.open.values().map(|stream| Some(stream.by?.0));
+        let mut requests = self.open.values().map(|stream| stream.by?.0);
         let first = requests.next()??;
         requests.all(|request| request == Some(first)).then_some(first)
     }
 
     /// The calls whose answers are not whole.
     pub fn into_calls(self) -> Vec<(RequestId, usize)> {
-        self.open.into_values().filter_map(|stream| Some((stream.by?.0, stream.call?))).collect()
+        self.open.into_values().filter_map(|stream| Some((stream.by?.0?, stream.call?))).collect()
     }
 
-    /// Whether so many new streams that a request sends the beginnings of must be its own: nobody else has anything to do
-    /// with the connection, or the request has not had until now, so that it must have begun one.
-    fn begins(&self, request: RequestId, count: usize) -> bool {
+    /// Whether so many new streams that somebody sends the beginnings of must be their own: nobody else has anything to do
+    /// with the connection, or they have not had until now, so that they must have begun one.
+    fn begins(&self, user: User, count: usize) -> bool {
         let all_known = self.open.values().all(|stream| stream.by.is_some());
         let open = self.open.values().filter_map(|stream| Some(stream.by?.0));
         let mut users = open.chain(self.ended_ns.keys().copied());
-        let is_alone = users.clone().all(|user| user == request);
-        all_known && (is_alone || count == 1 && users.all(|user| user != request))
+        let is_alone = users.clone().all(|other| other == user);
+        all_known && (is_alone || count == 1 && users.all(|other| other != user))
     }
 
     fn end(&mut self, stream: u32, at_ns: u64) {
-        if let Some(Stream { by: Some((request, _)), .. }) = self.open.remove(&stream) {
-            self.ended_ns.insert(request, at_ns);
+        if let Some(Stream { by: Some((user, _)), .. }) = self.open.remove(&stream) {
+            self.ended_ns.insert(user, at_ns);
         }
     }
 }
@@ -91,11 +94,11 @@ impl Model {
     /// OpenSSL took plaintext to send.
     pub(super) fn streams_asked(&mut self, id: ConnectionId, plain: &Plaintext, mut stack: Vec<Place>) {
         let Plaintext { tgid, tid, at_ns, marks, .. } = *plain;
-        let by = self.acts_for(tgid, tid).map(|request| (request, self.worker(tid)));
+        let (user, worker) = (self.acts_for(tgid, tid), self.worker(tid));
         self.forget_ended(id, at_ns);
         let Some(streams) = self.streams(id) else { return };
         let count = by_stream(marks).filter(|(stream, ..)| !streams.open.contains_key(stream)).count();
-        let by = by.filter(|(request, _)| streams.begins(*request, count));
+        let by = streams.begins(user, count).then_some((user, worker));
         for (stream, bytes, marks) in by_stream(marks) {
             let Some(streams) = self.streams(id) else { return };
             if marks.contains(&Mark::StreamReset) {
@@ -110,15 +113,16 @@ impl Model {
                 Mark::Asked(asked) => Some(asked.clone()),
                 _ => None,
             });
-            if streams.open.len() >= STREAMS {
+            if streams.open.len() >= STREAMS || streams.unsent.len() >= STREAMS {
                 streams.open.clear();
+                streams.unsent.clear();
             }
             let is_new = !streams.open.contains_key(&stream);
             streams.open.entry(stream).or_insert(Stream { by, call: None });
             let stack = if is_new { std::mem::take(&mut stack) } else { Vec::new() };
             streams.unsent.push(Part { stream, bytes, head, asked, stack });
             if is_new && by.is_none() {
-                self.is_nobodys(id, tgid);
+                self.is_nobodys(tgid);
             }
         }
     }
@@ -127,8 +131,9 @@ impl Model {
     fn forget_ended(&mut self, id: ConnectionId, at_ns: u64) {
         let Some(streams) = self.streams(id) else { return };
         let mut ended_ns = std::mem::take(&mut streams.ended_ns);
-        ended_ns.retain(|request, ended_ns| {
-            at_ns.saturating_sub(*ended_ns) < LATER_NS && self.requests.is_open(*request)
+        ended_ns.retain(|user, ended_ns| {
+            let may_send = user.is_none_or(|request| self.requests.is_open(request));
+            may_send && at_ns.saturating_sub(*ended_ns) < LATER_NS
         });
         if let Some(streams) = self.streams(id) {
             streams.ended_ns = ended_ns;
@@ -157,7 +162,13 @@ impl Model {
     fn stream_begins(&mut self, id: ConnectionId, transfer: &Transfer, sent: Span, part: Part) {
         let Part { stream, bytes, head, asked, stack } = part;
         let by = self.streams(id).and_then(|streams| streams.open.get(&stream)?.by);
-        let Some((request, worker)) = by else { return };
+        let Some((Some(request), worker)) = by else {
+            // What it took to open the connection is not the next one's.
+            if let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) {
+                outbound.n_calls += 1;
+            }
+            return;
+        };
         let mut call = Call::new(id, 0, sent);
         call.request = head;
         call.asked = asked.unwrap_or_default();
@@ -239,10 +250,7 @@ impl Model {
     }
 
     /// A call may be of any of the requests that share the connection.
-    fn is_nobodys(&mut self, id: ConnectionId, tgid: u32) {
-        if let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) {
-            outbound.n_calls += 1;
-        }
+    fn is_nobodys(&mut self, tgid: u32) {
         let known = self.facts.get_mut(&tgid).map(|known| &mut known.facts);
         let process = self.processes.get_mut(&tgid).and_then(|process| process.facts.as_mut());
         for facts in known.into_iter().chain(process) {
@@ -262,7 +270,7 @@ impl Model {
 
     fn call_on(&mut self, id: ConnectionId, stream: u32) -> Option<&mut Call> {
         let stream = self.streams(id)?.open.get(&stream)?;
-        let ((request, _), index) = (stream.by?, stream.call?);
+        let ((Some(request), _), index) = (stream.by?, stream.call?) else { return None };
         self.requests.get_mut(request)?.calls.get_mut(index)
     }
 }

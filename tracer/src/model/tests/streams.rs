@@ -116,6 +116,23 @@ fn what_may_be_anothers_is_nobodys() {
     assert!(report.capture.unknown.iter().any(|unknown| unknown.bucket == "llm.first_byte"));
 }
 
+/// As a task does that the server started for itself.
+#[test]
+fn what_is_of_no_request_is_not_unknown() {
+    let mut story = Story::new();
+    story.opened(0, CALLER, Role::Accepted).http2_begun(5).asks(6, &[1]);
+    story
+        .arrival(10, CALLER, 100)
+        .enter(10, 0xa)
+        .request_read(10)
+        .asks(70, &[3])
+        .answers(1_000, 3, response_head())
+        .answer_sent(3_000);
+    let report = story.report(6_000);
+    assert_eq!(report.requests[0].calls.len(), 1);
+    assert!(report.capture.unknown.is_empty(), "{:?}", report.capture.unknown);
+}
+
 #[test]
 fn a_stream_that_the_client_resets_is_given_up() {
     let mut story = Story::new();
