@@ -20,6 +20,7 @@ mod requests;
 mod samples;
 mod schedule;
 mod shared;
+mod sharing;
 mod steps;
 mod streams;
 mod thread;

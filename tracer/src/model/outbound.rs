@@ -130,7 +130,7 @@ impl Model {
             return;
         };
         let mut call = Call::new(id, 0, Span { start_ns: at_ns, end_ns: at_ns });
-        self.describe(id, tgid, request, &mut call);
+        self.describe(id, tgid, Some(request), &mut call);
         self.begin(id, request, tid, self.worker(tid), call);
     }
 
@@ -194,7 +194,7 @@ impl Model {
             None => Vec::new(),
         };
         call.bytes_out = transfer.bytes;
-        self.describe(id, transfer.tgid, request, &mut call);
+        self.describe(id, transfer.tgid, Some(request), &mut call);
         self.begin(id, request, transfer.tid, self.worker(transfer.tid), call);
     }
 
@@ -209,8 +209,15 @@ impl Model {
         }
     }
 
-    /// Fills in the peer, and for the first call of a connection what it took to open it.
-    pub(super) fn describe(&mut self, id: ConnectionId, tgid: u32, request: RequestId, call: &mut Call) {
+    /// Fills in the peer, and for the first call of a connection what it took to open it: since the request began, or was
+    /// answered.
+    pub(super) fn describe(
+        &mut self,
+        id: ConnectionId,
+        tgid: u32,
+        request: Option<RequestId>,
+        call: &mut Call,
+    ) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let remote = connection.remote;
         let Some(outbound) = connection.outbound() else { return };
@@ -229,15 +236,15 @@ impl Model {
             call.connect = Some(connect);
             call.tls = outbound.tls;
             let host = call.host.as_deref().unwrap_or_default();
-            let since_ns =
-                self.requests.get(request).map_or(0, |request| request.end_ns.unwrap_or(request.start_ns));
+            let request = request.and_then(|request| self.requests.get(request));
+            let since_ns = request.map_or(0, |request| request.end_ns.unwrap_or(request.start_ns));
             call.dns = self.process(tgid).lookups.take(host, since_ns, connect.start_ns);
         }
         let path = call.request.as_ref().map(|head| head.path.as_str());
         call.to_llm = self.vendors.is_llm(call.host.as_deref(), call.port, path);
     }
 
-    /// The call of a worker begins, on this thread.
+    /// The call of a worker begins, on this thread. Gives its index.
     pub(super) fn begin(
         &mut self,
         id: ConnectionId,
@@ -245,8 +252,8 @@ impl Model {
         tid: u32,
         worker: Worker,
         mut call: Call,
-    ) {
-        let Some(open) = self.requests.get_mut(request) else { return };
+    ) -> Option<usize> {
+        let open = self.requests.get_mut(request)?;
         call.context = open.context_number(worker);
         let (dns, connect) = (call.dns, call.connect);
         open.calls.push(call);
@@ -258,6 +265,7 @@ impl Model {
             // The address was there, but the loop had no time to connect.
             self.claim_ready(request, tid, dns.end_ns, connect.start_ns, Rank::Loop);
         }
+        Some(index)
     }
 
     pub(super) fn call_of(&mut self, id: ConnectionId) -> Option<&mut Call> {

@@ -84,7 +84,7 @@ impl Model {
         let is_loop = tid == tgid || thread.last_epoll.is_some();
         if is_open && is_loop && !thread.enters_contexts && !thread.juggles {
             thread.juggles = true;
-            self.hide(tgid, GREENLETS);
+            self.hide_all(tgid, GREENLETS);
         }
         self.thread(tgid, tid).juggles
     }
@@ -118,15 +118,21 @@ impl Model {
             }
         }
         self.process(tgid).is_unfollowed = true;
-        self.hide(tgid, TOO_FAST);
+        self.hide_all(tgid, TOO_FAST);
     }
 
     /// From here on threads of this process give nothing but when requests come and are answered.
-    fn hide(&mut self, tgid: u32, reason: &str) {
+    fn hide_all(&mut self, tgid: u32, reason: &str) {
+        let hidden = |bucket: &Bucket| !matches!(bucket, Bucket::Client | Bucket::Unattributed);
+        let buckets: Vec<Bucket> = Bucket::ALL.into_iter().filter(hidden).collect();
+        self.hide(tgid, &buckets, reason);
+    }
+
+    /// Where there is nothing of these buckets in a request of this process, it is not known whether there was.
+    pub(super) fn hide(&mut self, tgid: u32, buckets: &[Bucket], reason: &str) {
         let Some(KnownProcess { facts, .. }) = self.facts.get_mut(&tgid) else { return };
-        let hidden = Bucket::ALL
+        let hidden = buckets
             .iter()
-            .filter(|bucket| !matches!(bucket, Bucket::Client | Bucket::Unattributed))
             .filter(|bucket| !facts.unknown.iter().any(|unknown| unknown.bucket == bucket.name()));
         let unknown =
             hidden.map(|bucket| Unknown { bucket: bucket.name().to_owned(), reason: reason.to_owned() });

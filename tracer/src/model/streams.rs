@@ -1,16 +1,14 @@
 //! Calls over HTTP/2: each is a stream, and many of them share a connection. Of which stream bytes are, plaintext tells;
-//! when they passed, the ciphertext around it.
-//!
-//! Whose a stream is, its first bytes tell by who sends them, as long as nobody else can have left them to be sent: clients
-//! collect what all their tasks write, and any of these sends it. What may be another's is nobody's.
+//! when they passed, the ciphertext around it; and whose they are, [`Sharing`].
 
 use foldhash::HashMap;
 
 use crate::{
-    event::{Asked, ConnectionId, Mark, RequestHead, Unknown},
+    event::{Asked, ConnectionId, Mark, RequestHead},
     model::{
         Model,
         connection::{Connection, Taken},
+        sharing::Sharing,
         tls::{Arrived, Plaintext, answer_told},
         traffic::Transfer,
     },
@@ -18,36 +16,32 @@ use crate::{
     request::{
         Call, RequestId,
         call::{HungUp, Place, Span},
-        open::Worker,
     },
 };
 
 /// Streams of a connection whose end was not seen.
 const STREAMS: usize = 4_096;
 
-/// Who has had a stream of its own for this long after may still send what others have left.
-const LATER_NS: u64 = 1_000_000_000;
+/// Why a call is nobody's.
+const SHARED: &str = "some calls went out together with those of other requests, on one connection of HTTP/2, so whose they are \
+                      can't be told: with a client for each request, or by HTTP/1.1, it can";
 
 /// What is known of the streams of a connection.
 #[derive(Clone, Debug, Default)]
 pub struct Streams {
-    /// Those whose answers are not whole.
-    open: HashMap<u32, Stream>,
-    /// Who had answers that were whole lately, and since when.
-    ended_ns: HashMap<User, u64>,
+    sharing: Sharing,
+    calls: HashMap<u32, Exchange>,
     /// What was given to OpenSSL and is not sent yet.
     unsent: Vec<Part>,
 }
 
-/// For whom a connection is used: a request, or what is outside of all that are followed.
-type User = Option<RequestId>;
-
+/// A call whose answer is not whole.
 #[derive(Clone, Debug)]
-struct Stream {
-    /// `None`: any of those who share the connection.
-    by: Option<(User, Worker)>,
-    /// Index of its call, once that was sent.
-    call: Option<usize>,
+enum Exchange {
+    /// Whose it is is not known.
+    Open(Box<Call>),
+    /// The request's, by its index there.
+    Owned(RequestId, usize),
 }
 
 /// A part of a request.
@@ -63,29 +57,33 @@ struct Part {
 impl Streams {
     /// The one request that all open calls are for.
     pub fn request(&self) -> Option<RequestId> {
-        let mut requests = self.open.values().map(|stream| stream.by?.0);
+        let mut requests = self.calls.values().map(|call| match call {
+            Exchange::Owned(request, _) => Some(*request),
+            Exchange::Open(_) => None,
+        });
         let first = requests.next()??;
         requests.all(|request| request == Some(first)).then_some(first)
     }
 
     /// The calls whose answers are not whole.
     pub fn into_calls(self) -> Vec<(RequestId, usize)> {
-        self.open.into_values().filter_map(|stream| Some((stream.by?.0?, stream.call?))).collect()
+        let owned = self.calls.into_values().filter_map(|call| match call {
+            Exchange::Owned(request, index) => Some((request, index)),
+            Exchange::Open(_) => None,
+        });
+        owned.collect()
     }
 
-    /// Whether so many new streams that somebody sends the beginnings of must be their own: nobody else has anything to do
-    /// with the connection, or they have not had until now, so that they must have begun one.
-    fn begins(&self, user: User, count: usize) -> bool {
-        let all_known = self.open.values().all(|stream| stream.by.is_some());
-        let open = self.open.values().filter_map(|stream| Some(stream.by?.0));
-        let mut users = open.chain(self.ended_ns.keys().copied());
-        let is_alone = users.clone().all(|other| other == user);
-        all_known && (is_alone || count == 1 && users.all(|other| other != user))
+    /// Whether any of them is nobody's.
+    pub fn has_unknown(&self) -> bool {
+        self.calls.keys().any(|stream| self.sharing.owner(*stream).is_none())
     }
 
-    fn end(&mut self, stream: u32, at_ns: u64) {
-        if let Some(Stream { by: Some((user, _)), .. }) = self.open.remove(&stream) {
-            self.ended_ns.insert(user, at_ns);
+    fn keep_few(&mut self) {
+        if self.calls.len().max(self.unsent.len()) >= STREAMS {
+            self.sharing.clear();
+            self.calls.clear();
+            self.unsent.clear();
         }
     }
 }
@@ -94,15 +92,26 @@ impl Model {
     /// OpenSSL took plaintext to send.
     pub(super) fn streams_asked(&mut self, id: ConnectionId, plain: &Plaintext, mut stack: Vec<Place>) {
         let Plaintext { tgid, tid, at_ns, marks, .. } = *plain;
-        let (user, worker) = (self.acts_for(tgid, tid), self.worker(tid));
-        self.forget_ended(id, at_ns);
-        let Some(streams) = self.streams(id) else { return };
-        let count = by_stream(marks).filter(|(stream, ..)| !streams.open.contains_key(stream)).count();
-        let by = streams.begins(user, count).then_some((user, worker));
+        let user = self.acts_for(tgid, tid);
+        let is_only = self.requests.open_of(tgid).into_iter().all(|request| Some(request) == user);
+        let Some(mut streams) = self.take_streams(id) else { return };
+        streams.keep_few();
+        streams.sharing.forget(|request| self.requests.is_open(request));
+        let begun = |marks: &[Mark]| {
+            marks.iter().any(|mark| matches!(mark, Mark::RequestHead { .. } | Mark::Body { .. }))
+        };
+        let is_new = |stream: u32, marks: &[Mark]| {
+            begun(marks)
+                && !streams.calls.contains_key(&stream)
+                && !streams.unsent.iter().any(|part| part.stream == stream)
+        };
+        let new: Vec<u32> =
+            by_stream(marks).filter(|(id, _, marks)| is_new(*id, marks)).map(|(id, ..)| id).collect();
+        let own = streams.sharing.sends(user, &new, is_only);
+        let mut reset = Vec::new();
         for (stream, bytes, marks) in by_stream(marks) {
-            let Some(streams) = self.streams(id) else { return };
             if marks.contains(&Mark::StreamReset) {
-                self.stream_reset(id, stream, at_ns, HungUp::Client);
+                reset.push(stream);
                 continue;
             }
             let head = marks.iter().find_map(|mark| match mark {
@@ -113,74 +122,55 @@ impl Model {
                 Mark::Asked(asked) => Some(asked.clone()),
                 _ => None,
             });
-            if streams.open.len() >= STREAMS || streams.unsent.len() >= STREAMS {
-                streams.open.clear();
-                streams.unsent.clear();
-            }
-            let is_new = !streams.open.contains_key(&stream);
-            streams.open.entry(stream).or_insert(Stream { by, call: None });
-            let stack = if is_new { std::mem::take(&mut stack) } else { Vec::new() };
+            let stack = if own.contains(&stream) { std::mem::take(&mut stack) } else { Vec::new() };
             streams.unsent.push(Part { stream, bytes, head, asked, stack });
-            if is_new && by.is_none() {
-                self.is_nobodys(tgid);
-            }
         }
-    }
-
-    /// Who was answered itself has nothing more to send.
-    fn forget_ended(&mut self, id: ConnectionId, at_ns: u64) {
-        let Some(streams) = self.streams(id) else { return };
-        let mut ended_ns = std::mem::take(&mut streams.ended_ns);
-        ended_ns.retain(|user, ended_ns| {
-            let may_send = user.is_none_or(|request| self.requests.is_open(request));
-            may_send && at_ns.saturating_sub(*ended_ns) < LATER_NS
-        });
-        if let Some(streams) = self.streams(id) {
-            streams.ended_ns = ended_ns;
-        }
+        self.put_streams(id, streams);
+        reset
+            .into_iter()
+            .for_each(|stream| self.stream_ended(id, tgid, stream, Some((at_ns, HungUp::Client))));
+        own.into_iter().for_each(|stream| self.stream_owned(id, tid, stream));
     }
 
     /// Ciphertext goes out: what was given before is sent.
     pub(super) fn streams_sent(&mut self, id: ConnectionId, transfer: &Transfer) {
-        let sent = Span { start_ns: transfer.enter_ns, end_ns: transfer.exit_ns };
+        let Transfer { tgid, tid, enter_ns, exit_ns, .. } = *transfer;
+        let sent = Span { start_ns: enter_ns, end_ns: exit_ns };
         let parts = self.streams(id).map(|streams| std::mem::take(&mut streams.unsent)).unwrap_or_default();
-        for part in parts {
-            match self.call_on(id, part.stream) {
-                Some(call) => {
-                    if call.first_byte_ns.is_none() {
-                        call.sent(sent, part.bytes);
-                    }
-                    if let Some(asked) = part.asked {
-                        call.asked = asked;
-                    }
+        for Part { stream, bytes, head, asked, stack } in parts {
+            if let Some(call) = self.call_on(id, stream) {
+                if call.first_byte_ns.is_none() {
+                    call.sent(sent, bytes);
                 }
-                None => self.stream_begins(id, transfer, sent, part),
+                call.asked = asked.unwrap_or_else(|| call.asked.clone());
+                continue;
             }
+            let mut call = Call::new(id, 0, sent);
+            call.request = head;
+            call.asked = asked.unwrap_or_default();
+            call.stack = stack;
+            call.bytes_out = bytes;
+            self.describe(id, tgid, self.acts_for(tgid, tid), &mut call);
+            let Some(streams) = self.streams(id) else { return };
+            streams.calls.insert(stream, Exchange::Open(Box::new(call)));
+            self.stream_owned(id, tid, stream);
         }
     }
 
-    fn stream_begins(&mut self, id: ConnectionId, transfer: &Transfer, sent: Span, part: Part) {
-        let Part { stream, bytes, head, asked, stack } = part;
-        let by = self.streams(id).and_then(|streams| streams.open.get(&stream)?.by);
-        let Some((Some(request), worker)) = by else {
-            // What it took to open the connection is not the next one's.
-            if let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) {
-                outbound.n_calls += 1;
+    /// Whose a stream is may be known by now; they work on this thread.
+    fn stream_owned(&mut self, id: ConnectionId, tid: u32, stream: u32) {
+        let Some(streams) = self.streams(id) else { return };
+        let Some(owner) = streams.sharing.owner(stream) else { return };
+        match (owner, streams.calls.remove(&stream)) {
+            (Some(request), Some(Exchange::Open(call))) => {
+                if let Some(index) = self.begin(id, request, tid, self.worker(tid), *call)
+                    && let Some(streams) = self.streams(id)
+                {
+                    streams.calls.insert(stream, Exchange::Owned(request, index));
+                }
             }
-            return;
-        };
-        let mut call = Call::new(id, 0, sent);
-        call.request = head;
-        call.asked = asked.unwrap_or_default();
-        call.stack = stack;
-        call.bytes_out = bytes;
-        self.describe(id, transfer.tgid, request, &mut call);
-        self.begin(id, request, transfer.tid, worker, call);
-        let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return };
-        if let (Some((_, index)), Some(streams)) = (outbound.call, &mut outbound.streams)
-            && let Some(stream) = streams.open.get_mut(&stream)
-        {
-            stream.call = Some(index);
+            (_, Some(exchange)) => drop(streams.calls.insert(stream, exchange)),
+            (_, None) => {}
         }
     }
 
@@ -202,16 +192,23 @@ impl Model {
 
     /// OpenSSL gave plaintext, out of ciphertext that had arrived before.
     pub(super) fn streams_answered(&mut self, id: ConnectionId, plain: &Plaintext) {
-        let Plaintext { at_ns, marks, .. } = *plain;
+        let Plaintext { tgid, tid, at_ns, marks, .. } = *plain;
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let rtt_ns = connection.rtt_ns;
         let Some(outbound) = connection.outbound() else { return };
         let arrived = outbound.arrived.unwrap_or(Arrived { first_ns: at_ns, last_ns: at_ns });
         // What else comes out of the same ciphertext came at its end at the latest.
         outbound.arrived = Some(Arrived { first_ns: arrived.last_ns, ..arrived });
+        // What reads for nobody's request is a callback of the loop, for all.
+        let reader = self.acts_for(tgid, tid).filter(|request| self.requests.is_open(*request));
+        let own = match (reader, self.streams(id)) {
+            (Some(reader), Some(streams)) => streams.sharing.reads(Some(reader)),
+            _ => Vec::new(),
+        };
+        own.into_iter().for_each(|stream| self.stream_owned(id, tid, stream));
         for (stream, bytes, marks) in by_stream(marks) {
             if marks.contains(&Mark::StreamReset) {
-                self.stream_reset(id, stream, arrived.first_ns, HungUp::Peer);
+                self.stream_ended(id, tgid, stream, Some((arrived.first_ns, HungUp::Peer)));
                 continue;
             }
             if let Some(call) = self.call_on(id, stream) {
@@ -219,10 +216,8 @@ impl Model {
                 call.received(arrived.first_ns, arrived.last_ns, at_ns, 1, bytes);
                 answer_told(call, marks, arrived.first_ns);
             }
-            if marks.contains(&Mark::ResponseEnd)
-                && let Some(streams) = self.streams(id)
-            {
-                streams.end(stream, at_ns);
+            if marks.contains(&Mark::ResponseEnd) {
+                self.stream_ended(id, tgid, stream, None);
             }
         }
         if marks.contains(&Mark::Unparsed) {
@@ -240,43 +235,51 @@ impl Model {
         }
     }
 
-    fn stream_reset(&mut self, id: ConnectionId, stream: u32, at_ns: u64, by: HungUp) {
-        if let Some(call) = self.call_on(id, stream) {
+    /// A stream is over: answered, or before that, by one side. Whose it was will not be known any more.
+    fn stream_ended(&mut self, id: ConnectionId, tgid: u32, stream: u32, reset: Option<(u64, HungUp)>) {
+        if let (Some((at_ns, by)), Some(call)) = (reset, self.call_on(id, stream)) {
             call.hang_up(at_ns, by);
         }
-        if let Some(streams) = self.streams(id) {
-            streams.end(stream, at_ns);
+        let Some(streams) = self.streams(id) else { return };
+        streams.calls.remove(&stream);
+        if !streams.sharing.ends(stream) {
+            self.hide_calls(tgid);
         }
     }
 
-    /// A call may be of any of the requests that share the connection.
-    fn is_nobodys(&mut self, tgid: u32) {
-        let known = self.facts.get_mut(&tgid).map(|known| &mut known.facts);
-        let process = self.processes.get_mut(&tgid).and_then(|process| process.facts.as_mut());
-        for facts in known.into_iter().chain(process) {
-            for bucket in [Bucket::LlmFirstByte, Bucket::LlmStream] {
-                let reason = SHARED.to_owned();
-                let unknown = Unknown { bucket: bucket.name().to_owned(), reason };
-                if !facts.unknown.contains(&unknown) {
-                    facts.unknown.push(unknown);
-                }
-            }
-        }
+    /// A call of this process stays nobody's.
+    pub(super) fn hide_calls(&mut self, tgid: u32) {
+        self.hide(tgid, &[Bucket::LlmFirstByte, Bucket::LlmStream], SHARED);
     }
 
     fn streams(&mut self, id: ConnectionId) -> Option<&mut Streams> {
         self.connections.get_mut(&id).and_then(Connection::outbound)?.streams.as_deref_mut()
     }
 
+    fn take_streams(&mut self, id: ConnectionId) -> Option<Streams> {
+        self.streams(id).map(std::mem::take)
+    }
+
+    fn put_streams(&mut self, id: ConnectionId, streams: Streams) {
+        if let Some(place) = self.streams(id) {
+            *place = streams;
+        }
+    }
+
     fn call_on(&mut self, id: ConnectionId, stream: u32) -> Option<&mut Call> {
-        let stream = self.streams(id)?.open.get(&stream)?;
-        let ((Some(request), _), index) = (stream.by?, stream.call?) else { return None };
-        self.requests.get_mut(request)?.calls.get_mut(index)
+        // Once for each of them: what is borrowed in one arm would be so in the other.
+        match self.streams(id)?.calls.get(&stream)? {
+            Exchange::Owned(request, index) => {
+                let (request, index) = (*request, *index);
+                self.requests.get_mut(request)?.calls.get_mut(index)
+            }
+            Exchange::Open(_) => match self.streams(id)?.calls.get_mut(&stream)? {
+                Exchange::Open(call) => Some(call),
+                Exchange::Owned(..) => None,
+            },
+        }
     }
 }
-
-const SHARED: &str = "some calls went out together with those of other requests, on one connection of HTTP/2: whose they are \
-                      can't be told (a client for each request, or HTTP/1.1, shows it)";
 
 /// Number, bytes and marks of each stream.
 fn by_stream(marks: &[Mark]) -> impl Iterator<Item = (u32, u64, &[Mark])> {

@@ -131,6 +131,9 @@ impl Model {
                 }
             }
             Use::Outbound(outbound) => {
+                if outbound.streams.as_ref().is_some_and(|streams| streams.has_unknown()) {
+                    self.hide_calls(connection.tgid);
+                }
                 let by = if outbound.is_ended { HungUp::Peer } else { HungUp::Client };
                 let calls = match outbound.streams {
                     Some(streams) => streams.into_calls(),

@@ -108,6 +108,7 @@ fn what_may_be_anothers_is_nobodys() {
         .enter(100, 0xa)
         .answers(1_000, 1, response_head())
         .answers(1_100, 5, response_head())
+        .answers(1_200, 5, Mark::ResponseEnd)
         .answers(2_000, 1, Mark::ResponseEnd)
         .answer_sent(3_000);
     let report = story.report(6_000);
