@@ -5,9 +5,10 @@ import asyncio
 import http.client
 import http.server
 import json
+import sys
 import threading
 
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
 
 SECRET = "SECRET-7f3a"
 # Words of the answer are made of the field `user`.
@@ -20,6 +21,7 @@ ASKED = {
     "extra_headers": {"x-private": f"{SECRET}-header", "cookie": f"session={SECRET}-cookie"},
     "extra_query": {"key": f"{SECRET}-query"},
 }
+HTTP2 = "--http2" in sys.argv
 MODELS = ["ttft=20,gap=5,n=5", "ttft=20,gap=0,n=2000"]
 
 
@@ -50,14 +52,15 @@ def post(host: str, port: int, path: str, body: dict) -> None:
 
 
 async def ask() -> None:
-    async with AsyncOpenAI(api_key=f"{SECRET}-key") as client:
+    http = DefaultAsyncHttpxClient(http2=HTTP2)
+    async with AsyncOpenAI(api_key=f"{SECRET}-key", http_client=http) as client:
         for model in MODELS:
             async for _ in await client.chat.completions.create(model=model, stream=True, **ASKED):
                 pass
 
 
 def make_calls() -> None:
-    client = OpenAI(api_key=f"{SECRET}-key")
+    client = OpenAI(api_key=f"{SECRET}-key", http_client=DefaultHttpxClient(http2=HTTP2))
     for model in MODELS:
         client.chat.completions.create(model=model, **ASKED)
     asyncio.run(ask())

@@ -20,10 +20,11 @@ async def serve(sock: TlsSocket, answer: Callable[..., Awaitable[None]]) -> None
     http.initiate_connection()
     await sock.send(http.data_to_send())
     open_: Open = {}
+    may_send = asyncio.Condition()
     tasks: dict[int, asyncio.Task] = {}
     try:
-        while data_at := await sock.receive():
-            data, received_ns = data_at
+        while True:
+            data, received_ns = await sock.receive()
             if not data:
                 return
             for event in http.receive_data(data):
@@ -36,9 +37,12 @@ async def serve(sock: TlsSocket, answer: Callable[..., Awaitable[None]]) -> None
                 elif isinstance(event, h2.events.StreamEnded):
                     headers, body = open_.pop(event.stream_id)
                     headers["host"] = headers[":authority"]
-                    stream = Stream(http, sock, event.stream_id)
+                    stream = Stream(http, sock, event.stream_id, may_send)
                     answering = answer(stream, headers, headers[":path"], bytes(body), received_ns)
                     tasks[event.stream_id] = asyncio.create_task(finish(answering))
+                elif isinstance(event, h2.events.WindowUpdated):
+                    async with may_send:
+                        may_send.notify_all()
                 elif isinstance(event, h2.events.StreamReset) and event.stream_id in tasks:
                     tasks[event.stream_id].cancel()
             if data := http.data_to_send():
@@ -57,31 +61,44 @@ async def finish(answering: Awaitable[None]) -> None:
 
 
 class Stream:
-    """An answer: what is written of it goes out with the next `send`, and not with what another stream sends before.
+    """An answer: what is written of it goes out with the next `send`, and not with what another stream sends before."""
 
-    It is shorter than what may be sent unasked.
-    """
-
-    def __init__(self, http: h2.connection.H2Connection, sock: TlsSocket, number: int) -> None:
+    def __init__(
+        self, http: h2.connection.H2Connection, sock: TlsSocket, number: int, may_send: asyncio.Condition
+    ) -> None:
         self._http = http
         self._sock = sock
         self._number = number
-        self._written: list[Callable[[], None]] = []
+        self._may_send = may_send
+        self._fields: list[tuple[str, str]] = []
+        self._data = b""
+        self._is_ended = False
 
     def head(self, status: int, headers: list[tuple[str, str]], _length: int | None) -> None:
-        fields = [(":status", str(status)), *headers]
-        self._written.append(lambda: self._http.send_headers(self._number, fields))
+        self._fields = [(":status", str(status)), *headers]
 
     def data(self, data: bytes) -> None:
-        self._written.append(lambda: self._http.send_data(self._number, data))
+        self._data += data
 
     def end(self) -> None:
-        self._written.append(lambda: self._http.end_stream(self._number))
+        self._is_ended = True
 
     async def send(self) -> int:
-        for write in self._written:
-            write()
-        self._written.clear()
+        """As much at a time as the client is ready to take."""
+        if self._fields:
+            self._http.send_headers(self._number, self._fields)
+            self._fields = []
+        while self._data:
+            room = min(self._http.local_flow_control_window(self._number), self._http.max_outbound_frame_size)
+            if room <= 0:
+                await self._sock.send(self._http.data_to_send())
+                async with self._may_send:
+                    await self._may_send.wait()
+                continue
+            self._http.send_data(self._number, self._data[:room])
+            self._data = self._data[room:]
+        if self._is_ended:
+            self._http.end_stream(self._number)
         return await self._sock.send(self._http.data_to_send())
 
     def reset(self) -> None:

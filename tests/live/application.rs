@@ -58,8 +58,8 @@ pub fn safety(python: &Python, times: &str) -> Vec<OsString> {
 }
 
 /// A run that has secrets, one of them among its arguments.
-pub fn secrets(python: &Python) -> Vec<OsString> {
-    words(python.program("python"), ["private.py", "--api-key", "SECRET-7f3a"].iter())
+pub fn secrets(python: &Python, options: &[&str]) -> Vec<OsString> {
+    words(python.program("python"), ["private.py", "--api-key", "SECRET-7f3a"].iter().chain(options))
 }
 
 /// A run of calls that go wrong.

@@ -41,8 +41,17 @@ fn less_is_looked_at_where_that_is_wanted() {
 
 #[test]
 fn nothing_private_is_written() {
-    let lab = Lab::start();
-    let recording = Recording::start(&lab, "record", traced(secrets(&Python::system())));
+    check(&[]);
+}
+
+#[test]
+fn nothing_private_is_written_of_http2() {
+    check(&["--http2"]);
+}
+
+fn check(options: &[&str]) {
+    let lab = Lab::start_with(options);
+    let recording = Recording::start(&lab, "record", traced(secrets(&Python::system(), options)));
     let capture = recording.capture().to_owned();
     let (finished, report) = recording.finish();
 

@@ -76,7 +76,7 @@ fn nothing_private_is_in_the_history() {
     let lab = Lab::start();
     let history = History::new(&lab, "of/history.db");
     let serving = Serving::start(&lab, "serve", &history.configuration());
-    let command = secrets(&Python::system());
+    let command = secrets(&Python::system(), &[]);
     let script = lab.start_command(lab.command(&command[0]).args(&command[1..]), "script");
     let pid = script.pid();
     script.finish(LIMIT).expect_code(0);
