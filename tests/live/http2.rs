@@ -13,7 +13,7 @@ const ROUTES: [&str; 4] = ["/one/{id}", "/three/{id}", "/again/{id}", "/thread/{
 #[test]
 fn calls_that_share_a_connection() {
     for python in Python::all() {
-        let report = check(&python, "one request at a time", "10", "1", 1.0);
+        let report = check(&python, "one request at a time", "4", "1", 1.0);
         let calls = || report.requests.iter().flat_map(|request| &request.calls);
         // One by each client, and those that a shared pool opens before it knows that it need not.
         let opened = calls().filter(|call| !call.connection_reused).count();

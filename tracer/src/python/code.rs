@@ -41,6 +41,8 @@ struct Known {
     mark: Mark,
     /// `None` where there is no code object.
     function: Option<Function>,
+    /// Of the event before which it was told of. Others come later that are of a time before that.
+    told_ns: u64,
     /// Its line table, once it was needed; empty where it can't be read.
     lines: Option<Box<[u8]>>,
 }
@@ -95,9 +97,9 @@ impl Codes {
             Body::Waiting { frames } | Body::Creating { frames } | Body::Setting { frames } => (None, frames),
             _ => return Vec::new(),
         };
-        let Some(mut reading) = self.reading(tgid) else { return Vec::new() };
+        let Some(mut reading) = self.reading(tgid, ts_ns) else { return Vec::new() };
         frames.retain(|&address| reading.is_code(address));
-        let (mut told, code_type) = (reading.told(ts_ns, tid), reading.layout.code_type);
+        let (mut told, code_type) = (reading.told(tid), reading.layout.code_type);
         let native = instruction
             .filter(|_| !frames.is_empty())
             .and_then(|instruction| self.native.at(tgid, ts_ns, instruction, code_type));
@@ -113,7 +115,7 @@ impl Codes {
     pub fn place(&mut self, asking: &mut Event, copied: &[u8]) -> Vec<Event> {
         let Event { ts_ns, tgid, tid, ref mut body } = *asking;
         let Body::Asking { places } = body else { return Vec::new() };
-        let Some(mut reading) = self.reading(tgid) else { return Vec::new() };
+        let Some(mut reading) = self.reading(tgid, ts_ns) else { return Vec::new() };
         let (words, _rest) = copied.as_chunks().0.as_chunks();
         for [code, instruction] in words {
             let [code, instruction] = [code, instruction].map(|word: &[u8; 8]| u64::from_ne_bytes(*word));
@@ -121,10 +123,10 @@ impl Codes {
                 places.push(Place { code, line: reading.line(code, instruction) });
             }
         }
-        reading.told(ts_ns, tid)
+        reading.told(tid)
     }
 
-    fn reading(&mut self, tgid: u32) -> Option<Reading<'_>> {
+    fn reading(&mut self, tgid: u32, at_ns: u64) -> Option<Reading<'_>> {
         let layout = self.layouts.get(&tgid)?;
         if self.known.len() >= LIMIT {
             self.known.clear();
@@ -138,7 +140,7 @@ impl Codes {
                 File::open(format!("/proc/{tgid}/mem")).ok().map(|memory| &*entry.insert(memory))
             }
         };
-        Some(Reading { layout, known: &mut self.known, memory, tgid, told: Vec::new() })
+        Some(Reading { layout, known: &mut self.known, memory, tgid, at_ns, told: Vec::new() })
     }
 }
 
@@ -149,6 +151,8 @@ struct Reading<'a> {
     /// `None` where it may not be read, or the process is gone.
     memory: Option<&'a File>,
     tgid: u32,
+    /// Of the event that has their addresses.
+    at_ns: u64,
     /// What is new or has changed.
     told: Vec<(u64, Function)>,
 }
@@ -166,9 +170,16 @@ impl Reading<'_> {
             if let Some(function) = function.as_ref().filter(|function| before != Some(function)) {
                 self.told.push((address, function.clone()));
             }
-            self.known.insert(key, Known { mark, function, lines: None });
+            self.known.insert(key, Known { mark, function, told_ns: self.at_ns, lines: None });
         }
-        self.known.get(&key).is_some_and(|known| known.function.is_some())
+        let Some(Known { function: Some(function), told_ns, .. }) = self.known.get_mut(&key) else {
+            return false;
+        };
+        if self.at_ns < *told_ns {
+            *told_ns = self.at_ns;
+            self.told.push((address, function.clone()));
+        }
+        true
     }
 
     /// The line that a code object has come to.
@@ -185,8 +196,8 @@ impl Reading<'_> {
         self.layout.lines.line(address, instruction, function.line, table)
     }
 
-    fn told(&mut self, ts_ns: u64, tid: u32) -> Vec<Event> {
-        let tgid = self.tgid;
+    fn told(&mut self, tid: u32) -> Vec<Event> {
+        let (tgid, ts_ns) = (self.tgid, self.at_ns);
         let event = |(address, function)| Event { ts_ns, tgid, tid, body: Body::Code { address, function } };
         self.told.drain(..).map(event).collect()
     }
@@ -242,4 +253,50 @@ fn read(memory: &File, layout: &CodeLayout, address: u64, mark: Mark) -> io::Res
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(Function { name: text(mark.name, NAME_BYTES)?, file, line: mark.line })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python::lines::Lines;
+
+    const CODE: u64 = 0x1000;
+
+    fn codes() -> Codes {
+        let layout = CodeLayout {
+            code_type: 0,
+            object_type: 8,
+            file: 112,
+            name: 120,
+            line: 68,
+            line_table: 136,
+            table_length: 16,
+            table: 32,
+            lines: Lines::Steps,
+            length: 16,
+            text: 40,
+        };
+        let mut codes = Codes::default();
+        codes.found(u32::MAX, layout);
+        let function = Some(Function { name: "ask".to_owned(), ..Function::default() });
+        let mark = Mark { file: 1, name: 2, line_table: 3, line: 4 };
+        // A process of this id there is not, so nothing of it can be read.
+        codes.known.insert((u32::MAX, CODE), Known { mark, function, told_ns: 200, lines: None });
+        codes
+    }
+
+    #[test]
+    fn an_event_of_before_is_told_the_same() {
+        let mut codes = codes();
+        let mut told = |ts_ns| {
+            let body = Body::Waiting { frames: vec![CODE, CODE + 8] };
+            let mut event = Event { ts_ns, tgid: u32::MAX, tid: 1, body };
+            let told = codes.name(&mut event);
+            assert_eq!(event.body, Body::Waiting { frames: vec![CODE] });
+            told.iter().map(|event| event.ts_ns).collect::<Vec<_>>()
+        };
+        assert_eq!(told(250), [0; 0]);
+        assert_eq!(told(199), [199]);
+        assert_eq!(told(199), [0; 0]);
+    }
 }

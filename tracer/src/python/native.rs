@@ -27,8 +27,8 @@ struct Process {
     reread_ns: u64,
     /// In order of their addresses.
     regions: Vec<Region>,
-    /// Addresses of what was told of.
-    told: Vec<u64>,
+    /// Addresses of what was told of, and the time of the event before which it was.
+    told_ns: HashMap<u64, u64>,
 }
 
 #[derive(Debug)]
@@ -59,11 +59,12 @@ impl Mapped {
             let region = process.region(instruction)?;
             (region.vaddrs.start, region.library.as_deref()?)
         };
-        if process.told.contains(&address) {
+        // An event may come later that is of a time before.
+        if process.told_ns.get(&address).is_some_and(|told_ns| *told_ns <= at_ns) {
             return Some((address, None));
         }
         let function = Function::native(name.to_owned());
-        process.told.push(address);
+        process.told_ns.insert(address, at_ns);
         Some((address, Some(function)))
     }
 
@@ -87,7 +88,7 @@ impl Process {
 
     fn of(maps: &str, read_ns: u64, code_type: u64) -> Process {
         let regions = regions(maps, code_type);
-        Process { is_stale: false, read_ns, reread_ns: REREAD_NS, regions, told: Vec::new() }
+        Process { is_stale: false, read_ns, reread_ns: REREAD_NS, regions, told_ns: HashMap::default() }
     }
 
     fn may_read_again(&self, at_ns: u64) -> bool {
@@ -192,6 +193,9 @@ mod tests {
         let native = |name: &str| Some(Function::native(name.to_owned()));
         assert_eq!(at(0x1234), Some((0x1000, native("libz.so.1"))));
         assert_eq!(at(0x1235), Some((0x1000, None)));
+        let mut at = |instruction| mapped.at(7, 0, instruction, 0);
+        assert_eq!(at(0x1236), Some((0x1000, native("libz.so.1"))), "for an event of before");
+        assert_eq!(at(0x1236), Some((0x1000, None)));
         assert_eq!(at(0x5000), None);
         assert_eq!(at(u64::MAX - 5), Some((KERNEL, native("[kernel]"))));
     }
