@@ -9,7 +9,6 @@ import os
 import select
 import sys
 import time
-from pathlib import Path
 
 import truth
 
@@ -19,20 +18,15 @@ WAKE_EVERY_S = 0.1
 
 def sleep(fifo: int) -> None:
     with truth.run("in_vain") as this:
-        start_ns, queued_ns = truth.now_ns(), in_queue_ns()
+        start_ns, queued_ns = truth.now_ns(), truth.in_queue_ns()
         poll = select.poll()
         poll.register(fifo, select.POLLIN)
         for _ in range(4):
             if poll.poll(SLEEP_S * 1000):
                 sys.exit("woken for something")
         asyncio.run(sleep_in_loop(fifo))
-        waited_ns = truth.now_ns() - start_ns - (in_queue_ns() - queued_ns)
+        waited_ns = truth.now_ns() - start_ns - (truth.in_queue_ns() - queued_ns)
         this.waits["wait.sleep"] = waited_ns
-
-
-def in_queue_ns() -> int:
-    """How long this thread waited for a CPU up to now (Documentation/scheduler/sched-stats.rst)."""
-    return int(Path("/proc/thread-self/schedstat").read_text().split()[1])
 
 
 async def sleep_in_loop(fifo: int) -> None:

@@ -86,6 +86,12 @@ def run(identity: str):
         request.end()
 
 
+def in_queue_ns() -> int:
+    """How long this thread waited for a CPU up to now (Documentation/scheduler/sched-stats.rst)."""
+    _, queued_ns, _ = Path("/proc/thread-self/schedstat").read_text().split()
+    return int(queued_ns)
+
+
 def settle() -> None:
     """What is imported by now is never collected: a collection that happens to run outside of what the truth covers is short."""
     gc.collect()

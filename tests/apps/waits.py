@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from flask import Flask, g
 
@@ -24,12 +23,12 @@ truth.settle()
 
 @app.before_request
 def begin() -> None:
-    g.queued_ns = in_queue_ns()
+    g.queued_ns = truth.in_queue_ns()
 
 
 @app.teardown_request
 def end(_error: BaseException | None) -> None:
-    add("wait.runqueue", in_queue_ns() - g.queued_ns)
+    add("wait.runqueue", truth.in_queue_ns() - g.queued_ns)
 
 
 @app.get("/sleep/<identity>")
@@ -89,10 +88,10 @@ def mixed(identity: str) -> str:
 @contextlib.contextmanager
 def waits(bucket: str) -> Iterator[None]:
     """What neither the CPU nor the queue for it had of this time."""
-    start_ns, cpu_ns, queued_ns = time.monotonic_ns(), time.thread_time_ns(), in_queue_ns()
+    start_ns, cpu_ns, queued_ns = time.monotonic_ns(), time.thread_time_ns(), truth.in_queue_ns()
     yield
     wall_ns = time.monotonic_ns() - start_ns
-    waited_ns = wall_ns - (time.thread_time_ns() - cpu_ns) - (in_queue_ns() - queued_ns)
+    waited_ns = wall_ns - (time.thread_time_ns() - cpu_ns) - (truth.in_queue_ns() - queued_ns)
     # The three clocks are not read at once.
     add(bucket, max(waited_ns, 0))
 
@@ -100,12 +99,6 @@ def waits(bucket: str) -> Iterator[None]:
 def add(bucket: str, ns: int) -> None:
     waits = truth.current().waits
     waits[bucket] = waits.get(bucket, 0) + ns
-
-
-def in_queue_ns() -> int:
-    """How long this thread waited for a CPU up to now (Documentation/scheduler/sched-stats.rst)."""
-    _, queued_ns, _ = Path("/proc/thread-self/schedstat").read_text().split()
-    return int(queued_ns)
 
 
 class Nuisance:
