@@ -8,7 +8,7 @@ use crate::{
         tls::{Arrived, answer_told},
         traffic::Transfer,
     },
-    request::{Call, Rank, RequestId, call::Span, open::Worker},
+    request::{Call, Rank, RequestId, call::Span},
 };
 
 /// A client that has got a connection sends its request on it within this time.
@@ -70,11 +70,7 @@ impl Model {
         if self.speaks_http2(id) {
             return self.ciphertext_arrived(id, transfer, &taken);
         }
-        let Some(call) =
-            call.and_then(|(request, index)| self.requests.get_mut(request)?.calls.get_mut(index))
-        else {
-            return;
-        };
+        let Some(call) = call.and_then(|call| self.requests.call_mut(call)) else { return };
         call.rtt_ns = rtt_ns.or(call.rtt_ns);
         let mut answer_at = is_unparsed.then_some(0);
         for mark in transfer.marks {
@@ -131,7 +127,7 @@ impl Model {
         };
         let mut call = Call::new(id, 0, Span { start_ns: at_ns, end_ns: at_ns });
         self.describe(id, tgid, Some(request), &mut call);
-        self.begin(id, request, tid, self.worker(tid), call);
+        self.begin(id, request, tid, call);
     }
 
     fn carries_request(&mut self, id: ConnectionId, transfer: &Transfer) -> bool {
@@ -195,7 +191,7 @@ impl Model {
         };
         call.bytes_out = transfer.bytes;
         self.describe(id, transfer.tgid, Some(request), &mut call);
-        self.begin(id, request, transfer.tid, self.worker(transfer.tid), call);
+        self.begin(id, request, transfer.tid, call);
     }
 
     /// A connection goes from one request to another. Where that was idle as the first one left it, and sends as soon
@@ -244,15 +240,15 @@ impl Model {
         call.to_llm = self.vendors.is_llm(call.host.as_deref(), call.port, path);
     }
 
-    /// The call of a worker begins, on this thread. Gives its index.
+    /// A call of whoever works on this thread begins. Gives its index.
     pub(super) fn begin(
         &mut self,
         id: ConnectionId,
         request: RequestId,
         tid: u32,
-        worker: Worker,
         mut call: Call,
     ) -> Option<usize> {
+        let worker = self.worker(tid);
         let open = self.requests.get_mut(request)?;
         call.context = open.context_number(worker);
         let (dns, connect) = (call.dns, call.connect);
@@ -269,8 +265,8 @@ impl Model {
     }
 
     pub(super) fn call_of(&mut self, id: ConnectionId) -> Option<&mut Call> {
-        let (request, index) = self.connections.get_mut(&id).and_then(Connection::outbound)?.call?;
-        self.requests.get_mut(request)?.calls.get_mut(index)
+        let call = self.connections.get_mut(&id).and_then(Connection::outbound)?.call?;
+        self.requests.call_mut(call)
     }
 
     /// Nobody that is followed makes this call.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use foldhash::{HashMap, HashSet};
 
-use crate::request::{Request, RequestId};
+use crate::request::{Call, Request, RequestId};
 
 #[derive(Debug, Default)]
 pub struct Requests {
@@ -46,6 +46,16 @@ impl Requests {
 
     pub fn get_mut(&mut self, id: RequestId) -> Option<&mut Request> {
         self.open.get_mut(&id).or_else(|| self.closed.get_mut(&id))
+    }
+
+    /// A call, by its request and its index there.
+    pub fn call_mut(&mut self, (request, index): (RequestId, usize)) -> Option<&mut Call> {
+        self.get_mut(request)?.calls.get_mut(index)
+    }
+
+    /// Whether any other than this one is not answered of a process.
+    pub fn has_others(&self, tgid: u32, than: Option<RequestId>) -> bool {
+        self.open.iter().any(|(id, request)| request.tgid == tgid && Some(*id) != than)
     }
 
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Request> {

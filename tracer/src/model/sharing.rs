@@ -22,6 +22,11 @@ pub struct Sharing {
 }
 
 impl Sharing {
+    /// Whether the stream has begun and is not over.
+    pub fn knows(&self, stream: u32) -> bool {
+        self.owners.contains_key(&stream)
+    }
+
     pub fn owner(&self, stream: u32) -> Option<User> {
         self.owners.get(&stream).copied().flatten()
     }

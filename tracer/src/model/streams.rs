@@ -65,10 +65,10 @@ impl Streams {
         requests.all(|request| request == Some(first)).then_some(first)
     }
 
-    /// The calls whose answers are not whole.
-    pub fn into_calls(self) -> Vec<(RequestId, usize)> {
-        let owned = self.calls.into_values().filter_map(|call| match call {
-            Exchange::Owned(request, index) => Some((request, index)),
+    /// The calls whose answers are not whole, of which it is known whose they are.
+    pub fn owned(&self) -> Vec<(RequestId, usize)> {
+        let owned = self.calls.values().filter_map(|call| match call {
+            Exchange::Owned(request, index) => Some((*request, *index)),
             Exchange::Open(_) => None,
         });
         owned.collect()
@@ -93,20 +93,15 @@ impl Model {
     pub(super) fn streams_asked(&mut self, id: ConnectionId, plain: &Plaintext, mut stack: Vec<Place>) {
         let Plaintext { tgid, tid, at_ns, marks, .. } = *plain;
         let user = self.acts_for(tgid, tid);
-        let is_only = self.requests.open_of(tgid).into_iter().all(|request| Some(request) == user);
+        let is_only = !self.requests.has_others(tgid, user);
         let Some(mut streams) = self.take_streams(id) else { return };
         streams.keep_few();
         streams.sharing.forget(|request| self.requests.is_open(request));
         let begun = |marks: &[Mark]| {
             marks.iter().any(|mark| matches!(mark, Mark::RequestHead { .. } | Mark::Body { .. }))
         };
-        let is_new = |stream: u32, marks: &[Mark]| {
-            begun(marks)
-                && !streams.calls.contains_key(&stream)
-                && !streams.unsent.iter().any(|part| part.stream == stream)
-        };
-        let new: Vec<u32> =
-            by_stream(marks).filter(|(id, _, marks)| is_new(*id, marks)).map(|(id, ..)| id).collect();
+        let new = by_stream(marks).filter(|(id, _, marks)| begun(marks) && !streams.sharing.knows(*id));
+        let new: Vec<u32> = new.map(|(id, ..)| id).collect();
         let own = streams.sharing.sends(user, &new, is_only);
         let mut reset = Vec::new();
         for (stream, bytes, marks) in by_stream(marks) {
@@ -163,7 +158,7 @@ impl Model {
         let Some(owner) = streams.sharing.owner(stream) else { return };
         match (owner, streams.calls.remove(&stream)) {
             (Some(request), Some(Exchange::Open(call))) => {
-                if let Some(index) = self.begin(id, request, tid, self.worker(tid), *call)
+                if let Some(index) = self.begin(id, request, tid, *call)
                     && let Some(streams) = self.streams(id)
                 {
                     streams.calls.insert(stream, Exchange::Owned(request, index));
@@ -227,8 +222,8 @@ impl Model {
 
     /// Frames passed that could not be told from each other: of whose answers they were is not known.
     fn streams_lost(&mut self, id: ConnectionId) {
-        let streams = self.streams(id).cloned().unwrap_or_default();
-        for (request, _) in streams.into_calls() {
+        let calls = self.streams(id).map(|streams| streams.owned()).unwrap_or_default();
+        for (request, _) in calls {
             if let Some(request) = self.requests.get_mut(request) {
                 request.complete = false;
             }
@@ -270,8 +265,8 @@ impl Model {
         // Once for each of them: what is borrowed in one arm would be so in the other.
         match self.streams(id)?.calls.get(&stream)? {
             Exchange::Owned(request, index) => {
-                let (request, index) = (*request, *index);
-                self.requests.get_mut(request)?.calls.get_mut(index)
+                let call = (*request, *index);
+                self.requests.call_mut(call)
             }
             Exchange::Open(_) => match self.streams(id)?.calls.get_mut(&stream)? {
                 Exchange::Open(call) => Some(call),

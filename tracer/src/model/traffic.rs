@@ -136,13 +136,11 @@ impl Model {
                 }
                 let by = if outbound.is_ended { HungUp::Peer } else { HungUp::Client };
                 let calls = match outbound.streams {
-                    Some(streams) => streams.into_calls(),
+                    Some(streams) => streams.owned(),
                     None => outbound.call.into_iter().collect(),
                 };
-                for (request, index) in calls {
-                    if let Some(call) =
-                        self.requests.get_mut(request).and_then(|request| request.calls.get_mut(index))
-                    {
+                for call in calls {
+                    if let Some(call) = self.requests.call_mut(call) {
                         call.hang_up(at_ns, by);
                     }
                 }

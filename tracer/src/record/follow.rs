@@ -13,7 +13,7 @@ use lru::LruCache;
 use tracer_ebpf::settings::PythonLayout;
 
 use crate::{
-    attach::{fill::Fill, load::Probes, support::Support},
+    attach::{fill::Fill, functions::FunctionCounter, load::Probes, support::Support},
     container,
     event::{Body, Event, ProcessFacts, Unknown},
     python::{
@@ -124,9 +124,14 @@ impl Follower {
 
     /// Where functions are counted, has a command's counted from its first.
     pub fn count_from_the_start(&mut self, program: &OsStr) {
-        if let (Some(functions), Some(counter)) = (&mut self.functions, self.probes.functions()) {
+        if let Some((functions, counter)) = self.counting() {
             functions.expect(counter, program);
         }
+    }
+
+    /// What counts functions, where they are counted.
+    fn counting(&mut self) -> Option<(&mut Functions, &FunctionCounter)> {
+        self.functions.as_mut().zip(self.probes.functions())
     }
 
     /// Ends counting functions; gives what was counted.
@@ -162,7 +167,9 @@ impl Follower {
     pub fn started(&mut self, Started { tgid, by }: Started) {
         match by {
             Start::Exit => {
-                self.wanted.iter_mut().for_each(|wanted| _ = wanted.remove(&tgid));
+                if let Some(wanted) = &mut self.wanted {
+                    wanted.remove(&tgid);
+                }
                 self.expected.remove(&tgid);
                 self.undecided.remove(&tgid);
                 // One that ended is no longer in the table of the probes, unless it just was put there.
@@ -216,7 +223,7 @@ impl Follower {
     /// it could not be told whether they are meant.
     pub fn look_again(&mut self) {
         self.decide();
-        if let (Some(functions), Some(counter)) = (&mut self.functions, self.probes.functions()) {
+        if let Some((functions, counter)) = self.counting() {
             functions.look_again(counter);
         }
         for tgid in std::mem::take(&mut self.mapped) {
@@ -321,7 +328,7 @@ impl Follower {
         let Ok(Some(process)) = process::inspect(tgid) else { return };
         let Some(interpreter) = self.attachments.inspect(&process) else { return };
         self.expected.remove(&tgid);
-        if let (Some(functions), Some(counter)) = (&mut self.functions, self.probes.functions()) {
+        if let Some((functions, counter)) = self.counting() {
             functions.add(counter, &process);
         }
         // The points rely on it.

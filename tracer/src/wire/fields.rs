@@ -34,12 +34,13 @@ pub struct Response {
     coding: String,
 }
 
-/// `authority` is what the first line or a pseudo field says of the host, where there is no field `Host`.
+/// `authority` is what a pseudo field says of the host, where neither a field `Host` nor the target does.
 pub fn request(method: &str, target: &str, authority: Option<&str>, headers: &[Header<'_>]) -> Request {
-    let host = value(headers, "host").or(authority).and_then(|host| host_and_port(host).0);
+    let (in_target, path) = target_path(target);
+    let host = value(headers, "host").or(in_target).or(authority).and_then(|host| host_and_port(host).0);
     let head = RequestHead {
         method: bounded(method, 16),
-        path: target_path(target).1,
+        path,
         host,
         traceparent: value(headers, "traceparent").and_then(traceparent),
     };

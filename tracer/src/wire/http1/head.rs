@@ -8,7 +8,7 @@ use crate::event::RequestHead;
 use crate::vendor::Vendor;
 use crate::wire::content::Question;
 use crate::wire::fields;
-use crate::wire::text::{host_and_port, target_path};
+use crate::wire::text::host_and_port;
 
 /// Header lines of one head; a head with more is not parsed.
 const HEADERS: usize = 256;
@@ -68,9 +68,7 @@ pub fn request(bytes: &[u8]) -> Result<Option<(usize, ParsedRequest)>, Malformed
         Framing::Chunked => Some(Body::Chunked(Chunked::new())),
         Framing::OtherCoding => return Err(Malformed),
     };
-    let (authority, _) = target_path(target);
-    let headers = &*request.headers;
-    let fields::Request { head, question } = fields::request(method, target, authority, headers);
+    let fields::Request { head, question } = fields::request(method, target, None, request.headers);
     let tunnel = is_connect.then(|| host_and_port(target)).map(|(host, port)| (host, port.unwrap_or(443)));
     let tunnel = match tunnel {
         Some((Some(host), port)) => Some((host, port)),
