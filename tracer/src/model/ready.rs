@@ -63,10 +63,13 @@ impl Model {
                 // What runs after the loop has read for the request, runs for that.
                 let read_ns = request.and_then(|request| request.calls.last()?.last_read_ns);
                 let has_read = read_ns.is_some_and(|at_ns| at_ns >= epoll.wake_ns);
+                // Timers run first. What runs after a step of the request is what that had done, as a task's callbacks are.
+                let last = request.and_then(|request| request.last_step_end.as_ref());
+                let has_run = last.is_some_and(|last| last.at_ns >= epoll.wake_ns);
                 let frame = self.threads.get_mut(&tid).and_then(|thread| thread.frames.last_mut());
                 let Some(frame) = frame else { return };
                 frame.put_off_ns = Some(copied_ns);
-                if epoll.has_timer_due(at_ns) && !is_connected && !has_read {
+                if epoll.has_timer_due(at_ns) && !is_connected && !has_read && !has_run {
                     frame.timer = Some(Timer { set_ns: copied_ns, due_ns });
                 }
             }

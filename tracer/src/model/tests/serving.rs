@@ -230,8 +230,11 @@ fn one_waits() -> Story {
         .at(40, Body::ContextCopy { context: 0xf })
         .exit(40)
         .enter(40, 0xf)
+        // What is called once it is done.
+        .at(50, Body::ContextCopy { context: 0x1f })
         .exit(60)
-        .idle(60, 500, 500);
+        .out(60, Wait::Epoll { timeout_ns: Some(440 * US) })
+        .back(500, 500);
     story
 }
 
@@ -251,6 +254,24 @@ fn what_another_request_releases_was_a_wait_for_it_and_then_for_the_loop() {
     assert!(found.contains(&("wait.loop", 80)), "{found:?}");
     // Nobody waited for the first one, which nobody kept waiting.
     assert!(buckets(&report, 0).iter().all(|(name, _)| *name != "wait.lock"), "{:?}", buckets(&report, 0));
+}
+
+/// Also where the lock was given back once a sleep was over, and the loop's time was due.
+#[test]
+fn what_runs_once_a_task_is_done_is_no_timer() {
+    let mut story = one_waits();
+    story
+        .enter(500, 0xb)
+        .at(520, Body::ContextReady { context: 0xf })
+        .exit(600)
+        .enter(600, 0xf)
+        .exit(700)
+        .enter(700, 0x1f)
+        .exit(710)
+        .idle(710, 900, 900);
+    let found = buckets(&story.report(1_000), 1);
+    assert!(found.contains(&("wait.lock", 460)), "{found:?}");
+    assert!(found.iter().all(|(name, _)| *name != "wait.sleep"), "{found:?}");
 }
 
 #[test]
