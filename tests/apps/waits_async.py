@@ -26,6 +26,8 @@ app.add_middleware(truth.Middleware)
 pool = ThreadPoolExecutor(1)
 free_since_ns = 0
 loop_wanted = asyncio.Event()
+only_one = asyncio.Lock()
+released_ns = 0
 truth.settle()
 
 
@@ -34,6 +36,21 @@ async def sleep(identity: str) -> str:
     # What comes after is the loop's or the CPU's.
     await asyncio.sleep(0.1)
     add("wait.sleep", 100_000_000)
+    return "done"
+
+
+@app.get("/lock/{identity}")
+async def lock(identity: str) -> str:
+    """Waits until another request gives the lock back."""
+    global released_ns
+    start_ns = truth.now_ns()
+    is_taken = only_one.locked()
+    async with only_one:
+        if is_taken:
+            add("wait.lock", released_ns - start_ns)
+        await asyncio.sleep(0.05)
+        add("wait.sleep", 50_000_000)
+        released_ns = truth.now_ns()
     return "done"
 
 

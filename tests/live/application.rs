@@ -136,6 +136,12 @@ pub fn traced(command: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// FastAPI whose routes wait for one thing each.
+pub fn awaited(python: &Python) -> Vec<OsString> {
+    let mut command = python.command("python");
+    command.push("awaited.py".into());
+    command
+}
+
 pub fn waits_async(python: &Python, event_loop: &str) -> Vec<OsString> {
     uvicorn(python, "waits_async:app", event_loop)
 }

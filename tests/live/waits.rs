@@ -1,9 +1,11 @@
 //! Applications that provoke one kind of wait each, alone and mixed.
 
+use std::collections::BTreeMap;
+
 use tests::{compare::Comparison, lab::Lab, python::Python, recording::Recording};
 use tracer::report::{bucket::Bucket, types::Report};
 
-use crate::application::{in_vain, traced, waits, waits_async};
+use crate::application::{awaited, in_vain, traced, waits, waits_async};
 
 const ROUTES: [&str; 6] =
     ["/sleep/{id}", "/lock/{id}", "/disk/{id}", "/gil/{id}", "/runqueue/{id}", "/mixed/{id}"];
@@ -19,22 +21,21 @@ fn each_wait_of_a_thread_goes_to_its_bucket() {
         lab.drive(&[&["--requests", "10", "--concurrency", "1"][..], &ROUTES].concat());
         let report = recording.interrupt();
         Comparison::new(format!("waits of a thread, {}", python.name), &report, &lab.truth()).check();
-        check_places(&report);
+        let places = [(Bucket::WaitSleep, "sleep"), (Bucket::WaitLock, "lock"), (Bucket::WaitDisk, "disk")];
+        check_places(&report, "waits.py", &places);
     }
 }
 
-/// What slept is named.
-fn check_places(report: &Report) {
-    let places = [(Bucket::WaitSleep, "sleep"), (Bucket::WaitLock, "lock"), (Bucket::WaitDisk, "disk")];
-    for (bucket, function) in places {
+/// What waited is named: the innermost function of the application.
+fn check_places(report: &Report, file: &str, places: &[(Bucket, &str)]) {
+    for &(bucket, function) in places {
         let route = format!("/{function}/{{id}}");
         let requests = report.requests.iter().filter(|request| request.route.as_ref() == Some(&route));
         let (mut named_ns, mut all_ns) = (0, 0);
         for request in requests {
             let named = request.waits.iter().filter(|wait| {
-                let innermost = wait.stack.first();
-                wait.bucket == bucket.name()
-                    && innermost.is_some_and(|of| of.function == function && of.file.ends_with("waits.py"))
+                let innermost = wait.stack.iter().find(|frame| frame.file.ends_with(file));
+                wait.bucket == bucket.name() && innermost.is_some_and(|frame| frame.function == function)
             });
             named_ns += named.map(|wait| wait.wait_ns).sum::<u64>();
             all_ns += request.buckets.get(bucket).expect("it is known");
@@ -66,11 +67,47 @@ fn check_coroutines(python: &Python, event_loop: &str) {
     lab.forget();
     let together = ["/sleep/{id}", "/executor/{id}", "/mixed/{id}"];
     lab.drive(&[&["--requests", "10", "--concurrency", "6"][..], &together].concat());
+    lab.drive(&["--requests", "12", "--concurrency", "4", "--prefix", "lock", "/lock/{id}"]);
     let one_by_one = ["--requests", "10", "--concurrency", "1", "--prefix", "alone"];
     lab.drive(&[&one_by_one[..], &["/loop/{id}", "/alone/{id}"]].concat());
     let report = recording.interrupt();
     let title = format!("waits of a coroutine, {event_loop}, {}", python.name);
     Comparison::new(title, &report, &lab.truth()).check();
+    let places =
+        [(Bucket::WaitSleep, "sleep"), (Bucket::WaitLock, "lock"), (Bucket::WaitExecutor, "executor")];
+    check_places(&report, "waits_async.py", &places);
+}
+
+/// Of a coroutine that waits in others, in generators and in other objects, all builds tell which.
+#[test]
+fn what_a_coroutine_awaits_is_named() {
+    for python in Python::all().into_iter().chain(Python::builds()) {
+        let lab = Lab::start();
+        let (_, report) = Recording::start(&lab, "record", traced(awaited(&python))).finish();
+        let [run] = report.requests.as_slice() else { panic!("{}: {:?}", python.name, report.requests) };
+        let mut told_ms = BTreeMap::<String, f64>::new();
+        for wait in run.waits.iter().filter(|wait| wait.bucket == Bucket::WaitSleep.name()) {
+            let functions: Vec<&str> = wait.stack.iter().map(|frame| frame.function.as_str()).collect();
+            let runs = functions.chunk_by(|a, b| a == b).map(|run| format!("{} x{}", run[0], run.len()));
+            *told_ms.entry(runs.collect::<Vec<_>>().join(", ")).or_default() += wait.wait_ns as f64 / 1e6;
+        }
+        eprintln!("{}: {told_ms:?}", python.name);
+        let expected = [
+            ("sleep x1, main x1", 1000.0),
+            ("sleep x1, deeper x1, main x1", 50.0),
+            ("sleep x1, deeper x6, main x1", 50.0),
+            // As many as are told.
+            ("sleep x1, deeper x31", 50.0),
+            ("sleep x1, doze x1", 150.0),
+            ("sleep x1, numbers x1, main x1", 50.0),
+            ("sleep x1, doze x1, main x1", 50.0),
+            ("sleep x1, doze x1, Delegated.__await__ x1, main x1", 50.0),
+        ];
+        for (stack, ms) in expected {
+            let told_ms = told_ms.get(stack).copied().unwrap_or_default();
+            assert!((told_ms - ms).abs() <= 0.06 * ms, "{}: {told_ms} of {ms} ms in {stack}", python.name);
+        }
+    }
 }
 
 #[test]

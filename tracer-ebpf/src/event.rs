@@ -1,6 +1,8 @@
 //! Events as the probes write them into the ring buffer: a [`Header`], then the body of its kind, then, for
 //! some kinds, up to a bounded number of copied bytes.
 
+use crate::limits::AWAITED_FRAMES;
+
 /// First in every event.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub mod kind {
     pub const CONTEXT_READY: u32 = 35;
     /// The thread runs in this context, where that is not the one that was told last.
     pub const CONTEXT_CURRENT: u32 = 36;
+    /// What a task waited in that is ready now.
+    pub const AWAITED: u32 = 37;
     pub const GC_START: u32 = 40;
     pub const GC_DONE: u32 = 41;
     pub const IMPORT_START: u32 = 42;
@@ -264,6 +268,19 @@ pub struct Sample {
     pub collects: u32,
 }
 
+/// [`kind::AWAITED`]: the coroutines of a task that await each other, the last of them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Awaited {
+    /// Address of the context that the task runs in.
+    pub context: u64,
+    /// How many there are, or as many as were gone through.
+    pub count: u32,
+    pub reserved: u32,
+    /// Addresses of their code objects, a ring: that of the n-th, counted from the outermost, is at n modulo its length.
+    pub codes: [u64; AWAITED_FRAMES],
+}
+
 /// A frame of [`kind::ASKING`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -278,6 +295,7 @@ pub struct Place {
 const _: () = {
     assert!(size_of::<Sample>() == 8);
     assert!(size_of::<Place>() == 16);
+    assert!(size_of::<Awaited>() == 16 + 8 * AWAITED_FRAMES);
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<Fork>() == 8);
     assert!(size_of::<SwitchOut>() == 32);

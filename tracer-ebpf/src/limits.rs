@@ -24,6 +24,13 @@ pub const CREATING_FRAMES: usize = 8;
 /// Python frames of a thread that is about to wait: as far out as the application is that had a library do it.
 pub const WAITING_FRAMES: usize = 16;
 
+/// Coroutines of a waiting task that are told, the innermost: as far out as the application is that awaits what a library
+/// does. A power of two.
+pub const AWAITED_FRAMES: usize = 32;
+
+/// Coroutines that are gone through to get there: a web framework with its middleware has some 20 before the application's.
+pub const COROUTINES: usize = 64;
+
 /// Threads of an interpreter that are looked through for the one that runs; of another one the stack is not seen.
 pub const INTERPRETER_THREADS: usize = 512;
 

@@ -1,5 +1,5 @@
 //! The probes. Each first takes the cheapest way out for whatever is not traced, then does bounded work:
-//! no loop over data of the traced process but for the frames of a stack, which have a limit, and at most one lookup per
+//! no loop over data of the traced process but for the frames of a stack and the coroutines of a task, which have a limit, and at most one lookup per
 //! map.
 #![no_std]
 #![no_main]
@@ -13,6 +13,7 @@ mod maps;
 mod preemption;
 mod probes;
 mod stack;
+mod task;
 mod thread_state;
 mod transfer;
 

@@ -142,6 +142,8 @@ pub struct ThreadState {
     pub context: u64,
     /// CPython's count of the thread's changes of context (`context_ver`) when that was told.
     pub context_version: u64,
+    /// 1 once it received something in the context that it entered last.
+    pub has_received: u64,
 }
 
 /// Which TLS session of a process.

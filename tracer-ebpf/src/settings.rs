@@ -113,6 +113,37 @@ pub struct PythonLayout {
     /// that is not known, and probes tell when a context is left.
     pub thread_context: u32,
     pub reserved: u32,
+    pub tasks: TaskLayout,
+}
+
+/// Where a task of asyncio keeps what it waits in: byte offsets of fields.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskLayout {
+    /// The type of code objects, which tells coroutines and generators from others.
+    pub code_type: u64,
+    /// In any object: the pointer to its type.
+    pub object_type: u32,
+    /// In a tuple: its first item. In a list: the pointer to its items.
+    pub tuple_items: u32,
+    pub list_items: u32,
+    /// In what a future calls to wake a task: the pointer to the task.
+    pub waker_task: u32,
+    /// In a task: the pointers to its coroutine and its context. [`NONE`] where tasks are not known.
+    pub task_coroutine: u32,
+    pub task_context: u32,
+    /// In a coroutine: its frame, or the pointer to it.
+    pub coroutine_frame: u32,
+    pub frame_is_apart: u32,
+    /// In a frame: the pointer to behind the topmost value on its stack. [`NONE`] where the stack's depth is kept instead.
+    pub stack_end: u32,
+    /// In a frame: how many values there are, 32 bits, and where they begin, or the pointer to there.
+    pub stack_depth: u32,
+    pub stack_start: u32,
+    pub stack_is_apart: u32,
+    /// How far before the end of the stack the value is that a coroutine awaits.
+    pub awaited: u32,
+    pub reserved: u32,
 }
 
 impl PythonLayout {

@@ -13,8 +13,8 @@ use crate::{
     thread_state,
 };
 
-/// Lower bits of a pointer to code, which CPython uses for its own ends from 3.14 on.
-const TAG: u64 = 0b111;
+/// Lower bits of a pointer to an object, which CPython uses for its own ends from 3.14 on.
+pub const TAG: u64 = 0b111;
 
 /// Where a process keeps its frames; `None` where that is not known.
 #[inline(always)]
@@ -119,10 +119,9 @@ pub fn emit_asking(ts_ns: u64, ids: Ids) {
     entry.submit(emit::wake_flags(ts_ns));
 }
 
-/// The code object of the current thread's innermost frame.
+/// The code object of a thread's innermost frame.
 #[inline(always)]
-pub fn innermost(ids: Ids, layout: &PythonLayout) -> Option<u64> {
-    let thread = thread_state::find(layout, ids.tid)?;
+pub fn innermost(thread: &ThreadState, layout: &PythonLayout) -> Option<u64> {
     let mut innermost = None;
     walk::<1>(thread, layout, |_, _, code| innermost = Some(code))?;
     innermost
@@ -180,7 +179,7 @@ pub fn word(base: u64, offset: u32) -> Option<u64> {
 
 /// The 32 bits there.
 #[inline(always)]
-fn half(base: u64, offset: u32) -> Option<u32> {
+pub fn half(base: u64, offset: u32) -> Option<u32> {
     // SAFETY: as for `word`.
     unsafe { bpf_probe_read_user(base.wrapping_add(u64::from(offset)) as *const u32) }.ok()
 }

@@ -58,6 +58,7 @@ pub fn enters_context(address: u64, ids: Ids) -> bool {
     let Some(thread) = find(layout, ids.tid) else { return false };
     tell(thread, NOW, ids);
     thread.context = address;
+    thread.has_received = 0;
     true
 }
 
@@ -74,6 +75,14 @@ fn tell(thread: &mut ThreadState, as_of_ns: u64, ids: Ids) {
         thread.context = context;
         let ts_ns = if as_of_ns == NOW { now_ns() } else { as_of_ns };
         emit(kind::CONTEXT_CURRENT, ts_ns, ids, Context { address: context, callable: 0 });
+    }
+}
+
+/// A thread took in what a peer sent.
+#[inline(always)]
+pub fn has_received(tid: u32) {
+    if let Some(thread) = known(tid) {
+        thread.has_received = 1;
     }
 }
 
@@ -97,8 +106,13 @@ pub fn find(layout: &PythonLayout, tid: u32) -> Option<&'static mut ThreadState>
         if word(thread, layout.thread_id)? == thread_id {
             let context_place =
                 if layout.has_contexts() { thread.wrapping_add(u64::from(layout.thread_context)) } else { 0 };
-            let found =
-                ThreadState { address: thread, context_place, context: NOT_TOLD, context_version: NOT_TOLD };
+            let found = ThreadState {
+                address: thread,
+                context_place,
+                context: NOT_TOLD,
+                context_version: NOT_TOLD,
+                has_received: 0,
+            };
             // A full table evicts another thread.
             let _ = THREAD_STATES.insert(&tid, &found, BPF_ANY as u64);
             return known(tid);

@@ -120,6 +120,7 @@ pub fn emit_transfer(socket: &mut Socket, done: Done, place: Place, ids: Ids) {
         socket.sent += moved;
     } else {
         socket.received += moved;
+        thread_state::has_received(ids.tid);
     }
     emit_scratch(scratch, kind::TRANSFER, done.exit_ns, ids, size_of::<event::Transfer>() as u64, copied);
 }

@@ -197,6 +197,11 @@ pub enum Body {
     Sampling {
         per_second: u32,
     },
+    /// What the task of this context waited in until now: the innermost code objects of its coroutines.
+    Awaited {
+        context: u64,
+        frames: Vec<u64>,
+    },
 }
 
 /// How far a code object has come.

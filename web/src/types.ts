@@ -101,7 +101,7 @@ export interface Delay {
   wait_ns: Ns;
 }
 
-/** Sleeps of threads in one place, the innermost function first. */
+/** Waits of threads and coroutines in one place, the innermost function first. */
 export interface Wait {
   bucket: string;
   stack: Frame[];

@@ -20,7 +20,7 @@ use crate::{
     maps::EVENTS,
     preemption,
     probes::tls,
-    stack, thread_state,
+    stack, task, thread_state,
 };
 
 /// Any point that is an instruction: CONTEXT_ENTER, CONTEXT_EXIT, CONTEXT_READY, GC_START, GC_DONE, IMPORT_START,
@@ -92,7 +92,7 @@ fn reached(ctx: ProbeContext) {
         role::QUEUE_PUT => emit(kind::QUEUE_PUT, now_ns, ids, Queued { item: value(regs, operand) }),
         role::QUEUE_GET => emit(kind::QUEUE_GET, now_ns, ids, ()),
         role::QUEUE_GOT => queue_got(value(regs, operand), now_ns, ids),
-        role::FUTURE_SET => future_set(value(regs, operand), now_ns, ids),
+        role::FUTURE_SET => future_set(regs, operand, now_ns, ids),
         role::GREENLET_NEW => greenlet_new(value(regs, operand), now_ns, ids),
         role::GREENLET_END => context(kind::CONTEXT_END, value(regs, operand), 0),
         role::GREENLET_SWITCH => emit(kind::GREENLET_SWITCH, now_ns, ids, greenlet(regs, operand)),
@@ -150,13 +150,27 @@ fn context_told(kind: u32, address: u64, now_ns: u64, ids: Ids) {
     }
 }
 
-/// CONTEXT_READY, with the function that sets the result, where somebody waits for it.
+/// CONTEXT_READY, with the function that sets the result, where somebody waits for it; before it AWAITED, unless it is
+/// what a peer sent: of what that ended, calls tell.
 #[inline(always)]
-fn future_set(address: u64, now_ns: u64, ids: Ids) {
-    if address != 0 {
-        let code = stack::layout(ids.tgid).and_then(|layout| stack::innermost(ids, layout));
-        emit(kind::CONTEXT_READY, now_ns, ids, Context { address, callable: code.unwrap_or(0) });
+fn future_set(regs: &Registers, operand: Operand, now_ns: u64, ids: Ids) {
+    let Operand::Memory { base, displacement } = operand else { return };
+    let place = regs.numbered(base).wrapping_add_signed(i64::from(displacement));
+    let address = user_word(place);
+    if address == 0 {
+        return;
     }
+    let mut code = None;
+    if let Some(layout) = stack::layout(ids.tgid)
+        && let Some(thread) = thread_state::find(layout, ids.tid)
+    {
+        code = stack::innermost(thread, layout);
+        if thread.has_received == 0 {
+            // Nothing, where it is no task.
+            let _ = task::emit_awaited(place, layout, now_ns, ids);
+        }
+    }
+    emit(kind::CONTEXT_READY, now_ns, ids, Context { address, callable: code.unwrap_or(0) });
 }
 
 /// NULL is an exception, or that there was nothing.

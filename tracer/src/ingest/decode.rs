@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
-use tracer_ebpf::event::{kind, role, wait};
+use tracer_ebpf::{
+    event::{kind, role, wait},
+    limits::AWAITED_FRAMES,
+};
 
 use super::Raw;
 use crate::event::{Body, Connection, ConnectionId, Direction, Event, OffState, Role, Transport, Wait};
@@ -92,6 +95,7 @@ pub fn kind_name(kind: u32) -> &'static str {
         kind::GREENLET_SWITCH => "greenlet_switch",
         kind::CONTEXT_READY => "context_ready",
         kind::CONTEXT_CURRENT => "context_current",
+        kind::AWAITED => "awaited",
         kind::GC_START => "gc_start",
         kind::GC_DONE => "gc_done",
         kind::IMPORT_START => "import_start",
@@ -136,6 +140,7 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
         kind::CONTEXT_END => Body::ContextEnd { context: fields.u64()? },
         kind::CONTEXT_CURRENT => Body::ContextCurrent { context: fields.u64()? },
         kind::GREENLET_SWITCH => Body::GreenletSwitch { greenlet: fields.u64()? },
+        kind::AWAITED => Body::Awaited { context: fields.u64()?, frames: fields.awaited()? },
         kind::GC_START => Body::GcStart,
         kind::GC_DONE => Body::GcDone,
         kind::IMPORT_START => {
@@ -283,6 +288,19 @@ impl<'a> Fields<'a> {
         let copied = self.copied_behind()?;
         let (frames, _rest) = copied.as_chunks();
         Some(frames.iter().map(|frame| u64::from_ne_bytes(*frame)).collect())
+    }
+
+    /// Out of the ring that they are told in, the innermost first.
+    fn awaited(&mut self) -> Option<Vec<u64>> {
+        let (count, _reserved) = (self.u32()? as usize, self.u32()?);
+        let (codes, _rest) = self.bytes(8 * AWAITED_FRAMES)?.as_chunks();
+        let innermost = (count.saturating_sub(AWAITED_FRAMES)..count).rev();
+        Some(
+            innermost
+                .filter_map(|index| codes.get(index % AWAITED_FRAMES))
+                .map(|code| u64::from_ne_bytes(*code))
+                .collect(),
+        )
     }
 
     fn sample(&mut self) -> Option<Body> {

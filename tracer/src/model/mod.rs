@@ -170,6 +170,7 @@ impl Model {
             Body::Creating { frames } => self.creating(tgid, tid, frames),
             Body::Asking { places } => self.asking(tgid, tid, places),
             Body::Setting { frames } => self.setting(tgid, tid, frames),
+            Body::Awaited { context, frames } => self.awaited(ts_ns, tgid, *context, frames),
             Body::Waiting { frames } => self.waiting(ts_ns, tgid, tid, frames),
             Body::Sample { frames } => self.sampled(ts_ns, tgid, tid, frames, false),
             Body::Collecting { frames } => self.sampled(ts_ns, tgid, tid, frames, true),

@@ -17,11 +17,13 @@ impl Model {
     /// The request that a thread works for: that of its innermost context, or its own; where there is none,
     /// the request a parent process worked for, or the run of its process.
     pub(super) fn works_for(&self, tgid: u32, tid: u32) -> Option<RequestId> {
-        let owner = self.owner(tgid, tid);
-        owner.or_else(|| {
-            let process = self.processes.get(&tgid)?;
-            self.inherited(tgid).filter(|_| process.facts.is_some()).or(process.run)
-        })
+        self.owner(tgid, tid).or_else(|| self.process_works_for(tgid))
+    }
+
+    /// What holds for whatever of a process does not work for a request of its own.
+    pub(super) fn process_works_for(&self, tgid: u32) -> Option<RequestId> {
+        let process = self.processes.get(&tgid)?;
+        self.inherited(tgid).filter(|_| process.facts.is_some()).or(process.run)
     }
 
     /// As [`Self::works_for`], also of a program that runs no Python, or is not yet known to: its CPU time is nobody's

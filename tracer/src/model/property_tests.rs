@@ -162,6 +162,8 @@ fn body() -> impl Strategy<Value = Body> {
         prop::collection::vec(1u64..6, 0..3).prop_map(|frames| Body::Waiting { frames }),
         prop::collection::vec(1u64..6, 0..3).prop_map(|frames| Body::Creating { frames }),
         prop::collection::vec(1u64..6, 0..3).prop_map(|frames| Body::Setting { frames }),
+        (context(), prop::collection::vec(1u64..6, 0..3))
+            .prop_map(|(context, frames)| Body::Awaited { context, frames }),
         context().prop_map(|context| Body::ContextReady { context }),
         context().prop_map(|context| Body::ContextCurrent { context }),
         context().prop_map(|greenlet| Body::GreenletSwitch { greenlet }),

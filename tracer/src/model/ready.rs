@@ -7,7 +7,7 @@ use crate::{
         context::Ready,
         thread::{Frame, Sets, Timer},
     },
-    request::{Rank, RequestId, call::Span},
+    request::{FunctionId, Rank, RequestId, call::Span},
 };
 
 impl Model {
@@ -22,6 +22,20 @@ impl Model {
             Sets::Turn => {}
         }
         self.process(tgid).contexts.made_ready(address, Ready { at_ns, by });
+    }
+
+    /// A task has what it waited for since its last step, in these code objects.
+    pub(super) fn awaited(&mut self, at_ns: u64, tgid: u32, address: u64, frames: &[u64]) {
+        let process = self.process(tgid);
+        let stack: Vec<FunctionId> =
+            frames.iter().filter_map(|frame| process.codes.get(frame).copied()).collect();
+        let Some(&context) = process.contexts.get(address) else { return };
+        let Some((left_ns, _)) = context.left else { return };
+        let id = context.owner.or_else(|| self.served_on(context.serves?));
+        let id = id.or_else(|| self.process_works_for(tgid));
+        if let Some(request) = id.and_then(|id| self.requests.get_mut(id)) {
+            request.waited(Span { start_ns: left_ns, end_ns: at_ns }, None, &stack);
+        }
     }
 
     /// A step begins of a context that was left at `left_ns`, and ready from then on. If another request's step made it

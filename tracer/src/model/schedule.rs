@@ -282,7 +282,7 @@ impl Model {
                 && thread.waits_in.0 == off.out_ns
             {
                 let span = Span { start_ns: off.out_ns, end_ns: off.wake_ns };
-                request.waited(span, rank.bucket(), &thread.waits_in.1);
+                request.waited(span, Some(rank.bucket()), &thread.waits_in.1);
             }
         }
         request.claim(off.wake_ns, off.in_ns, Rank::Runqueue);

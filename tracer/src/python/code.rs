@@ -94,7 +94,10 @@ impl Codes {
                 let instruction = if frames.is_empty() { None } else { Some(frames.remove(0)) };
                 (instruction, frames)
             }
-            Body::Waiting { frames } | Body::Creating { frames } | Body::Setting { frames } => (None, frames),
+            Body::Waiting { frames }
+            | Body::Creating { frames }
+            | Body::Setting { frames }
+            | Body::Awaited { frames, .. } => (None, frames),
             _ => return Vec::new(),
         };
         let Some(mut reading) = self.reading(tgid, ts_ns) else { return Vec::new() };

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt as _;
 
 use tracer_ebpf::settings::{NONE, PythonLayout};
 
-use super::lines::Lines;
+use super::{lines::Lines, task};
 use crate::report::bucket::Bucket;
 
 /// Where the fields of a code object and of its strings are.
@@ -38,14 +38,17 @@ pub fn layouts(
     memory: &File,
 ) -> Option<(PythonLayout, CodeLayout)> {
     let (runtime_start, runtime_end) = runtime;
-    let gil = |(frames, code)| (PythonLayout { runtime_start, runtime_end, ..frames }, code);
     let minor: u32 = version.strip_prefix("3.")?.split('.').next()?.parse().ok()?;
+    let whole = |(frames, code): (PythonLayout, CodeLayout)| {
+        let tasks = task::layout(minor, code_type, code.object_type as u32);
+        (PythonLayout { runtime_start, runtime_end, tasks, ..frames }, code)
+    };
     if let Some(fields) = FIELDS.iter().find(|fields| fields.minors.contains(&minor)) {
-        return Some(gil(fields.layouts(runtime_start, code_type)));
+        return Some(whole(fields.layouts(runtime_start, code_type)));
     }
     let words = Words::read(memory, runtime_start)?;
     let places = DEBUG_OFFSETS.iter().find(|places| places.minor == minor)?;
-    places.layouts(&words, runtime_start, code_type).map(gil)
+    places.layouts(&words, runtime_start, code_type).map(whole)
 }
 
 /// Buckets that samples tell of which know this much of a process, where no probe does.

@@ -30,6 +30,7 @@ mod result;
 #[cfg(test)]
 mod running;
 pub mod sleep;
+mod task;
 mod usdt;
 mod version;
 mod x86;

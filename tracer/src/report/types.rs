@@ -83,7 +83,7 @@ pub struct Request {
     /// What its tasks went on with after it was answered; `None` where that was no more than its own end.
     pub background: Option<Background>,
     pub functions: Vec<Function>,
-    /// What its threads slept in, the longest first; histories of before it was told have none.
+    /// What its threads and tasks waited in, the longest first; histories of before it was told have none.
     #[serde(default)]
     pub waits: Vec<Wait>,
     /// Which pieces of `timeline` they were.
@@ -135,7 +135,7 @@ pub struct Background {
     pub calls: Vec<Call>,
 }
 
-/// Sleeps of threads in one place, as parts of the wall time: for a lock, a file, or a while.
+/// Waits of threads and tasks in one place, as parts of the wall time: for a lock, a file, a pool, or a while.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Wait {
     pub bucket: String,

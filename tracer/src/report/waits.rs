@@ -1,4 +1,4 @@
-//! What a request's threads waited in, as parts of its wall time.
+//! What a request's threads and tasks waited in, as parts of its wall time.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -26,11 +26,11 @@ pub fn of(request: &Request, names: &[Function], timeline: &[Segment]) -> (Vec<W
         under_way.extend(std::iter::from_fn(|| slept.next_if(|wait| wait.span.start_ns < segment.end_ns)));
         under_way.retain(|wait| wait.span.end_ns > segment.start_ns);
         // Of several for the same, the last begun.
-        let Some(wait) = under_way.iter().rev().find(|wait| wait.bucket == segment.bucket) else { continue };
-        let (sum, starts_ns) = sums.entry((wait.bucket, wait.node)).or_insert_with(|| {
+        let Some(wait) = under_way.iter().rev().find(|wait| wait.may_be(segment.bucket)) else { continue };
+        let (sum, starts_ns) = sums.entry((segment.bucket, wait.node)).or_insert_with(|| {
             let name = |number: FunctionId| names.get(number.0 as usize).map(Frame::from);
             let stack = request.waits.stack(wait).filter_map(name).collect();
-            (Wait { bucket: wait.bucket.name().to_owned(), stack, wait_ns: 0, times: 0 }, Vec::new())
+            (Wait { bucket: segment.bucket.name().to_owned(), stack, wait_ns: 0, times: 0 }, Vec::new())
         });
         sum.wait_ns = sum.wait_ns.saturating_add(segment.end_ns - segment.start_ns);
         sum.times += 1;

@@ -74,7 +74,7 @@ pub struct Request {
     pub stacks: CallTree,
     /// For how long it waited for the GIL, by who held that.
     pub gil_waits_ns: HashMap<Holder, u64>,
-    /// What its threads slept in before it was answered.
+    /// What its threads and tasks waited in before it was answered.
     pub waits: Waits,
     /// How long imports took, by module: of those within each other the outermost, and only where probes tell.
     pub imports_ns: BTreeMap<String, u64>,
@@ -223,8 +223,8 @@ impl Request {
         }
     }
 
-    /// A thread slept for itself in these functions, the innermost first.
-    pub fn waited(&mut self, span: Span, bucket: Bucket, stack: &[FunctionId]) {
+    /// A thread slept for itself in these functions, the innermost first, or a task awaited.
+    pub fn waited(&mut self, span: Span, bucket: Option<Bucket>, stack: &[FunctionId]) {
         if self.end_ns.is_none() && span.start_ns < span.end_ns {
             self.waits.add(span, bucket, stack);
         }

@@ -1,4 +1,4 @@
-//! Who waited: the functions that threads slept in, of waits that end with themselves, not with what a peer sends.
+//! Who waited: the functions that threads slept in and that tasks awaited in, of waits that a peer's answer does not end.
 
 use crate::{
     report::bucket::Bucket,
@@ -12,25 +12,36 @@ use crate::{
 /// Waits kept of a request, 32 bytes each.
 const LIMIT: usize = 65_536;
 
-/// Waits of a request's threads, in order of their ends.
+/// Waits of a request's threads and tasks, in order of their ends.
 #[derive(Clone, Debug, Default)]
 pub struct Waits {
     tree: CallTree,
     list: Vec<Wait>,
 }
 
-/// A thread slept.
+/// A thread slept, or a task awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
     pub span: Span,
-    pub bucket: Bucket,
-    /// What it slept in.
+    /// `None` of a task: what it waited for, the claims tell.
+    pub bucket: Option<Bucket>,
+    /// What it waited in.
     pub node: NodeId,
+}
+
+impl Wait {
+    /// Whether time in this bucket may be this wait.
+    pub fn may_be(&self, bucket: Bucket) -> bool {
+        match self.bucket {
+            Some(own) => own == bucket,
+            None => matches!(bucket, Bucket::WaitLock | Bucket::WaitSleep | Bucket::WaitExecutor),
+        }
+    }
 }
 
 impl Waits {
     /// Adds a wait in these functions, the innermost first; one that was added while it lasted becomes as long as it is now.
-    pub fn add(&mut self, span: Span, bucket: Bucket, stack: &[FunctionId]) {
+    pub fn add(&mut self, span: Span, bucket: Option<Bucket>, stack: &[FunctionId]) {
         let Some(node) = self.tree.node(stack) else { return };
         let same = |wait: &&mut Wait| wait.span.start_ns == span.start_ns && wait.node == node;
         if let Some(wait) = self.list.last_mut().filter(same) {
@@ -65,10 +76,10 @@ mod tests {
         let mut waits = Waits::default();
         let stack = [FunctionId(1), FunctionId(2)];
         let span = |start_ns, end_ns| Span { start_ns, end_ns };
-        waits.add(span(10, 20), Bucket::WaitLock, &stack);
-        waits.add(span(10, 30), Bucket::WaitLock, &stack);
-        waits.add(span(40, 50), Bucket::WaitLock, &stack[1..]);
-        waits.add(span(60, 70), Bucket::WaitLock, &[]);
+        waits.add(span(10, 20), Some(Bucket::WaitLock), &stack);
+        waits.add(span(10, 30), Some(Bucket::WaitLock), &stack);
+        waits.add(span(40, 50), Some(Bucket::WaitLock), &stack[1..]);
+        waits.add(span(60, 70), Some(Bucket::WaitLock), &[]);
         let spans: Vec<Span> = waits.list().iter().map(|wait| wait.span).collect();
         assert_eq!(spans, [span(10, 30), span(40, 50)]);
         assert_eq!(waits.stack(&waits.list()[0]).collect::<Vec<_>>(), stack);

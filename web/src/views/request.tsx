@@ -147,7 +147,7 @@ function Waits({ request }: { request: Data }) {
   return (
     <section class="panel scroll">
       <table>
-        <caption>what its threads slept in</caption>
+        <caption>what its threads and coroutines waited in</caption>
         <thead>
           <tr>
             <th>bucket</th>

@@ -275,6 +275,31 @@ fn what_runs_once_a_task_is_done_is_no_timer() {
 }
 
 #[test]
+fn what_a_task_awaits_is_named() {
+    let name = |name: &str| Function { name: name.to_owned(), ..Function::default() };
+    let mut story = one_waits();
+    story
+        .enter(500, 0xb)
+        .at(520, Body::Code { address: 0x10, function: name("acquire") })
+        .at(520, Body::Code { address: 0x20, function: name("answer") })
+        .at(520, Body::Awaited { context: 0xf, frames: vec![0x10, 0x20] })
+        .at(520, Body::ContextReady { context: 0xf })
+        .exit(600)
+        .enter(600, 0xf)
+        .exit(700)
+        .idle(700, 900, 900);
+    let report = story.report(1_000);
+    let [wait] = report.requests[1].waits.as_slice() else { panic!("{:?}", report.requests[1].waits) };
+    let stack: Vec<&str> = wait.stack.iter().map(|frame| frame.function.as_str()).collect();
+    // Not the loop, for which it waited from then on.
+    assert_eq!(
+        (wait.bucket.as_str(), wait.wait_ns, stack),
+        ("wait.lock", 460 * US, vec!["acquire", "answer"])
+    );
+    assert!(report.requests[0].waits.is_empty());
+}
+
+#[test]
 fn what_a_request_releases_itself_is_no_lock() {
     let mut story = one_waits();
     story.enter(500, 0xe).at(520, Body::ContextReady { context: 0xf }).exit(600).enter(600, 0xf).exit(700);
