@@ -25,6 +25,7 @@ blocking_client = OpenAI()
 small_pool = AsyncOpenAI(http_client=httpx.AsyncClient(limits=httpx.Limits(max_connections=2), timeout=60))
 one_thread = ThreadPoolExecutor(1)
 contended = threading.Lock()
+only_one = asyncio.Lock()
 scratch = tempfile.TemporaryFile()
 document = {"rows": [{"id": row, "name": f"row {row}", "values": [row / 7] * 8} for row in range(4_000)]}
 text = "It isn't what a tokenizer of a vendor does, but it's as slow. " * 8_000
@@ -152,6 +153,21 @@ async def lock(identity: str) -> None:
         time.sleep(0.001)
     with contended:
         pass
+
+
+@app.get("/polling/{identity}")
+async def polling(identity: str) -> None:
+    """Asks again and again whether something is done."""
+    done_ns = truth.now_ns() + 200_000_000
+    while truth.now_ns() < done_ns:
+        await asyncio.sleep(0.02)
+
+
+@app.get("/one_at_a_time/{identity}")
+async def one_at_a_time(identity: str) -> str:
+    """Keeps others out while the vendor answers."""
+    async with only_one:
+        return await work.ask_async(client, truth.current(), MODEL)
 
 
 @app.get("/lookup/{identity}")

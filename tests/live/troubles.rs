@@ -8,7 +8,7 @@ use tracer::report::types::Report;
 use crate::application::troubles;
 
 /// Routes, requests at a time, and what must be found; what is found besides must be one of [`BESIDES`] or follow from it.
-const TROUBLES: [(&str, &str, &[&str]); 20] = [
+const TROUBLES: [(&str, &str, &[&str]); 22] = [
     ("none", "4", &[]),
     // The synchronous client closes the connection of a stream whose end it has not read (openai 3.57).
     ("in_thread", "4", &["connection_not_reused"]),
@@ -26,6 +26,8 @@ const TROUBLES: [(&str, &str, &[&str]); 20] = [
     ("file", "4", &["loop_blocked"]),
     ("asleep", "4", &["loop_blocked"]),
     ("lock", "4", &["loop_blocked"]),
+    ("polling", "4", &["sleep_in_request"]),
+    ("one_at_a_time", "4", &["lock_contention"]),
     ("json", "2", &["json_hot_spot", "cpu_bound"]),
     ("tokenizer", "2", &["tokenizer_hot_spot", "cpu_bound"]),
     ("many_tasks", "1", &["too_many_tasks"]),

@@ -9,6 +9,7 @@ mod held_back;
 mod hot_spot;
 mod import_in_request;
 mod keep_alive_expired;
+mod long_waits;
 mod loop_blocked;
 mod loop_saturated;
 pub mod loop_wait;
@@ -39,7 +40,7 @@ use crate::report::{
 /// Looks for one bottleneck.
 type Check = fn(&Report) -> Vec<Finding>;
 
-const CHECKS: [Check; 17] = [
+const CHECKS: [Check; 18] = [
     loop_blocked::check,
     loop_saturated::check,
     cpu_bound::check,
@@ -57,6 +58,7 @@ const CHECKS: [Check; 17] = [
     import_in_request::check,
     hot_spot::check,
     too_many_tasks::check,
+    long_waits::check,
 ];
 
 /// Costs below this are noise, whatever share they are.
@@ -75,7 +77,9 @@ pub fn find(report: &Report) -> Vec<Finding> {
         let same = |other: &&Finding| other.evidence.get("route") == finding.evidence.get("route");
         blockers.iter().find(same).is_some_and(|blocker| blocker.cost_ns > finding.cost_ns)
     };
-    findings.retain(|finding| finding.kind != "vendor_dominates" || !is_lesser(finding));
+    // So does one that waits there.
+    let may_be_lesser = ["vendor_dominates", "lock_contention", "sleep_in_request"];
+    findings.retain(|finding| !may_be_lesser.contains(&finding.kind.as_str()) || !is_lesser(finding));
     // Who reads late because others hold the loop is told of with them.
     let held_up_ns = |route: &str| {
         stats::sum(blockers.iter().filter_map(|f| f.evidence.get("held_up_ns")?.get(route)?.as_u64()))

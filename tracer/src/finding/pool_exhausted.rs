@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::{connection_not_reused::most_at_once, evidence};
+use super::{connection_not_reused::most_at_once, evidence, long_waits};
 use crate::report::{
     bucket::Bucket,
     group::Side,
-    types::{Call, Finding, Report, Request},
+    types::{Call, Finding, Report, Request, Segment},
 };
 
 /// Between having a connection and sending on it a client does little.
@@ -85,10 +85,18 @@ fn wait_before(request: &Request, call: &Call) -> Option<(u64, u64)> {
         segment.bucket == Bucket::WaitLock
             && segment.end_ns <= call.start_ns
             && call.start_ns - segment.end_ns < SENDING_NS
+            && !is_for_own_lock(request, segment)
     });
     let longest = before.max_by_key(|segment| segment.end_ns - segment.start_ns)?;
     let wait_ns = longest.end_ns - longest.start_ns;
     (wait_ns >= LEAST_WAIT_NS).then(|| (wait_ns, request.start_unix_ns.saturating_add(longest.end_ns)))
+}
+
+/// Whether a lock of the application's own was waited for, of which `lock_contention` tells.
+fn is_for_own_lock(request: &Request, segment: &Segment) -> bool {
+    let waited = request.waited.binary_search_by_key(&segment.start_ns, |waited| waited.start_ns);
+    let wait = waited.ok().and_then(|index| request.waits.get(request.waited.get(index)?.wait));
+    wait.is_some_and(|wait| long_waits::function(wait).is_some())
 }
 
 fn finding(host: &str, waits: &Waits, at_once: usize) -> Finding {
@@ -114,7 +122,10 @@ fn finding(host: &str, waits: &Waits, at_once: usize) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::cases::{MS, call, report, request};
+    use crate::{
+        finding::cases::{MS, call, report, request},
+        report::types::{Frame, Wait, Waited},
+    };
 
     fn first() -> Request {
         let mut first = request("/chat", 0, &[(Bucket::LlmFirstByte, 100)]);
@@ -134,6 +145,16 @@ mod tests {
         assert_eq!(findings.len(), 1);
         assert_eq!((findings[0].cost_ns, findings[0].requests), (80 * MS, 1));
         assert_eq!(findings[0].evidence["calls_at_once"], 1);
+    }
+
+    #[test]
+    fn a_lock_of_the_applications_own_is_not() {
+        let mut second = second(Bucket::WaitLock, 20);
+        let frame = Frame { function: "handler".to_owned(), file: "/srv/app.py".to_owned(), line: 1 };
+        second.waits =
+            vec![Wait { bucket: "wait.lock".to_owned(), stack: vec![frame], wait_ns: 80 * MS, times: 1 }];
+        second.waited = vec![Waited { start_ns: 0, wait: 0 }];
+        assert!(check(&report([first(), second])).is_empty());
     }
 
     #[test]
