@@ -2,7 +2,7 @@
 
 use crate::model::{
     Model,
-    thread::{Aside, Frame, Timer},
+    thread::{Aside, Frame},
 };
 
 /// Greenlets of a thread that are set aside. When there are more, the ends of most were not seen, and all are dropped.
@@ -56,7 +56,7 @@ impl Model {
         let timer = thread
             .last_epoll
             .filter(|epoll| epoll.out_ns >= aside.left_ns && epoll.has_timer_due(at_ns))
-            .map(|epoll| Timer { set_ns: aside.left_ns, due_ns: epoll.timer_due_ns(at_ns) });
+            .map(|epoll| epoll.timer(aside.left_ns, at_ns));
         let innermost = aside.frames.len().saturating_sub(1);
         for (index, frame) in aside.frames.into_iter().enumerate() {
             let around = self.owner(tgid, tid);

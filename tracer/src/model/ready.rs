@@ -77,14 +77,15 @@ impl Model {
                 // What runs after the loop has read for the request, runs for that.
                 let read_ns = request.and_then(|request| request.calls.last()?.last_read_ns);
                 let has_read = read_ns.is_some_and(|at_ns| at_ns >= epoll.wake_ns);
-                // Timers run first. What runs after a step of the request is what that had done, as a task's callbacks are.
+                // Timers run first. What runs after a step of the request may be what that had done, as a task's callbacks are.
                 let last = request.and_then(|request| request.last_step_end.as_ref());
                 let has_run = last.is_some_and(|last| last.at_ns >= epoll.wake_ns);
                 let frame = self.threads.get_mut(&tid).and_then(|thread| thread.frames.last_mut());
                 let Some(frame) = frame else { return };
                 frame.put_off_ns = Some(copied_ns);
-                if epoll.has_timer_due(at_ns) && !is_connected && !has_read && !has_run {
-                    frame.timer = Some(Timer { set_ns: copied_ns, due_ns });
+                if epoll.has_timer_due(at_ns) && !is_connected && !has_read {
+                    let rank = if has_run { Rank::MaybeSleep } else { Rank::Sleep };
+                    frame.timer = Some(Timer { rank, ..epoll.timer(copied_ns, at_ns) });
                 }
             }
             _ => self.claim_ready(id, tid, copied_ns, at_ns, Rank::Loop),
@@ -114,16 +115,18 @@ impl Model {
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         let (Some(frame), Some(epoll)) = (thread.frames.last_mut(), thread.last_epoll) else { return };
         if let Some(set_ns) = frame.put_off_ns {
-            frame.timer = Some(Timer { set_ns, due_ns: epoll.timer_due_ns(at_ns) });
+            frame.timer = Some(epoll.timer(set_ns, at_ns));
         }
     }
 
     /// A step that may have been a timer is over, and read nothing that was there before it began: it was one.
     pub(super) fn timer_ran(&mut self, id: RequestId, tid: u32, frame: &Frame) {
-        let Some(Timer { set_ns, due_ns }) = frame.timer else { return };
+        let Some(Timer { set_ns, due_ns, rank }) = frame.timer else { return };
         if let Some(request) = self.requests.get_mut(id) {
-            request.claim(set_ns, due_ns, Rank::Sleep);
+            request.claim(set_ns, due_ns, rank);
         }
-        self.claim_ready(id, tid, due_ns, frame.start_ns, Rank::Loop);
+        if rank == Rank::Sleep {
+            self.claim_ready(id, tid, due_ns, frame.start_ns, Rank::Loop);
+        }
     }
 }

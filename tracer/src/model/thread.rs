@@ -7,7 +7,7 @@ use foldhash::HashMap;
 use crate::{
     event::{ConnectionId, OffState, Wait},
     model::{imports::Import, tls::Unsent},
-    request::{FunctionId, RequestId, call::Place, call_tree::OnCpu},
+    request::{FunctionId, Rank, RequestId, call::Place, call_tree::OnCpu},
 };
 
 /// Stretches off CPU that are remembered: as far back as a wait for the event loop is explained.
@@ -131,6 +131,8 @@ pub struct Aside {
 pub struct Timer {
     pub set_ns: u64,
     pub due_ns: u64,
+    /// How certain it is that it is one.
+    pub rank: Rank,
 }
 
 /// A stretch on CPU for one request.
@@ -202,6 +204,11 @@ impl Epoll {
     /// Whether the loop's next timer, as it was when the sleep began, is due.
     pub fn has_timer_due(&self, at_ns: u64) -> bool {
         self.deadline_ns.is_some_and(|deadline_ns| at_ns.saturating_add(EPOLL_GRAIN_NS) >= deadline_ns)
+    }
+
+    /// One that was set then and is due now.
+    pub fn timer(&self, set_ns: u64, at_ns: u64) -> Timer {
+        Timer { set_ns, due_ns: self.timer_due_ns(at_ns), rank: Rank::Sleep }
     }
 
     /// When a timer was due that ran after this sleep, at `ran_ns`. Where other things ended the sleep, the loop's

@@ -44,6 +44,8 @@ pub enum Rank {
     HandOver,
     /// A connection of a pool that another request had, and nothing else was seen of the time.
     Pool,
+    /// What was put off ran when the loop's time was due, but after another step of the request, which may have had it done.
+    MaybeSleep,
     /// A lock that a thread of the same request released: waiting for one's own work, which has claims of its
     /// own unless nothing was seen of it.
     Join,
@@ -77,6 +79,7 @@ impl Rank {
         Rank::BusyLoop,
         Rank::HandOver,
         Rank::Pool,
+        Rank::MaybeSleep,
         Rank::Join,
     ];
 
@@ -101,7 +104,7 @@ impl Rank {
             Rank::Backoff => Bucket::LlmBackoff,
             Rank::Network => Bucket::NetOther,
             Rank::Child => Bucket::WaitChild,
-            Rank::Sleep => Bucket::WaitSleep,
+            Rank::Sleep | Rank::MaybeSleep => Bucket::WaitSleep,
             Rank::Client => Bucket::Client,
         }
     }
