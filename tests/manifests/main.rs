@@ -57,8 +57,13 @@ fn the_chart_is_valid_for_every_version_of_kubernetes() {
     for version in VERSIONS {
         let manifests = template(&["--kube-version", version]);
         assert!(is_valid(&manifests, version), "{version}:\n{manifests}");
-        let everything =
-            ["history.hostPath=", "priorityClassName=high", "podLabels.a=b", "podAnnotations.a=b"];
+        let everything = [
+            "history.hostPath=",
+            "priorityClassName=high",
+            "podLabels.a=b",
+            "podAnnotations.a=b",
+            "criSocket=/run/a.sock",
+        ];
         let set = everything.iter().flat_map(|value| ["--set", value]);
         let more = ["--set", "imagePullSecrets[0].name=x", "--kube-version", version];
         let manifests = template(&set.chain(more).collect::<Vec<_>>());
@@ -75,9 +80,14 @@ fn values_that_can_not_be_are_refused() {
         template(&["--set", &digest])
             .contains(&format!("image: localhost/tracer@sha256:{}", "0f".repeat(32)))
     );
-    for wrong in
-        ["image.digest=1", "image.pullPolicy=Sometimes", "web.port=0", "history.hostPath=a", "webb.port=1"]
-    {
+    for wrong in [
+        "image.digest=1",
+        "image.pullPolicy=Sometimes",
+        "web.port=0",
+        "history.hostPath=a",
+        "criSocket=a",
+        "webb.port=1",
+    ] {
         assert!(!helm(&["template", "tracer", "--set", wrong]).status.success(), "{wrong}");
     }
 }
@@ -99,6 +109,19 @@ fn the_configuration_in_the_chart_is_one() {
     let config = Config::parse(&text).expect(&text);
     assert_eq!(config.web.listen.map(|address| address.port()), Some(7070));
     assert!(config.web.token_file.is_some());
+}
+
+/// It is as good as root on the node.
+#[test]
+fn the_runtimes_socket_is_mounted_only_where_it_is_asked_for() {
+    let daemon_set =
+        |options: &[&str]| template(&[&["--show-only", "templates/daemonset.yaml"][..], options].concat());
+    let without = daemon_set(&[]);
+    assert!(!without.contains("Socket") && !without.contains("RUNTIME"), "{without}");
+    let with = daemon_set(&["--set", "criSocket=/run/crio/crio.sock"]);
+    for part in ["value: unix:///run/crio/crio.sock", "mountPath: /run/crio/crio.sock", "type: Socket"] {
+        assert!(with.contains(part), "{part}: {with}");
+    }
 }
 
 /// The unit of systemd and the chart give reasons for each; both have the same.

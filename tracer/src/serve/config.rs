@@ -58,6 +58,7 @@ pub struct Kubernetes {
     pub api: String,
     #[serde(deserialize_with = "text")]
     pub node: Option<String>,
+    pub cri_socket: String,
     pub namespaces: Vec<String>,
     pub labels: Vec<String>,
     pub annotation: String,

@@ -1,8 +1,10 @@
 //! What Kubernetes knows of the pods of this node: their names for reports, and which of them are traced.
 //!
 //! The API server is asked for the pods of this node alone, and says what changes. Where it can't be reached, what was known
-//! stays, and new containers have the names that their runtime left on disk.
+//! stays, and the container runtime is asked for what runs, if its socket is there. Else new containers have the names that their
+//! runtime left on disk.
 
+mod cri;
 mod pods;
 mod rules;
 mod watch;
@@ -13,13 +15,13 @@ use std::{
     thread::JoinHandle,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::sync::oneshot;
 
-use self::pods::Pods;
+use self::{cri::Socket, pods::Pods};
 use crate::{
-    event::{self, Container},
-    record::pipeline::Input,
+    event::{self, Body, Container, Event},
+    record::pipeline::{Input, monotonic_ns},
     serve::config,
 };
 
@@ -48,7 +50,8 @@ impl Directory {
     /// What the rules say of a container, by its id and what its runtime left on disk; `None` while that can't be told.
     pub fn judge(&self, rules: &Rules, container: &Container) -> Option<bool> {
         let pods = self.pods();
-        let known = container.pod.as_ref().and_then(|pod| pods.named(&pod.namespace, &pod.name));
+        let known =
+            container.pod.as_ref().and_then(|pod| pods.named(&pod.namespace, &pod.name, pod.uid.as_deref()));
         match (known.or_else(|| pods.of_container(&container.id)), &container.pod) {
             (Some(pod), _) => Some(rules.want(&pod.namespace, Some(&pod.labels), pod.opts_out)),
             (None, Some(event::Pod { namespace, .. })) => rules.want_unknown(namespace),
@@ -75,23 +78,34 @@ impl Kubernetes {
         input: mpsc::Sender<Input>,
     ) -> anyhow::Result<Option<Kubernetes>> {
         let access = match config.api.as_str() {
-            "never" => return Ok(None),
-            "auto" if env::var_os(IN_CLUSTER).is_none() => return Ok(None),
-            "auto" => watch::Access::Pod,
-            path => watch::Access::File(path.into()),
+            "never" => None,
+            "auto" => env::var_os(IN_CLUSTER).map(|_| watch::Access::Pod),
+            path => Some(watch::Access::File(path.into())),
         };
-        let named = config.node.clone().or_else(|| env::var(NODE).ok().filter(|node| !node.is_empty()));
-        let node = named.with_context(|| {
-            format!("set kubernetes.node, or the variable {NODE} (valueFrom: fieldRef: spec.nodeName)")
-        })?;
-        let kept = pods::globs(&config.keep_labels).context("kubernetes.keep_labels")?;
-        let reader = pods::Reader { node, kept, annotation: config.annotation.clone() };
+        let socket = Socket::of(&config.cri_socket);
+        if access.is_none() && !matches!(socket, Socket::At(_)) {
+            return Ok(None);
+        }
+        let node = config.node.clone().or_else(|| env::var(NODE).ok().filter(|node| !node.is_empty()));
+        let keep = pods::globs(&config.keep_labels).context("kubernetes.keep_labels")?;
+        let reader = pods::Reader { node, keep, annotation: config.annotation.clone() };
+        if access.is_some() && reader.node.is_none() {
+            bail!("set kubernetes.node, or the variable {NODE} (valueFrom: fieldRef: spec.nodeName)");
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name("tracer-pods".to_owned()).spawn(move || {
+            let (tells, told) = tokio::sync::watch::channel(false);
             runtime.block_on(async {
+                let by_api = async {
+                    match &access {
+                        Some(access) => watch::watch(access, &reader, &directory, &input, &tells).await,
+                        None => std::future::pending().await,
+                    }
+                };
                 tokio::select! {
-                    () = watch::watch(&access, &reader, &directory, &input) => {}
+                    () = by_api => {}
+                    () = cri::ask_in_turns(&socket, told, &reader, &directory, &input) => {}
                     _ = ended => {}
                 }
             });
@@ -106,4 +120,11 @@ impl Kubernetes {
         let _ = self.end.send(());
         let _ = self.thread.join();
     }
+}
+
+/// Tells what is known of a container.
+fn tell(input: &mpsc::Sender<Input>, container: Container) {
+    let (ts_ns, body) = (monotonic_ns(), Body::Container(Box::new(container)));
+    // The thread is gone only when recording has ended.
+    let _ = input.send(Input::Event(Event { ts_ns, tgid: 0, tid: 0, body }));
 }

@@ -21,14 +21,23 @@ const MOST: usize = 2_048;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pod {
     pub namespace: String,
+    /// What tells it from an earlier one of the same name.
+    pub uid: Option<String>,
     pub labels: BTreeMap<String, String>,
     pub opts_out: bool,
     /// Ids of its containers.
-    containers: Vec<String>,
+    pub containers: Vec<String>,
+}
+
+impl Pod {
+    /// Whether it is the one with this uid, if both are known.
+    fn is(&self, uid: Option<&str>) -> bool {
+        self.uid.as_deref().zip(uid).is_none_or(|(one, other)| one == other)
+    }
 }
 
 /// Namespace and name.
-type Name = (String, String);
+pub type Name = (String, String);
 
 /// The pods that are known.
 #[derive(Debug, Default)]
@@ -36,6 +45,8 @@ pub struct Pods {
     by_name: HashMap<Name, Pod>,
     /// While all are listed anew: those that were not listed yet.
     stale: HashMap<Name, Pod>,
+    /// Those that run, as the container runtime tells while the API server does not.
+    running: HashMap<Name, Pod>,
     version: u64,
 }
 
@@ -44,14 +55,35 @@ impl Pods {
         self.version
     }
 
-    pub fn named(&self, namespace: &str, name: &str) -> Option<&Pod> {
+    /// A pod by its name, and its uid where that is known.
+    pub fn named(&self, namespace: &str, name: &str, uid: Option<&str>) -> Option<&Pod> {
         let key = (namespace.to_owned(), name.to_owned());
-        self.by_name.get(&key).or_else(|| self.stale.get(&key))
+        self.all().find_map(|pods| pods.get(&key).filter(|pod| pod.is(uid)))
     }
 
     pub fn of_container(&self, id: &str) -> Option<&Pod> {
-        let mut all = self.by_name.values().chain(self.stale.values());
-        all.find(|pod| pod.containers.iter().any(|container| container == id))
+        self.all()
+            .flat_map(HashMap::values)
+            .find(|pod| pod.containers.iter().any(|container| container == id))
+    }
+
+    /// Whether the API server has told of a container.
+    pub fn has_container(&self, id: &str) -> bool {
+        let mut told = self.by_name.values().chain(self.stale.values());
+        told.any(|pod| pod.containers.iter().any(|container| container == id))
+    }
+
+    /// What the API server told comes first: the runtime has labels and annotations as they once were.
+    fn all(&self) -> impl Iterator<Item = &HashMap<Name, Pod>> {
+        [&self.by_name, &self.stale, &self.running].into_iter()
+    }
+
+    /// These run, and no others.
+    pub fn run(&mut self, running: HashMap<Name, Pod>) {
+        if self.running != running {
+            self.running = running;
+            self.version += 1;
+        }
     }
 
     /// All are told of anew.
@@ -62,6 +94,7 @@ impl Pods {
     /// All were told of.
     pub fn listed(&mut self) {
         self.stale.clear();
+        self.running.clear();
         self.version += 1;
     }
 
@@ -81,9 +114,9 @@ impl Pods {
 
 /// Takes from the API's objects what is of interest.
 pub struct Reader {
-    pub node: String,
+    pub node: Option<String>,
     /// Labels that are told.
-    pub kept: GlobSet,
+    pub keep: GlobSet,
     /// The annotation by which a pod opts out.
     pub annotation: String,
 }
@@ -95,29 +128,37 @@ impl Reader {
     }
 
     pub fn pod(&self, pod: &api::Pod) -> Pod {
-        let annotations = pod.metadata.annotations.as_ref();
-        let annotation = annotations.and_then(|annotations| annotations.get(&self.annotation));
         Pod {
             namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+            uid: pod.metadata.uid.clone(),
             labels: pod.metadata.labels.clone().unwrap_or_default(),
-            opts_out: annotation.is_some_and(|value| value == OUT),
+            opts_out: pod.metadata.annotations.as_ref().is_some_and(|annotations| self.opts_out(annotations)),
             containers: statuses(pod).filter_map(id).map(str::to_owned).collect(),
         }
+    }
+
+    /// Whether annotations say that their pod is not to be traced.
+    pub fn opts_out(&self, annotations: &BTreeMap<String, String>) -> bool {
+        annotations.get(&self.annotation).is_some_and(|value| value == OUT)
+    }
+
+    /// Those of a pod's labels that are told.
+    pub fn kept(&self, labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let kept = labels.iter().filter(|(key, _)| self.keep.is_match(key.as_str()));
+        kept.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     /// What is told of its containers: those that were started.
     pub fn containers(&self, pod: &api::Pod) -> Vec<Container> {
         let (namespace, name) = self.name(pod);
-        let labels = pod.metadata.labels.iter().flatten();
-        let kept = labels.filter(|(key, _)| self.kept.is_match(key.as_str()));
         let of_pod = event::Pod {
             namespace,
             name,
             uid: pod.metadata.uid.clone(),
             container: String::new(),
-            node: Some(self.node.clone()),
+            node: self.node.clone(),
             owner: owner(&pod.metadata),
-            labels: kept.map(|(key, value)| (key.clone(), value.clone())).collect(),
+            labels: pod.metadata.labels.as_ref().map(|labels| self.kept(labels)).unwrap_or_default(),
         };
         let container = |status: &api::ContainerStatus| {
             Some(Container {
@@ -176,8 +217,8 @@ mod tests {
     use super::*;
 
     fn reader() -> Reader {
-        let kept = globs(&["app.kubernetes.io/*".to_owned(), "app".to_owned()]).expect("patterns");
-        Reader { node: "n1".to_owned(), kept, annotation: "tracer/trace".to_owned() }
+        let keep = globs(&["app.kubernetes.io/*".to_owned(), "app".to_owned()]).expect("patterns");
+        Reader { node: Some("n1".to_owned()), keep, annotation: "tracer/trace".to_owned() }
     }
 
     /// As an API server of Kubernetes 1.20 gives it, shortened.
@@ -238,13 +279,13 @@ mod tests {
         pods.relist();
         pods.put(name.clone(), reader.pod(&chat));
         pods.listed();
-        assert!(pods.named(&name.0, &name.1).is_some_and(|pod| pod.opts_out));
+        assert!(pods.named(&name.0, &name.1, None).is_some_and(|pod| pod.opts_out));
         assert!(pods.of_container("0e").is_some() && pods.of_container("00").is_none());
         // While all are listed anew nothing is forgotten; afterwards what was not listed is gone.
         pods.relist();
         assert!(pods.of_container("0e").is_some());
         pods.listed();
-        assert_eq!((pods.named(&name.0, &name.1), pods.by_name.len()), (None, 0));
+        assert_eq!((pods.named(&name.0, &name.1, None), pods.by_name.len()), (None, 0));
         pods.put(name.clone(), reader.pod(&chat));
         pods.remove(&name);
         assert_eq!(pods.by_name.len(), 0);
@@ -252,6 +293,30 @@ mod tests {
             pods.put((String::new(), number.to_string()), Pod::default());
         }
         assert_eq!(pods.by_name.len(), MOST);
+    }
+
+    #[test]
+    fn what_the_runtime_tells_is_of_pods_that_the_api_server_does_not_know() {
+        let (reader, chat) = (reader(), chat());
+        let mut pods = Pods::default();
+        let (name, told) = (reader.name(&chat), reader.pod(&chat));
+        pods.put(name.clone(), told.clone());
+        let older = Pod { opts_out: false, ..told.clone() };
+        pods.run(HashMap::from([(name.clone(), older.clone())]));
+        let uid = told.uid.as_deref();
+        assert_eq!(pods.named(&name.0, &name.1, uid), Some(&told), "its annotation came later");
+        // Another of the same name, as of a StatefulSet.
+        let next = Pod { uid: Some("2".to_owned()), containers: vec!["aa".to_owned()], ..older };
+        let version = pods.version();
+        for _ in 0..2 {
+            pods.run(HashMap::from([(name.clone(), next.clone())]));
+            assert_eq!(pods.version(), version + 1);
+        }
+        assert_eq!(pods.named(&name.0, &name.1, Some("2")), Some(&next));
+        assert_eq!(pods.of_container("aa"), Some(&next));
+        assert!(pods.has_container("0f") && !pods.has_container("aa"));
+        pods.listed();
+        assert_eq!(pods.of_container("aa"), None, "the API server has told of all there are");
     }
 
     #[test]

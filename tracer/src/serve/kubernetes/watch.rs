@@ -14,11 +14,10 @@ use kube::{
     },
 };
 
-use super::{Directory, pods::Reader};
-use crate::{
-    event::{self, Body},
-    record::pipeline::{Input, monotonic_ns},
-};
+use tokio::sync::watch;
+
+use super::{Directory, pods::Reader, tell};
+use crate::record::pipeline::Input;
 
 /// How long after an access that could not be set up it is tried again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,8 +30,14 @@ pub enum Access {
     File(PathBuf),
 }
 
-/// Never ends.
-pub async fn watch(access: &Access, reader: &Reader, directory: &Directory, input: &mpsc::Sender<Input>) {
+/// Never ends. `tells` says whether all pods are known now.
+pub async fn watch(
+    access: &Access,
+    reader: &Reader,
+    directory: &Directory,
+    input: &mpsc::Sender<Input>,
+    tells: &watch::Sender<bool>,
+) {
     let client = loop {
         match client(access).await {
             Ok(client) => break client,
@@ -40,7 +45,8 @@ pub async fn watch(access: &Access, reader: &Reader, directory: &Directory, inpu
         }
         tokio::time::sleep(PATIENCE).await;
     };
-    let of_node = watcher::Config::default().fields(&format!("spec.nodeName={}", reader.node));
+    let of_node = watcher::Config::default()
+        .fields(&format!("spec.nodeName={}", reader.node.as_deref().unwrap_or_default()));
     let changes = watcher::watcher(Api::<Pod>::all(client), of_node).default_backoff();
     pin_mut!(changes);
     let mut is_in_trouble = false;
@@ -56,15 +62,18 @@ pub async fn watch(access: &Access, reader: &Reader, directory: &Directory, inpu
             eprintln!("tracer: Kubernetes tells of pods again");
         }
         is_in_trouble = change.is_err();
+        match &change {
+            // A list is told of bit by bit; what ended is gone on with by what changed meanwhile.
+            Ok(Event::Init | Event::InitApply(_)) => {}
+            change => drop(tells.send_replace(change.is_ok())),
+        }
         let mut pods = directory.pods();
         match change {
             Ok(Event::Init) => pods.relist(),
             Ok(Event::InitDone) => pods.listed(),
             Ok(Event::Apply(pod) | Event::InitApply(pod)) => {
                 for container in reader.containers(&pod) {
-                    let (ts_ns, body) = (monotonic_ns(), Body::Container(Box::new(container)));
-                    // The thread is gone only when recording has ended.
-                    let _ = input.send(Input::Event(event::Event { ts_ns, tgid: 0, tid: 0, body }));
+                    tell(input, container);
                 }
                 pods.put(reader.name(&pod), reader.pod(&pod));
             }
