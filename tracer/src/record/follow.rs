@@ -25,31 +25,12 @@ use crate::{
     record::{
         InputSender,
         attachments::Attachments,
+        choice::{All, Choice, Chooser},
         functions::Functions,
         pipeline::{Input, Start, Started, monotonic_ns},
     },
     report::{bucket::Bucket, counts::FunctionCounts},
 };
-
-/// Which processes of a host are meant.
-pub trait Choice {
-    /// Whether this one is; `None` while that can't be told. One that has ended is not.
-    fn is_meant(&self, tgid: u32) -> Option<bool>;
-
-    /// Rises when more can be told.
-    fn version(&self) -> u64 {
-        0
-    }
-}
-
-/// Every process is meant.
-pub struct All;
-
-impl Choice for All {
-    fn is_meant(&self, _: u32) -> Option<bool> {
-        Some(true)
-    }
-}
 
 /// How long a program that needs libpython may take to map it.
 const MAPPING_TIME: Duration = Duration::from_secs(10);
@@ -66,10 +47,7 @@ pub struct Follower {
     /// Whether every new Python process is traced, or only those that a traced one makes.
     is_host: bool,
     /// Which of these are meant.
-    choice: Box<dyn Choice>,
-    /// Those of which that could not be told, and what the choice depended on then.
-    undecided: HashSet<u32>,
-    undecided_at: u64,
+    chooser: Chooser,
     /// Of the processes that were asked for, if any were, those that live.
     wanted: Option<HashSet<u32>>,
     attachments: Attachments,
@@ -97,9 +75,7 @@ impl Follower {
             probes,
             input,
             is_host: false,
-            choice: Box::new(All),
-            undecided: HashSet::new(),
-            undecided_at: 0,
+            chooser: Chooser::new(All),
             wanted: None,
             attachments: Attachments::default(),
             mapped: HashSet::new(),
@@ -142,10 +118,10 @@ impl Follower {
     /// Traces every Python process of the host that is selected, also those that start later, and what they start.
     pub fn trace_host(&mut self, choice: impl Choice + 'static) -> anyhow::Result<()> {
         self.is_host = true;
-        self.choice = Box::new(choice);
+        self.chooser = Chooser::new(choice);
         self.probes.watch_exec(true).context("can't watch for new programs")?;
         for tgid in discover::scan() {
-            if self.is_chosen(tgid) {
+            if self.chooser.is_chosen(tgid) {
                 self.trace_family(tgid)?;
             }
         }
@@ -171,7 +147,7 @@ impl Follower {
                     wanted.remove(&tgid);
                 }
                 self.expected.remove(&tgid);
-                self.undecided.remove(&tgid);
+                self.chooser.ended(tgid);
                 // One that ended is no longer in the table of the probes, unless it just was put there.
                 let _ = self.probes.untrace(tgid);
                 self.program_ended(tgid);
@@ -188,7 +164,7 @@ impl Follower {
                 if self.is_host && !self.may_be_python(tgid) {
                     return;
                 }
-                if self.is_host && !self.probes.is_traced(tgid) && !self.is_chosen(tgid) {
+                if self.is_host && !self.probes.is_traced(tgid) && !self.chooser.is_chosen(tgid) {
                     return;
                 }
                 if self.is_host && self.trace(tgid).is_err() {
@@ -219,10 +195,10 @@ impl Follower {
         }
     }
 
-    /// Looks again at processes that had not mapped Python yet, at those that have loaded libraries, and at those of which
-    /// it could not be told whether they are meant.
+    /// Looks again at processes that had not mapped Python yet, at those that have loaded libraries, and, where the choice may
+    /// have changed its mind, at all.
     pub fn look_again(&mut self) {
-        self.decide();
+        self.choose_again();
         if let Some((functions, counter)) = self.counting() {
             functions.look_again(counter);
         }
@@ -243,6 +219,7 @@ impl Follower {
 
     /// Forgets processes whose end was not told: it was lost, or came just before they were put into the table of the probes.
     fn sweep(&mut self) {
+        self.chooser.sweep();
         let known: HashSet<u32> =
             self.probes.traced().into_iter().chain(self.attachments.processes()).collect();
         for tgid in known.into_iter().filter(|tgid| !Path::new(&format!("/proc/{tgid}")).exists()) {
@@ -292,29 +269,31 @@ impl Follower {
         self.probes.trace(tgid, true).with_context(|| format!("can't trace process {tgid}"))
     }
 
-    /// Whether a process is meant; where that can't be told yet, not for now.
-    fn is_chosen(&mut self, tgid: u32) -> bool {
-        let is_meant = self.choice.is_meant(tgid);
-        if is_meant.is_none() {
-            self.undecided.insert(tgid);
-        }
-        is_meant == Some(true)
-    }
-
-    fn decide(&mut self) {
-        let version = self.choice.version();
-        if version == std::mem::replace(&mut self.undecided_at, version) {
+    /// Traces who is meant by now, and leaves who is not any more.
+    fn choose_again(&mut self) {
+        if !self.chooser.may_differ() {
             return;
         }
-        for tgid in std::mem::take(&mut self.undecided) {
-            if self.is_chosen(tgid) {
-                self.expected.insert(tgid, Instant::now() + MAPPING_TIME);
-                if self.trace_family(tgid).is_err() {
-                    // The table is full.
-                    self.expected.remove(&tgid);
-                }
+        for tgid in self.chooser.choose_again() {
+            self.expected.insert(tgid, Instant::now() + MAPPING_TIME);
+            if self.trace_family(tgid).is_err() {
+                // The table is full.
+                self.expected.remove(&tgid);
             }
         }
+        for tgid in self.chooser.leave(self.probes.traced()) {
+            eprintln!("tracer: process {tgid} is not traced any more: its pod is not meant now");
+            self.leave(tgid);
+        }
+    }
+
+    /// Traces a process no longer. For the model it has ended.
+    fn leave(&mut self, tgid: u32) {
+        let _ = self.probes.untrace(tgid);
+        self.expected.remove(&tgid);
+        self.mapped.remove(&tgid);
+        self.program_ended(tgid);
+        self.tell(tgid, monotonic_ns(), Body::ProcessEnd);
     }
 
     /// In host mode a new program is looked at before anything is done for it.

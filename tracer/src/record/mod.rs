@@ -1,6 +1,7 @@
 //! Recording: starts what is to be traced, follows it, and makes the capture and the report.
 
 mod attachments;
+pub mod choice;
 mod command;
 pub mod follow;
 pub mod functions;
@@ -145,7 +146,7 @@ fn start(options: &RecordOptions, follower: &mut Follower) -> anyhow::Result<Opt
         return Ok(Some(command));
     }
     if options.pids.is_empty() {
-        follower.trace_host(follow::All)?;
+        follower.trace_host(choice::All)?;
     }
     for &tgid in &options.pids {
         follower.trace_process(tgid)?;

@@ -216,7 +216,10 @@ impl Stage {
             }
             for input in inputs.try_iter() {
                 match input {
-                    Input::Event(event) => self.order.push(event.into()),
+                    Input::Event(event) => {
+                        self.follow(&event);
+                        self.order.push(event.into());
+                    }
                     Input::Code(tgid, layout) => self.codes.found(tgid, layout),
                     Input::Finish => finishing = true,
                 }

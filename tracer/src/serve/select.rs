@@ -7,7 +7,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::{
     container,
-    record::follow::Choice,
+    record::choice::Choice,
     serve::{
         config::{Config, Patterns},
         kubernetes::{Directory, Rules},
@@ -72,6 +72,12 @@ impl Choice for Selection {
         }
         let container = container::describe(tgid, &properties.container);
         self.directory.judge(&self.rules, &container)
+    }
+
+    /// Patterns are for the program that a process starts with: what is traced stays traced, but for what its pod says.
+    fn may_stay(&self, tgid: u32) -> bool {
+        let Some(id) = container::id(tgid) else { return true };
+        self.directory.judge(&self.rules, &container::describe(tgid, &id)) != Some(false)
     }
 
     fn version(&self) -> u64 {

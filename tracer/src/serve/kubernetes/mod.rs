@@ -13,6 +13,7 @@ use std::{
     env,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -33,6 +34,10 @@ const NODE: &str = "NODE_NAME";
 /// The variable that every pod has which may ask the API server.
 const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
 
+/// How long pods that run already are left alone at the start until it is known whether they opt out. As long as the runtime takes
+/// where the API server does not tell.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// Pods as they are known now, shared by who watches and who asks.
 #[derive(Clone, Default)]
 pub struct Directory(Arc<Mutex<Pods>>);
@@ -42,7 +47,7 @@ impl Directory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Rises with every change.
+    /// Rises with every change of what [`Directory::judge`] may say.
     pub fn version(&self) -> u64 {
         self.pods().version()
     }
@@ -54,7 +59,11 @@ impl Directory {
             container.pod.as_ref().and_then(|pod| pods.named(&pod.namespace, &pod.name, pod.uid.as_deref()));
         match (known.or_else(|| pods.of_container(&container.id)), &container.pod) {
             (Some(pod), _) => Some(rules.want(&pod.namespace, Some(&pod.labels), pod.opts_out)),
-            (None, Some(event::Pod { namespace, .. })) => rules.want_unknown(namespace),
+            (None, Some(event::Pod { namespace, .. })) => {
+                let is_wanted = rules.want_unknown(namespace);
+                // Its annotations are about to be told.
+                is_wanted.filter(|is_wanted| !is_wanted || !pods.is_awaited())
+            }
             // It is no pod's, or nobody knows yet that it is.
             (None, None) => Some(true),
         }
@@ -92,6 +101,7 @@ impl Kubernetes {
         if access.is_some() && reader.node.is_none() {
             bail!("set kubernetes.node, or the variable {NODE} (valueFrom: fieldRef: spec.nodeName)");
         }
+        directory.pods().wait();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name("tracer-pods".to_owned()).spawn(move || {
@@ -103,7 +113,13 @@ impl Kubernetes {
                         None => std::future::pending().await,
                     }
                 };
+                let given_up = async {
+                    tokio::time::sleep(PATIENCE).await;
+                    directory.pods().wait_no_more();
+                    std::future::pending().await
+                };
                 tokio::select! {
+                    () = given_up => {}
                     () = by_api => {}
                     () = cri::ask_in_turns(&socket, told, &reader, &directory, &input) => {}
                     _ = ended => {}
@@ -127,4 +143,57 @@ fn tell(input: &mpsc::Sender<Input>, container: Container) {
     let (ts_ns, body) = (monotonic_ns(), Body::Container(Box::new(container)));
     // The thread is gone only when recording has ended.
     let _ = input.send(Input::Event(Event { ts_ns, tgid: 0, tid: 0, body }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{pods::Pod, *};
+    use crate::serve::config::Config;
+
+    fn rules(text: &str) -> Rules {
+        Rules::new(&Config::parse(text).expect(text).kubernetes).expect(text)
+    }
+
+    fn container() -> Container {
+        let pod =
+            event::Pod { namespace: "llm".to_owned(), name: "chat".to_owned(), ..event::Pod::default() };
+        Container { id: "0f".to_owned(), image: None, pod: Some(pod) }
+    }
+
+    fn put(directory: &Directory, opts_out: bool) {
+        let name = ("llm".to_owned(), "chat".to_owned());
+        directory.pods().put(name, Pod { namespace: "llm".to_owned(), opts_out, ..Pod::default() });
+    }
+
+    #[test]
+    fn what_a_pod_says_counts_from_when_it_says_so() {
+        let (directory, rules) = (Directory::default(), rules(""));
+        let mut version = directory.version();
+        for opts_out in [false, true, false] {
+            put(&directory, opts_out);
+            assert_eq!(directory.judge(&rules, &container()), Some(!opts_out));
+            assert_eq!(directory.version(), version + 1);
+            version = directory.version();
+            put(&directory, opts_out);
+            assert_eq!(directory.version(), version, "it is as it was");
+        }
+        // So it is where all are listed anew.
+        directory.pods().relist();
+        put(&directory, false);
+        assert_eq!(directory.version(), version);
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_pod_before_its_annotations_may_be_known() {
+        let directory = Directory::default();
+        let all = rules("");
+        directory.pods().wait();
+        assert_eq!(directory.judge(&all, &container()), None);
+        assert_eq!(directory.judge(&rules("kubernetes.namespaces = ['x']"), &container()), Some(false));
+        let of_no_pod = Container { pod: None, ..container() };
+        assert_eq!(directory.judge(&all, &of_no_pod), Some(true));
+        let version = directory.version();
+        directory.pods().wait_no_more();
+        assert_eq!((directory.judge(&all, &container()), directory.version()), (Some(true), version + 1));
+    }
 }

@@ -47,12 +47,31 @@ pub struct Pods {
     stale: HashMap<Name, Pod>,
     /// Those that run, as the container runtime tells while the API server does not.
     running: HashMap<Name, Pod>,
+    /// Whether those that there are will be told of.
+    is_awaited: bool,
     version: u64,
 }
 
 impl Pods {
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Whether it is too early to say of a pod that it is not known.
+    pub fn is_awaited(&self) -> bool {
+        self.is_awaited
+    }
+
+    /// Somebody is about to tell of pods.
+    pub fn wait(&mut self) {
+        self.is_awaited = true;
+    }
+
+    /// All that is to be known for now has been told.
+    pub fn wait_no_more(&mut self) {
+        if std::mem::take(&mut self.is_awaited) {
+            self.version += 1;
+        }
     }
 
     /// A pod by its name, and its uid where that is known.
@@ -80,6 +99,7 @@ impl Pods {
 
     /// These run, and no others.
     pub fn run(&mut self, running: HashMap<Name, Pod>) {
+        self.wait_no_more();
         if self.running != running {
             self.running = running;
             self.version += 1;
@@ -95,14 +115,16 @@ impl Pods {
     pub fn listed(&mut self) {
         self.stale.clear();
         self.running.clear();
+        self.wait_no_more();
         self.version += 1;
     }
 
     pub fn put(&mut self, name: Name, pod: Pod) {
-        self.stale.remove(&name);
+        let before = self.stale.remove(&name).or_else(|| self.by_name.get(&name).cloned());
         if self.by_name.len() < MOST || self.by_name.contains_key(&name) {
+            // Most changes are of what is not kept, as times and conditions.
+            self.version += u64::from(before.as_ref() != Some(&pod));
             self.by_name.insert(name, pod);
-            self.version += 1;
         }
     }
 
