@@ -1,7 +1,7 @@
 //! Of whom something is told: a process, its service, its container and its host.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     fs,
 };
 
@@ -46,18 +46,25 @@ pub struct Known {
     pub resource: Resource,
 }
 
-/// What is known of processes, each looked at when it is first told of.
+/// What a resource was made of.
+struct Seen {
+    process: Process,
+    surroundings: Surroundings,
+    known: Known,
+}
+
+/// What is known of processes, each looked at when it is first told of. What is told of its pod later is put to that.
 pub struct Resources {
     host: Host,
     look: fn(u32) -> Surroundings,
     /// By pid and start time.
-    known: BTreeMap<(u32, u64), Known>,
+    seen: BTreeMap<(u32, u64), Seen>,
 }
 
 impl Resources {
     /// `look` gives the surroundings of a process.
     pub fn new(host: Host, look: fn(u32) -> Surroundings) -> Resources {
-        Resources { host, look, known: BTreeMap::new() }
+        Resources { host, look, seen: BTreeMap::new() }
     }
 
     /// Looks at those that are new, and forgets those that are gone. Those of which requests are told are among them.
@@ -65,16 +72,27 @@ impl Resources {
         let key = |process: &Process| (process.pid, process.start_unix_ns);
         let alive: HashMap<(u32, u64), &Process> =
             processes.iter().map(|process| (key(process), process)).collect();
-        self.known.retain(|key, _| alive.contains_key(key));
+        self.seen.retain(|key, _| alive.contains_key(key));
         for (key, process) in alive {
-            let (host, look) = (&self.host, self.look);
-            self.known.entry(key).or_insert_with(|| known(process, &look(process.pid), host));
+            match self.seen.entry(key) {
+                Entry::Vacant(entry) => {
+                    let surroundings = (self.look)(process.pid);
+                    let known = known(process, &surroundings, &self.host);
+                    entry.insert(Seen { process: process.clone(), surroundings, known });
+                }
+                Entry::Occupied(mut entry) if entry.get().process != *process => {
+                    let seen = entry.get_mut();
+                    seen.known = known(process, &seen.surroundings, &self.host);
+                    seen.process = process.clone();
+                }
+                Entry::Occupied(_) => {}
+            }
         }
     }
 
     /// By pid, of the process that has it now.
     pub fn of(&self, pid: u32) -> Option<&Known> {
-        self.known.range((pid, 0)..=(pid, u64::MAX)).next_back().map(|(_, known)| known)
+        self.seen.range((pid, 0)..=(pid, u64::MAX)).next_back().map(|(_, seen)| &seen.known)
     }
 
     /// The name of the service of the process that has a pid now.
@@ -149,4 +167,28 @@ fn told_by(attributes: &mut Attributes) {
 /// Who tells it.
 pub fn scope() -> InstrumentationScope {
     InstrumentationScope { name: NAME.to_owned(), version: VERSION.to_owned(), ..Default::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Owner, Pod};
+
+    #[test]
+    fn what_is_told_late_of_a_pod_is_in_what_is_sent_from_then_on() {
+        let mut resources = Resources::new(Host::default(), |_| Surroundings::default());
+        let mut process = Process { pid: 7, pod: Some(Pod::default()), ..Process::default() };
+        let has_owner = |resources: &Resources| {
+            let resource = &resources.of(7).expect("it is known").resource;
+            resource.attributes.iter().any(|attribute| attribute.key == "k8s.deployment.name")
+        };
+        resources.update(std::slice::from_ref(&process));
+        assert!(!has_owner(&resources));
+        let owner = Some(Owner { kind: "Deployment".to_owned(), name: "chat".to_owned() });
+        process.pod = Some(Pod { owner, ..Pod::default() });
+        resources.update(&[process]);
+        assert!(has_owner(&resources));
+        resources.update(&[]);
+        assert!(resources.of(7).is_none());
+    }
 }
