@@ -4,12 +4,15 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use super::{
     client::Running,
-    messages::{self, PodSandbox, PodSandboxMetadata},
+    messages::{self, ImageSpec, PodSandbox, PodSandboxMetadata},
 };
 use crate::{
     event::{self, Container},
     serve::kubernetes::pods::{Name, Pod, Reader},
 };
+
+/// What digests begin with.
+const DIGEST: &str = "sha256:";
 
 /// The pods that run, and their containers.
 pub fn read(running: Running, reader: &Reader) -> (HashMap<Name, Pod>, Vec<Container>) {
@@ -58,8 +61,6 @@ fn pod(sandbox: &PodSandbox, reader: &Reader) -> Pod {
 
 fn container(told: messages::Container, sandbox: &PodSandbox, reader: &Reader) -> Container {
     let PodSandboxMetadata { name, uid, namespace } = sandbox.metadata.clone().unwrap_or_default();
-    let image = told.image.unwrap_or_default();
-    let image = if image.user_specified_image.is_empty() { image.image } else { image.user_specified_image };
     let pod = event::Pod {
         namespace,
         name,
@@ -69,7 +70,13 @@ fn container(told: messages::Container, sandbox: &PodSandbox, reader: &Reader) -
         owner: None,
         labels: reader.kept(&sandbox.labels),
     };
-    Container { id: told.id, image: Some(image).filter(|image| !image.is_empty()), pod: Some(pod) }
+    Container { id: told.id, image: told.image.and_then(image_name), pod: Some(pod) }
+}
+
+/// The name of an image, where it is one: containerd has a digest in its place, and what the runtime left on disk has the name.
+fn image_name(ImageSpec { image, user_specified_image }: ImageSpec) -> Option<String> {
+    let mut names = [user_specified_image, image].into_iter();
+    names.find(|name| !name.is_empty() && !name.starts_with(DIGEST))
 }
 
 #[cfg(test)]
@@ -99,6 +106,17 @@ mod tests {
         let of_name = |name: &str| &pods[&("llm".to_owned(), name.to_owned())];
         assert_eq!(of_name("app").containers, ["app"]);
         assert!(!of_name("app").opts_out && of_name("silent").opts_out);
+    }
+
+    #[test]
+    fn a_digest_is_no_name_of_an_image() {
+        let of = |image: &str, asked_for: &str| {
+            image_name(ImageSpec { image: image.to_owned(), user_specified_image: asked_for.to_owned() })
+        };
+        assert_eq!(of("sha256:62e30d", ""), None);
+        assert_eq!(of("sha256:62e30d", "chat:1").as_deref(), Some("chat:1"));
+        assert_eq!(of("localhost/chat:1", "").as_deref(), Some("localhost/chat:1"));
+        assert_eq!(of("", ""), None);
     }
 
     #[test]
