@@ -3,7 +3,8 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    lab::{LIMIT, Lab},
+    lab::{LIMIT, Lab, folder},
     python::Python,
     running::Running,
 };
@@ -97,6 +98,15 @@ impl Receiver {
         let mut running = lab.start_command(&mut command, "receiver");
         running.wait_for_stderr("ready", LIMIT);
         self.running = Some(running);
+    }
+
+    /// One outside of the lab, whose Python `python` starts; it takes what comes to any address of its network.
+    pub fn start_by(mut python: Command, dir: &Path, certificate: &Path) -> Receiver {
+        let book = dir.join("otlp.jsonl");
+        python.arg(folder("apps").join("otlp_receiver.py")).args([&book, certificate]).arg("0.0.0.0");
+        let mut running = Running::start(&mut python, dir, "receiver");
+        running.wait_for_stderr("ready", LIMIT);
+        Receiver { running: Some(running), book }
     }
 
     /// Kills it.

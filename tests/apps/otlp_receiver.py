@@ -1,6 +1,6 @@
-"""A receiver of OTLP that writes down what came. Usage: otlp_receiver.py FILE CERTIFICATE
+"""A receiver of OTLP that writes down what came. Usage: otlp_receiver.py FILE CERTIFICATE [ADDRESS]
 
-Listens on 127.0.0.1, gRPC on port 4317 and HTTP on port 4318, over TLS on 4327 and 4328, and says `ready`. FILE gets a line of
+Listens on ADDRESS (127.0.0.1), gRPC on port 4317 and HTTP on port 4318, over TLS on 4327 and 4328, and says `ready`. FILE gets a line of
 JSON for each span and each point of a metric, before the sender gets its answer. CERTIFICATE has the key, too.
 """
 
@@ -127,20 +127,21 @@ class Http(BaseHTTPRequestHandler):
 
 def main() -> None:
     book, certificate = Book(sys.argv[1]), Path(sys.argv[2])
+    address = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
     server = grpc.server(futures.ThreadPoolExecutor(2))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Grpc(book, TRACES[1]), server)
     metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Grpc(book, METRICS[1]), server)
-    server.add_insecure_port("127.0.0.1:4317")
+    server.add_insecure_port(f"{address}:4317")
     pem = certificate.read_bytes()
-    server.add_secure_port("127.0.0.1:4327", grpc.ssl_server_credentials([(pem, pem)]))
+    server.add_secure_port(f"{address}:4327", grpc.ssl_server_credentials([(pem, pem)]))
     server.start()
     Http.book = book
-    secure = ThreadingHTTPServer(("127.0.0.1", 4328), Http)
+    secure = ThreadingHTTPServer((address, 4328), Http)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     secure.socket = context.wrap_socket(secure.socket, server_side=True)
     threading.Thread(target=secure.serve_forever, daemon=True).start()
-    plain = ThreadingHTTPServer(("127.0.0.1", 4318), Http)
+    plain = ThreadingHTTPServer((address, 4318), Http)
     print("ready", file=sys.stderr, flush=True)
     plain.serve_forever()
 

@@ -1,145 +1,23 @@
 //! The chart in a real cluster, under what happens to one. Run by `cargo xtask test k8s`.
 
 mod cluster;
+mod installed;
+mod opting_out;
+mod traces;
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command, thread, time::Duration};
+use std::{thread, time::Duration};
 
-use serde_json::Value;
-use tests::{
-    compare::Comparison,
-    lab::{LIMIT, PORT, folder},
-    python::Python,
-    recording::program,
-    running::Running,
-    truth::Truth,
-};
-use tracer::{
-    event::{Owner, Pod},
-    report::types::{Process, Report},
-};
+use tests::{compare::Comparison, lab::LIMIT};
+use tracer::{event::Owner, report::types::Process};
 
-use cluster::{Cluster, NODE};
-
-const CHAT: &str = "/chat/{id}?model=ttft=50-150,gap=5-10,n=10";
-
-/// What is installed, and what is asked of it.
-struct Installed {
-    cluster: Cluster,
-}
-
-impl Installed {
-    fn new() -> Installed {
-        let cluster = Cluster::start();
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/tracer");
-        let history = format!("history.hostPath={}", cluster.dir().join("history").display());
-        let image = format!("image.tag={}", env!("CARGO_PKG_VERSION"));
-        let options = ["--set", &history, "--set", &image, "--set", "image.pullPolicy=Never"];
-        cluster.kubectl(&["create", "namespace", "tracer"]);
-        cluster.kubectl(&["create", "namespace", "llm"]);
-        let install = ["install", "tracer", &chart.display().to_string(), "--namespace", "tracer"];
-        cluster.helm(&[&install[..], &options].concat());
-        let installed = Installed { cluster };
-        installed.wait_for_tracer();
-        installed
-    }
-
-    fn wait_for_tracer(&self) {
-        self.cluster.kubectl(&["-n", "tracer", "rollout", "status", "daemonset/tracer", "--timeout=120s"]);
-    }
-
-    /// Ends the tracer's pod, and waits until another one traces.
-    fn restart_tracer(&self) {
-        let before = self.tracer().0;
-        self.cluster.kubectl(&["-n", "tracer", "delete", "pod", &before]);
-        self.cluster.wait_until("another pod traces", || {
-            let (name, is_ready) = self.tracer();
-            name != before && is_ready
-        });
-    }
-
-    /// The name of its pod, and whether that is ready; an empty name while there is none.
-    fn tracer(&self) -> (String, bool) {
-        let pods = self.cluster.get(&["pods", "-n", "tracer"]);
-        let pod = &pods["items"][0];
-        let is_ready = pod["status"]["containerStatuses"][0]["ready"] == true;
-        (pod["metadata"]["name"].as_str().unwrap_or_default().to_owned(), is_ready)
-    }
-
-    fn apply(&self, name: &str) {
-        let text = fs::read_to_string(folder("k8s").join(name)).expect("it is there");
-        let file = self.cluster.dir().join(name);
-        fs::write(&file, text.replace("$DIR", &self.cluster.dir().display().to_string())).expect("write it");
-        self.cluster.kubectl(&["apply", "-f", &file.display().to_string()]);
-    }
-
-    /// A page of the tracer's, asked from another pod's place.
-    fn ask(&self, path: &str) -> String {
-        let pods = self.cluster.get(&["pods", "-n", "tracer"]);
-        let address = pods["items"][0]["status"]["podIP"].as_str().expect("it has an address").to_owned();
-        let secret =
-            ["-n", "tracer", "get", "secret", "tracer", "-o", "go-template={{.data.token | base64decode}}"];
-        let token = self.cluster.kubectl(&secret);
-        let mut curl = self.cluster.command("curl");
-        curl.args(["--silent", "--fail", "-H", &format!("Authorization: Bearer {token}")]);
-        curl.arg(format!("http://{address}:7070{path}"));
-        self.cluster.run(curl, "curl").expect_code(0).stdout
-    }
-
-    /// What its history has.
-    fn report(&self) -> Report {
-        let mut command = Command::new(program());
-        command.args(["report", "--format", "json", "--history"]);
-        command.arg(self.cluster.dir().join("history/history.db"));
-        let finished =
-            Running::start(&mut command, self.cluster.dir(), "report").finish(LIMIT).expect_code(0);
-        serde_json::from_str(&finished.stdout).expect("a report")
-    }
-
-    fn truth(&self) -> Truth {
-        Truth::read(&self.cluster.dir().join("truth"))
-    }
-
-    /// The process that serves in a container.
-    fn process(&self, container: &str) -> Option<Process> {
-        let answer: Value = serde_json::from_str(&self.ask("/api/v1/processes?since=1h")).expect("JSON");
-        let processes = answer["processes"].as_array().expect("a list").iter();
-        let mut known = processes.filter_map(|seen| serde_json::from_value::<Process>(seen.clone()).ok());
-        known.rfind(|process| pod(process).is_some_and(|pod| pod.container == container))
-    }
-
-    /// Sends requests to the chat, from within its pod's network; they go on while this goes on.
-    fn drive(&self, chat: u32, prefix: &str, requests: &str) -> Running {
-        let mut drive = Command::new("nsenter");
-        drive.args(["--net", "--target", &chat.to_string(), "--"]).arg(Python::system().program("python"));
-        drive.arg(folder("apps").join("drive.py")).args(["--port", PORT, "--truth"]);
-        drive.arg(self.cluster.dir().join("truth/client.jsonl"));
-        drive.args(["--prefix", prefix, "--requests", requests, "--concurrency", "5", CHAT]);
-        Running::start(&mut drive, self.cluster.dir(), "drive")
-    }
-
-    /// Waits until all requests of a load are in the history.
-    fn wait_for(&self, prefix: &str, requests: usize) {
-        self.cluster.wait_until(&format!("{requests} requests of {prefix}"), || {
-            names(&self.report(), prefix).len() == requests
-        });
-    }
-}
-
-fn pod(process: &Process) -> Option<&Pod> {
-    process.pod.as_ref()
-}
-
-/// The names of a load's requests that a report has.
-fn names(report: &Report, prefix: &str) -> BTreeSet<String> {
-    let paths = report.requests.iter().filter_map(|request| request.path.as_deref());
-    let names = paths.filter_map(|path| path.strip_prefix("/chat/"));
-    names.filter(|name| name.starts_with(prefix)).map(str::to_owned).collect()
-}
+use cluster::NODE;
+use installed::{Installed, names, pod};
 
 #[test]
 fn every_request_of_a_pod_is_known_by_its_names_whatever_happens_to_the_cluster() {
     let mut installed = Installed::new();
-    installed.apply("chat.yaml");
+    installed.apply("chat.yaml", &[]);
+    installed.apply("silent.yaml", &[("$NAME", "silent")]);
     installed.cluster.wait_until("the chat is traced", || installed.process("app").is_some());
     let server = || {
         let processes = installed.cluster.get(&["pods", "-n", "llm", "-l", "app=chat"]);
@@ -173,6 +51,9 @@ fn every_request_of_a_pod_is_known_by_its_names_whatever_happens_to_the_cluster(
     let metrics = installed.ask("/metrics");
     assert!(metrics.lines().any(|line| line == of_pod), "{metrics}");
 
+    opting_out::check(&installed, &name, app.pid);
+    traces::check(&installed);
+
     // The tracer's pod ends under load: the load does not notice, and what was known stays.
     let before = names(&installed.report(), "");
     let load = installed.drive(app.pid, "second", "150");
@@ -203,14 +84,44 @@ fn every_request_of_a_pod_is_known_by_its_names_whatever_happens_to_the_cluster(
         installed.process("app").is_some_and(|app| pod(&app).is_some_and(|pod| pod.name != name))
     });
     let next = installed.process("app").expect("it is known");
-    let of_next = pod(&next).expect("it has one");
+    let of_next = pod(&next).expect("it has one").clone();
     assert_eq!((&*of_next.namespace, &*of_next.container), ("llm", "app"));
     assert!(of_next.name.starts_with("chat-") && of_next.uid.is_some(), "{of_next:?}");
     assert_eq!((&of_next.owner, next.image.as_deref()), (&None, Some("localhost/python:1")));
     installed.drive(next.pid, "sixth", "20").finish(LIMIT).expect_code(0);
     installed.wait_for("sixth", 20);
-    let log = installed.cluster.kubectl(&["-n", "tracer", "logs", "daemonset/tracer"]);
+    let log = installed.log();
     assert!(log.contains("Kubernetes does not tell of pods"), "{log}");
+
+    // With the runtime's socket it has their labels and annotations, too.
+    installed.helm(
+        "upgrade",
+        &["--set", &format!("criSocket={}", installed.cluster.dir().join("containerd.sock").display())],
+    );
+    installed.wait_for_tracer();
+    installed.cluster.kubectl(&["delete", "clusterrolebinding", "tracer"]);
+    installed.restart_tracer();
+    installed.apply("silent.yaml", &[("$NAME", "mute")]);
+    installed.cluster.kubectl(&["-n", "llm", "wait", "--for=condition=Ready", "pod/mute", "--timeout=60s"]);
+    installed.cluster.kubectl(&["-n", "llm", "delete", "pod", "-l", "app=chat"]);
+    let is_last = |process: &Process| {
+        pod(process).is_some_and(|pod| pod.name != of_next.name && !pod.labels.is_empty())
+    };
+    installed.cluster.wait_until("the labels of the last chat are known", || {
+        installed.process("app").is_some_and(|app| is_last(&app))
+    });
+    let last = installed.process("app").expect("it is known");
+    let of_last = pod(&last).expect("it has one");
+    assert!(of_last.name.starts_with("chat-"), "{of_last:?}");
+    assert_eq!((of_last.node.as_deref(), &of_last.owner), (Some(NODE), &None));
+    assert_eq!(of_last.labels.keys().collect::<Vec<_>>(), ["app"]);
+    assert_eq!(last.image.as_deref(), Some("localhost/python:1"));
+    installed.drive(last.pid, "seventh", "20").finish(LIMIT).expect_code(0);
+    installed.wait_for("seventh", 20);
+    let log = installed.log();
+    assert!(log.contains("containerd.sock tells of pods"), "{log}");
+    let mute = |process: &Process| pod(process).is_some_and(|pod| pod.name == "mute");
+    assert!(!installed.processes().iter().any(mute), "it opts out");
 
     // Its limits hold: it was ended by nobody but this test.
     let pods = installed.cluster.get(&["pods", "-n", "tracer"]);

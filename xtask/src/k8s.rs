@@ -67,6 +67,7 @@ pub fn test() -> Result<()> {
     let programs = programs()?;
     let tools = Tools::install()?;
     let venvs = venv::venvs("test", &[python::system("test")?])?;
+    let otlp = venv::venv("test", &python::otlp("test")?)?;
     let image = image::image()?;
     say("test", "a cluster of one node");
     run(cargo()
@@ -74,6 +75,7 @@ pub fn test() -> Result<()> {
         .args(["--", "--test-threads=1", "--nocapture"])
         .env("TRACER", target().join("release/tracer"))
         .env("TRACER_TEST_VENVS", venvs)
+        .env("TRACER_TEST_OTLP", otlp)
         .env("TRACER_TEST_KUBERNETES", programs)
         .env("TRACER_TEST_KUBECTL", tools.kubectl)
         .env("TRACER_TEST_HELM", tools.helm)
