@@ -6,6 +6,7 @@
 
 mod cri;
 mod pods;
+mod reader;
 mod rules;
 mod watch;
 
@@ -96,8 +97,8 @@ impl Kubernetes {
             return Ok(None);
         }
         let node = config.node.clone().or_else(|| env::var(NODE).ok().filter(|node| !node.is_empty()));
-        let keep = pods::globs(&config.keep_labels).context("kubernetes.keep_labels")?;
-        let reader = pods::Reader { node, keep, annotation: config.annotation.clone() };
+        let keep = reader::globs(&config.keep_labels).context("kubernetes.keep_labels")?;
+        let reader = reader::Reader { node, keep, annotation: config.annotation.clone() };
         if access.is_some() && reader.node.is_none() {
             bail!("set kubernetes.node, or the variable {NODE} (valueFrom: fieldRef: spec.nodeName)");
         }

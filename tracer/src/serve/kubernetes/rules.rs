@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use globset::{Glob, GlobMatcher, GlobSet};
 
-use super::pods;
+use super::reader;
 use crate::serve::config;
 
 /// The rules of a configuration.
@@ -25,7 +25,7 @@ impl Rules {
             anyhow::Ok((key.to_owned(), glob.compile_matcher()))
         };
         Ok(Rules {
-            namespaces: pods::globs(&config.namespaces).context("kubernetes.namespaces")?,
+            namespaces: reader::globs(&config.namespaces).context("kubernetes.namespaces")?,
             labels: config.labels.iter().map(label).collect::<Result<_, _>>().context("kubernetes.labels")?,
         })
     }

@@ -13,10 +13,9 @@ use kube::{
         watcher::{self, Event},
     },
 };
-
 use tokio::sync::watch;
 
-use super::{Directory, pods::Reader, tell};
+use super::{Directory, reader::Reader, tell};
 use crate::record::pipeline::Input;
 
 /// How long after an access that could not be set up it is tried again.

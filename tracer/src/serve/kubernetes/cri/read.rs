@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     event::{self, Container},
-    serve::kubernetes::pods::{Name, Pod, Reader},
+    serve::kubernetes::{
+        pods::{Name, Pod},
+        reader::Reader,
+    },
 };
 
 /// What digests begin with.
@@ -82,10 +85,10 @@ fn image_name(ImageSpec { image, user_specified_image }: ImageSpec) -> Option<St
 #[cfg(test)]
 mod tests {
     use super::{super::server, *};
-    use crate::serve::kubernetes::pods;
+    use crate::serve::kubernetes::reader;
 
     fn reader() -> Reader {
-        let keep = pods::globs(&["app".to_owned()]).expect("patterns");
+        let keep = reader::globs(&["app".to_owned()]).expect("patterns");
         Reader { node: Some("n1".to_owned()), keep, annotation: "tracer/trace".to_owned() }
     }
 

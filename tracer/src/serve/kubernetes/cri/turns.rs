@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::{Socket, client, read::read};
 use crate::{
     record::pipeline::Input,
-    serve::kubernetes::{Directory, pods::Reader, tell},
+    serve::kubernetes::{Directory, reader::Reader, tell},
 };
 
 /// How long the API server may be silent before the runtime is asked: at the start, and when its connection ended.
@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// How long a runtime may take for all that it is asked.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether the API server tells of pods.
+/// Whether the API server tells of pods. After an error it does once it has listed them anew, or told of the next change.
 type Told = watch::Receiver<bool>;
 
 /// Asks while the API server does not tell. Ends when nobody asks that any more.
@@ -95,7 +95,7 @@ mod tests {
         event::{self, Body, Container},
         serve::{
             config::Config,
-            kubernetes::{Rules, cri::server, pods},
+            kubernetes::{Rules, cri::server, reader},
         },
     };
 
@@ -112,7 +112,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("make a folder");
         let path = folder.path().join("cri.sock");
         server::start(&path, server::chat());
-        let keep = pods::globs(&["app".to_owned()]).expect("patterns");
+        let keep = reader::globs(&["app".to_owned()]).expect("patterns");
         let reader = Reader { node: None, keep, annotation: "tracer/trace".to_owned() };
         let (directory, (input, inputs)) = (Directory::default(), mpsc::channel());
         let (_tells, told) = watch::channel(false);
