@@ -8,6 +8,7 @@ mod cri;
 mod pods;
 mod reader;
 mod rules;
+mod unknown;
 mod watch;
 
 use std::{
@@ -55,7 +56,7 @@ impl Directory {
 
     /// What the rules say of a container, by its id and what its runtime left on disk; `None` while that can't be told.
     pub fn judge(&self, rules: &Rules, container: &Container) -> Option<bool> {
-        let pods = self.pods();
+        let mut pods = self.pods();
         let known =
             container.pod.as_ref().and_then(|pod| pods.named(&pod.namespace, &pod.name, pod.uid.as_deref()));
         match (known.or_else(|| pods.of_container(&container.id)), &container.pod) {
@@ -63,7 +64,7 @@ impl Directory {
             (None, Some(event::Pod { namespace, .. })) => {
                 let is_wanted = rules.want_unknown(namespace);
                 // Its annotations are about to be told.
-                is_wanted.filter(|is_wanted| !is_wanted || !pods.is_awaited())
+                is_wanted.filter(|is_wanted| !is_wanted || !pods.may_be_told(&container.id))
             }
             // It is no pod's, or nobody knows yet that it is.
             (None, None) => Some(true),
@@ -148,6 +149,8 @@ fn tell(input: &mpsc::Sender<Input>, container: Container) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::{pods::Pod, *};
     use crate::serve::config::Config;
 
@@ -196,5 +199,18 @@ mod tests {
         let version = directory.version();
         directory.pods().wait_no_more();
         assert_eq!((directory.judge(&all, &container()), directory.version()), (Some(true), version + 1));
+        // So it is of a new one while the runtime is who tells.
+        let ask = |pods: HashMap<_, _>| {
+            directory.pods().ask_runtime();
+            directory.pods().run(pods);
+        };
+        ask(HashMap::new());
+        assert_eq!(directory.judge(&all, &container()), None);
+        let version = directory.version();
+        ask(HashMap::new());
+        assert_eq!((directory.judge(&all, &container()), directory.version()), (Some(true), version + 1));
+        let name = ("llm".to_owned(), "chat".to_owned());
+        ask(HashMap::from([(name, Pod { opts_out: true, ..Pod::default() })]));
+        assert_eq!(directory.judge(&all, &container()), Some(false));
     }
 }

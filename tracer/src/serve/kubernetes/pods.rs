@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::unknown::Unknown;
+
 /// A node has 110 pods by default, and rarely more than 500. Beyond, pods are not known.
 const MOST: usize = 2_048;
 
@@ -37,6 +39,8 @@ pub struct Pods {
     running: HashMap<Name, Pod>,
     /// Whether those that there are will be told of.
     is_awaited: bool,
+    /// Those that run of which the runtime may still tell.
+    unknown: Unknown,
     version: u64,
 }
 
@@ -45,9 +49,9 @@ impl Pods {
         self.version
     }
 
-    /// Whether it is too early to say of a pod that it is not known.
-    pub fn is_awaited(&self) -> bool {
-        self.is_awaited
+    /// Whether it is too early to say of a container that nothing is known of its pod.
+    pub fn may_be_told(&mut self, container: &str) -> bool {
+        self.is_awaited || self.unknown.may_be_told(container)
     }
 
     /// Somebody is about to tell of pods.
@@ -85,10 +89,21 @@ impl Pods {
         [&self.by_name, &self.stale, &self.running].into_iter()
     }
 
-    /// These run, and no others.
+    /// The runtime is asked what runs.
+    pub fn ask_runtime(&mut self) {
+        self.unknown.ask();
+    }
+
+    /// It does not tell that, or is not asked any more.
+    pub fn runtime_is_silent(&mut self) {
+        self.version += u64::from(self.unknown.silent());
+    }
+
+    /// It has told that these run, and no others.
     pub fn run(&mut self, running: HashMap<Name, Pod>) {
         self.wait_no_more();
-        if self.running != running {
+        let decides = self.unknown.answered();
+        if decides || self.running != running {
             self.running = running;
             self.version += 1;
         }

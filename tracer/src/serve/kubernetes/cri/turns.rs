@@ -38,6 +38,7 @@ pub async fn ask_in_turns(
             pause = INTERVAL;
         }
         runtime.is_telling = None;
+        directory.pods().runtime_is_silent();
     }
 }
 
@@ -59,9 +60,11 @@ struct Runtime<'all> {
 impl Runtime<'_> {
     async fn ask(&mut self, socket: &Socket, told: &Told) {
         let Some(path) = socket.path() else { return };
+        self.directory.pods().ask_runtime();
         let running = match client::list(&path, TIMEOUT).await {
             Ok(running) => running,
             Err(error) => {
+                self.directory.pods().runtime_is_silent();
                 if self.is_telling.replace(false) != Some(false) {
                     eprintln!("tracer: {} does not tell of pods: {error:#}", path.display());
                 }
