@@ -9,19 +9,26 @@ use super::process::{Expectation, expectation, is_libpython};
 use super::procfs;
 
 /// The processes that map CPython: their executable contains it, or they map a libpython.
+pub fn scan() -> Vec<u32> {
+    that_map_python(&processes())
+}
+
+/// All processes of the host, in order.
+pub fn processes() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut found: Vec<u32> =
+        entries.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok())).collect();
+    found.sort_unstable();
+    found
+}
+
+/// Those of some processes that map CPython.
 ///
 /// Executables are told apart by inode and looked into once each. A process that ends meanwhile, or that may
 /// not be read, is left out.
-pub fn scan() -> Vec<u32> {
+pub fn that_map_python(processes: &[u32]) -> Vec<u32> {
     let mut executables = HashMap::new();
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut found: Vec<u32> = names
-        .filter_map(|name| name.parse().ok())
-        .filter(|&tgid| maps_python(tgid, &mut executables))
-        .collect();
-    found.sort_unstable();
-    found
+    processes.iter().copied().filter(|&tgid| maps_python(tgid, &mut executables)).collect()
 }
 
 fn maps_python(tgid: u32, executables: &mut HashMap<FileId, Expectation>) -> bool {

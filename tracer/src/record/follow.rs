@@ -27,6 +27,7 @@ use crate::{
         attachments::Attachments,
         choice::{All, Choice, Chooser},
         functions::Functions,
+        newcomers::Newcomers,
         pipeline::{Input, Start, Started, monotonic_ns},
     },
     report::{bucket::Bucket, counts::FunctionCounts},
@@ -58,6 +59,10 @@ pub struct Follower {
     without_ssl: HashSet<u32>,
     /// Processes that will map Python, and until when they are looked at.
     expected: HashMap<u32, Instant>,
+    /// Those whose facts were told.
+    known: HashSet<u32>,
+    /// Where the host is traced, those that may have mapped it without that being expected.
+    newcomers: Newcomers,
     /// Containers that were told of.
     containers: LruCache<String, ()>,
     /// `None` where functions are not counted.
@@ -81,6 +86,8 @@ impl Follower {
             mapped: HashSet::new(),
             without_ssl: HashSet::new(),
             expected: HashMap::new(),
+            known: HashSet::new(),
+            newcomers: Newcomers::default(),
             containers: LruCache::new(CONTAINERS),
             functions: None,
             losses: BTreeMap::new(),
@@ -120,7 +127,9 @@ impl Follower {
         self.is_host = true;
         self.chooser = Chooser::new(choice);
         self.probes.watch_exec(true).context("can't watch for new programs")?;
-        for tgid in discover::scan() {
+        let there = discover::processes();
+        self.newcomers.were_there(&there);
+        for tgid in discover::that_map_python(&there) {
             if self.chooser.is_chosen(tgid) {
                 self.trace_family(tgid)?;
             }
@@ -152,16 +161,13 @@ impl Follower {
                 let _ = self.probes.untrace(tgid);
                 self.program_ended(tgid);
             }
-            // A copy of a process that is known: the model has its facts.
-            Start::Fork { parent } => {
-                self.attachments.forked(&self.probes, parent, tgid);
-                self.functions.iter_mut().for_each(|functions| functions.forked(parent, tgid));
-            }
+            Start::Fork { parent } => self.forked(parent, tgid),
             Start::TooFast => self.too_fast(tgid),
             Start::Mapped => drop(self.mapped.insert(tgid)),
             Start::Exec => {
                 self.program_ended(tgid);
                 if self.is_host && !self.may_be_python(tgid) {
+                    self.newcomers.started(tgid);
                     return;
                 }
                 if self.is_host && !self.probes.is_traced(tgid) && !self.chooser.is_chosen(tgid) {
@@ -176,10 +182,26 @@ impl Follower {
         }
     }
 
+    /// A process is the copy of another one. Where that is known, the model has its facts.
+    fn forked(&mut self, parent: u32, tgid: u32) {
+        self.attachments.forked(&self.probes, parent, tgid);
+        if self.known.contains(&parent) {
+            self.known.insert(tgid);
+        }
+        self.functions.iter_mut().for_each(|functions| functions.forked(parent, tgid));
+        // A server may load Python and make its workers before it was looked at again: they are as it was then.
+        let is_missed = self.probes.has_layout(parent) && !self.probes.has_layout(tgid);
+        let until = self.expected.get(&parent).copied();
+        if let Some(until) = until.or(is_missed.then(|| Instant::now() + MAPPING_TIME)) {
+            self.expected.insert(tgid, until);
+        }
+    }
+
     /// What held for the program of a process holds no longer.
     fn program_ended(&mut self, tgid: u32) {
         self.probes.forget_layout(tgid);
         self.attachments.ended(tgid);
+        self.known.remove(&tgid);
         self.without_ssl.remove(&tgid);
     }
 
@@ -206,6 +228,15 @@ impl Follower {
             self.attach_libraries(tgid, process::libraries(tgid));
         }
         let now = Instant::now();
+        if self.is_host {
+            let found = self.newcomers.look(now, |tgid| self.known.contains(&tgid));
+            for tgid in found {
+                if self.chooser.is_chosen(tgid) {
+                    // A full table leaves it out.
+                    let _ = self.trace_family(tgid);
+                }
+            }
+        }
         self.expected.retain(|_, until| *until > now);
         let expected: Vec<u32> = self.expected.keys().copied().collect();
         for tgid in expected {
@@ -259,6 +290,9 @@ impl Follower {
         for tgid in with_descendants(tgid) {
             if !self.probes.is_traced(tgid) {
                 self.trace(tgid)?;
+            }
+            // One that a traced process made is traced, whatever it runs.
+            if !self.known.contains(&tgid) {
                 self.examine(tgid);
             }
         }
@@ -307,6 +341,7 @@ impl Follower {
         let Ok(Some(process)) = process::inspect(tgid) else { return };
         let Some(interpreter) = self.attachments.inspect(&process) else { return };
         self.expected.remove(&tgid);
+        self.known.insert(tgid);
         if let Some((functions, counter)) = self.counting() {
             functions.add(counter, &process);
         }

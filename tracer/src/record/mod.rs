@@ -6,6 +6,7 @@ mod command;
 pub mod follow;
 pub mod functions;
 pub mod hand_out;
+mod newcomers;
 mod pace;
 pub mod pipeline;
 mod points;
