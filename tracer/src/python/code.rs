@@ -16,6 +16,13 @@ const OPEN_MEMORIES: usize = 64;
 /// The file of the code that 3.12 puts between a function in C and one in Python.
 const SHIM: &str = "<shim>";
 
+/// The file, and the name, of the code that CPython from 3.12 on runs behind an `__init__` that it called without leaving its
+/// loop; it has no line, and tracebacks leave it out (Python/specialize.c, `_Py_InitCleanup`).
+const CLEANUP: &str = "__init__";
+
+/// How the folder begins into which a program in one file by Nuitka unpacks itself, another one each time.
+const UNPACKED: &str = "/onefile_";
+
 /// Bytes read of a name, and of the path of a file.
 const NAME_BYTES: u64 = 128;
 const FILE_BYTES: u64 = 512;
@@ -252,10 +259,16 @@ fn read(memory: &File, layout: &CodeLayout, address: u64, mark: Mark) -> io::Res
         Ok(if is_text { String::from_utf8_lossy(&bytes).into_owned() } else { "?".to_owned() })
     };
     let file = text(mark.file, FILE_BYTES)?;
-    if file == SHIM {
+    if file == SHIM || file == CLEANUP && mark.line == 0 {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok(Function { name: text(mark.name, NAME_BYTES)?, file, line: mark.line })
+    Ok(Function { name: text(mark.name, NAME_BYTES)?, file: within(&file).to_owned(), line: mark.line })
+}
+
+/// A path without the folder that is another one each time, so that a function is the same one in each run.
+fn within(file: &str) -> &str {
+    let unpacked = file.split_once(UNPACKED).and_then(|(_, rest)| rest.split_once('/'));
+    unpacked.map_or(file, |(_folder, within)| within)
 }
 
 #[cfg(test)]
@@ -301,5 +314,15 @@ mod tests {
         assert_eq!(told(250), [0; 0]);
         assert_eq!(told(199), [199]);
         assert_eq!(told(199), [0; 0]);
+    }
+
+    #[test]
+    fn what_nuitka_unpacked_is_the_same_in_each_run() {
+        for folder in ["/tmp/onefile_71_226_8nW", "/tmp/onefile_72_226_s7v"] {
+            assert_eq!(within(&format!("{folder}/http/client.py")), "http/client.py");
+        }
+        for file in ["/srv/onefile.py", "/srv/onefile_app", "app.py"] {
+            assert_eq!(within(file), file);
+        }
     }
 }

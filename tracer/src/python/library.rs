@@ -51,7 +51,8 @@ impl Library {
     }
 
     /// What an interpreter at `path` would load, as seen from the root folder `root` of its process; `None` where it is
-    /// not in the place that CPython's installation gives it, which for free-threaded builds is named `python3.13t`.
+    /// not in the place that CPython's installation gives it, which for free-threaded builds is named `python3.13t`, nor
+    /// beside it, where Nuitka puts it.
     pub fn beside(self, root: &Path, path: &str, version: &str) -> Option<File> {
         let minor = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
         let (path, free_threaded) = (Path::new(path), format!("{minor}t"));
@@ -65,14 +66,17 @@ impl Library {
         if is_free_threaded {
             names.reverse();
         }
-        names.iter().flat_map(|name| libs.iter().map(move |lib| (name, lib))).find_map(|(name, lib)| {
-            let folder = lib.join(format!("python{name}/lib-dynload"));
-            let entries = fs::read_dir(root.join(folder.strip_prefix("/").ok()?)).ok()?;
-            let mut files = entries.flatten();
-            let library =
-                files.find(|entry| Library::of(&entry.file_name().to_string_lossy()) == Some(self))?;
-            File::open(library.path()).ok()
-        })
+        let within = |folder: &Path| Some(root.join(folder.strip_prefix("/").ok()?));
+        let installed =
+            names.iter().flat_map(|name| libs.iter().map(move |lib| (name, lib))).find_map(|(name, lib)| {
+                let folder = lib.join(format!("python{name}/lib-dynload"));
+                let entries = fs::read_dir(within(&folder)?).ok()?;
+                let mut files = entries.flatten();
+                let library =
+                    files.find(|entry| Library::of(&entry.file_name().to_string_lossy()) == Some(self))?;
+                File::open(library.path()).ok()
+            });
+        installed.or_else(|| File::open(within(folder)?.join(format!("{}.so", self.module()))).ok())
     }
 
     /// Finds its points in a file, for an interpreter whose `PyObject` has so many bytes. The error is a clause for the
@@ -173,6 +177,17 @@ mod tests {
             assert!(Library::Queue.beside(root.path(), library, "3.11.2").is_some(), "{library}");
             assert!(Library::Queue.beside(root.path(), library, "3.12.2").is_none(), "{library}");
         }
+    }
+
+    #[test]
+    fn modules_are_found_beside_a_program_of_nuitka() {
+        let root = tempfile::tempdir().expect("make a directory");
+        let folder = root.path().join("tmp/onefile_1");
+        fs::create_dir_all(&folder).expect("make a directory");
+        fs::write(folder.join("_queue.so"), "").expect("write a file");
+        let beside = |library: Library| library.beside(root.path(), "/tmp/onefile_1/app.bin", "3.11.2");
+        assert!(beside(Library::Queue).is_some());
+        assert!(beside(Library::Asyncio).is_none());
     }
 
     #[test]
