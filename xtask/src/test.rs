@@ -137,8 +137,7 @@ struct Pythons {
     venvs: OsString,
     builds: OsString,
     sdks: OsString,
-    /// A program in one file.
-    program: PathBuf,
+    programs: python::Programs,
     /// What receives OTLP.
     otlp: PathBuf,
 }
@@ -149,7 +148,7 @@ impl Pythons {
             venvs: venv::venvs("test", &python::common("test", &python::TEST_VERSIONS)?)?,
             builds: venv::venvs("test", &python::builds("test")?)?,
             sdks: venv::venvs("test", &python::sdks("test")?)?,
-            program: python::programs("test")?,
+            programs: python::programs("test")?,
             otlp: venv::venv("test", &python::otlp("test")?)?,
         })
     }
@@ -172,7 +171,7 @@ fn live(pythons: JoinHandle<Result<Pythons>>) -> Result<()> {
         }
     }
     let node = web::prepare("test")?;
-    let Pythons { venvs, builds, sdks, program, otlp } =
+    let Pythons { venvs, builds, sdks, programs, otlp } =
         pythons.join().map_err(|_| anyhow!("a thread panicked"))??;
     say("test", "live tests");
     run(cargo()
@@ -184,7 +183,9 @@ fn live(pythons: JoinHandle<Result<Pythons>>) -> Result<()> {
         .env("TRACER_TEST_VENVS", venvs)
         .env("TRACER_TEST_BUILDS", builds)
         .env("TRACER_TEST_SDKS", sdks)
-        .env("TRACER_TEST_PROGRAM", program)
+        .env("TRACER_TEST_PROGRAM", programs.pyinstaller)
+        .env("TRACER_TEST_NUITKA", programs.nuitka)
+        .env("TRACER_TEST_CONDA", programs.conda.unwrap_or_default())
         .env("TRACER_TEST_OTLP", otlp)
         .env("PYTHONDONTWRITEBYTECODE", "1"))
 }

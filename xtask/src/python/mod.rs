@@ -2,6 +2,7 @@
 //! from source.
 
 mod archive;
+mod conda;
 pub mod debian;
 mod musl;
 mod programs;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-pub use programs::programs;
+pub use programs::{Programs, programs};
 
 use crate::{
     need,
