@@ -61,7 +61,8 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Make what is handed out, in target/dist: the program as one static file, a .deb, an archive, an SBOM, checksums
+    /// Make what is handed out, in target/dist: the program as one static file, a .deb, an archive, a container image, an
+    /// SBOM, checksums
     Dist {
         /// Then make it from nothing again, and fail unless that gives the same bytes
         #[arg(long)]

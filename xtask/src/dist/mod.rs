@@ -1,5 +1,5 @@
 //! Makes what is handed out, in `target/dist`: the program as one static file, a package for Debian, an archive for
-//! everything else, a list of what is inside, and checksums. The same commit makes the same bytes.
+//! everything else, an image for containers, a list of what is inside, and checksums. The same commit makes the same bytes.
 
 mod debian;
 mod program;
@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    build,
+    build, image,
     workspace::{command, output, run, say, target},
 };
 
@@ -54,6 +54,8 @@ fn make(folder: &Path, build: &Path) -> Result<String> {
     let tree = tree::lay_out(&program, &build.join("tree"))?;
     debian::package(&tree, folder, &epoch)?;
     archive(&tree, folder, &epoch)?;
+    let image = folder.join(format!("tracer-{VERSION}-oci.tar"));
+    image::image_of("dist", &program, &build.join("image"), &image, &epoch)?;
     sbom::write(folder, &epoch)?;
     fs::copy(&program, folder.join("tracer")).context("cannot copy the program")?;
     checksums(folder)
@@ -71,16 +73,7 @@ fn epoch() -> Result<String> {
 fn archive(tree: &Path, folder: &Path, epoch: &str) -> Result<()> {
     let name = format!("tracer-{VERSION}-x86_64-linux");
     let tar = folder.join(format!("{name}.tar"));
-    run(command("tar")
-        .args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--format=gnu"])
-        .arg(format!("--mtime=@{epoch}"))
-        .arg(format!("--transform=s,^\\.,{name},"))
-        .arg("--create")
-        .arg("--file")
-        .arg(&tar)
-        .arg("--directory")
-        .arg(tree)
-        .arg("."))?;
+    image::tar(tree, &tar, epoch, &[format!("--transform=s,^\\.,{name},")])?;
     run(command("gzip").args(["--no-name", "--best"]).arg(tar))
 }
 
