@@ -175,9 +175,19 @@ impl Kernel {
         probes.chain(buckets).collect()
     }
 
+    /// Of the application that calls a vendor.
     pub fn report(&self) -> Report {
-        serde_json::from_str(&self.text("truth.json")).unwrap_or_else(|error| {
-            panic!("{}: no report: {error}\n{}", self.release, self.text("truth.stderr"))
+        self.report_of("truth")
+    }
+
+    /// Of the host with containers.
+    pub fn containers(&self) -> Report {
+        self.report_of("containers")
+    }
+
+    fn report_of(&self, name: &str) -> Report {
+        serde_json::from_str(&self.text(&format!("{name}.json"))).unwrap_or_else(|error| {
+            panic!("{}: no report: {error}\n{}", self.release, self.text(&format!("{name}.stderr")))
         })
     }
 

@@ -8,7 +8,7 @@ use table::Table;
 use tests::{compare::Comparison, counted, golden};
 use tracer::{
     attach::{load::MISSED, verify::NOT_NEEDED},
-    report::bucket::Bucket,
+    report::{bucket::Bucket, types::Process},
 };
 
 #[test]
@@ -136,6 +136,34 @@ fn functions_are_counted_exactly_on_every_kernel() {
             counted::truths(&told).into_iter().partition(counted::Truth::is_of_child);
         counted::check(&kernel.release, &counted::counts(&told), &children, 1);
         counted::check(&kernel.release, &counted::counts(&told), &parent, 2);
+    }
+}
+
+/// Where there is the second version's hierarchy alone, whose names are those of systemd's units.
+#[test]
+fn containers_are_named_by_cgroups_of_the_second_version_on_every_kernel() {
+    for kernel in Kernel::all() {
+        let release = &kernel.release;
+        let cgroups = kernel.text("cgroups");
+        assert_eq!(cgroups.lines().count(), 1, "{release}: {cgroups}");
+        assert!(cgroups.contains(" /sys/fs/cgroup cgroup2 "), "{release}: {cgroups}");
+        let report = kernel.containers();
+        for (name, when) in [("1", "before the tracer"), ("2", "after it")] {
+            let said = kernel.text(&format!("container-{name}"));
+            let end = format!("{said}{}", kernel.text(&format!("container-{name}.stderr")));
+            assert!(said.ends_with("exit code 0\n"), "{release}: a container that came {when}: {end}");
+            let id = name.repeat(64);
+            let is_its = |process: &&Process| process.container_id.as_deref() == Some(&*id);
+            let processes: Vec<_> = report.processes.iter().filter(is_its).collect();
+            let [process] = processes[..] else {
+                panic!("{release}: of a container that came {when}: {:?}", report.processes)
+            };
+            let served = report.requests.iter().filter(|request| {
+                request.pid == process.pid
+                    && request.path.as_deref().is_some_and(|path| path.starts_with("/work/"))
+            });
+            assert_eq!(served.count(), 5, "{release}: requests to a container that came {when}");
+        }
     }
 }
 

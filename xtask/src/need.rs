@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::PathBuf,
     sync::{Mutex, PoisonError},
 };
 
@@ -35,8 +36,13 @@ pub fn packages(task: &str, what: &str, packages: &[&str]) -> Result<()> {
 
 /// Whether a program can be started by its name.
 pub fn is_there(program: &str) -> bool {
+    place(program).is_some()
+}
+
+/// Where a program is that is started by its name.
+pub fn place(program: &str) -> Option<PathBuf> {
     let paths = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&paths).any(|folder| folder.join(program).exists())
+    std::env::split_paths(&paths).map(|folder| folder.join(program)).find(|file| file.exists())
 }
 
 /// Whether this process may do everything.

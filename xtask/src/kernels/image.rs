@@ -25,6 +25,8 @@ pub struct Contents {
     pub python: PathBuf,
     /// Its virtual environment.
     pub venv: PathBuf,
+    /// What runs containers.
+    pub runc: PathBuf,
 }
 
 /// Folders of Python and of the environment that none of the applications there imports, and which are large.
@@ -61,7 +63,10 @@ pub fn disk(folder: &Path, contents: &Contents) -> Result<PathBuf> {
     }
     copy(Path::new(BUSYBOX), &stage.join("bin/busybox"))?;
     symlink("busybox", stage.join("bin/sh"))?;
-    copy(&root().join("xtask/vm/guest"), &stage.join("guest"))?;
+    for script in ["guest", "containers", "bundle.py"] {
+        copy(&root().join("xtask/vm").join(script), &stage.join(script))?;
+    }
+    copy(&contents.runc, &stage.join("usr/bin/runc"))?;
     for (file, place) in
         [(&contents.tracer, "tracer"), (&contents.verifier, "verifier"), (&contents.object, "probes")]
     {
@@ -130,7 +135,7 @@ fn copy_libraries(stage: &Path) -> Result<()> {
     let mut linked = Vec::new();
     visit(stage, &mut |path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_program = ["tracer", "verifier", "python3"].contains(&&*name);
+        let is_program = ["tracer", "verifier", "python3", "runc"].contains(&&*name);
         if is_program || name.ends_with(".so") {
             linked.push(path.to_path_buf());
         }

@@ -16,7 +16,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use suites::Kernel;
 
 use crate::{
@@ -30,13 +30,13 @@ const MACHINES: usize = 2;
 /// Kernels without which the matrix says too little.
 const FEWEST: usize = 4;
 
-const PACKAGES: [&str; 3] = ["qemu-system-x86", "busybox-static", "e2fsprogs"];
+const PACKAGES: [&str; 4] = ["qemu-system-x86", "busybox-static", "e2fsprogs", "runc"];
 
 /// Fetches the kernels, boots each with the tracer in it, and holds what it did against what is expected.
 pub fn test() -> Result<()> {
     let start = Instant::now();
-    if !need::is_there("qemu-system-x86_64") || !need::is_there("busybox") || !need::is_there("mke2fs") {
-        need::packages("test", "what emulates a machine", &PACKAGES)?;
+    if !["qemu-system-x86_64", "busybox", "mke2fs", "runc"].into_iter().all(need::is_there) {
+        need::packages("test", "what emulates a machine, and containers in it", &PACKAGES)?;
     }
     let contents = image::Contents {
         tracer: build::build()?,
@@ -44,6 +44,7 @@ pub fn test() -> Result<()> {
         object: build::probes()?,
         python: python::system("test")?.program,
         venv: venv::venv("test", &python::system("test")?)?,
+        runc: need::place("runc").context("runc is not on the PATH")?,
     };
     let folder = target().join("kernels");
     let kernels = suites::fetch("test", &folder)?;
