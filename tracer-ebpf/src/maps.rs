@@ -144,6 +144,8 @@ pub struct ThreadState {
     pub context_version: u64,
     /// 1 once it received something in the context that it entered last.
     pub has_received: u64,
+    /// Up to when it has used what it may tell of what tasks waited in.
+    pub awaited_ns: u64,
 }
 
 /// Which TLS session of a process.

@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use tracer_ebpf::{
     event::{Context, kind},
-    limits::INTERPRETER_THREADS,
+    limits::{AWAITED_AT_ONCE, AWAITED_EVERY_NS, INTERPRETER_THREADS},
     settings::PythonLayout,
 };
 
@@ -86,6 +86,18 @@ pub fn has_received(tid: u32) {
     }
 }
 
+/// Whether a thread may tell what a task waited in: not after what a peer sent, of whose end calls tell, and not too often.
+#[inline(always)]
+pub fn may_tell_awaited(thread: &mut ThreadState, now_ns: u64) -> bool {
+    if thread.has_received != 0 || thread.awaited_ns > now_ns {
+        return false;
+    }
+    let unused_since_ns = now_ns.saturating_sub(AWAITED_EVERY_NS * AWAITED_AT_ONCE);
+    let used_ns = if thread.awaited_ns > unused_since_ns { thread.awaited_ns } else { unused_since_ns };
+    thread.awaited_ns = used_ns + AWAITED_EVERY_NS;
+    true
+}
+
 /// A thread's state: where it was found last, or by going through all threads of the main interpreter.
 #[inline(always)]
 pub fn find(layout: &PythonLayout, tid: u32) -> Option<&'static mut ThreadState> {
@@ -112,6 +124,7 @@ pub fn find(layout: &PythonLayout, tid: u32) -> Option<&'static mut ThreadState>
                 context: NOT_TOLD,
                 context_version: NOT_TOLD,
                 has_received: 0,
+                awaited_ns: 0,
             };
             // A full table evicts another thread.
             let _ = THREAD_STATES.insert(&tid, &found, BPF_ANY as u64);

@@ -150,8 +150,7 @@ fn context_told(kind: u32, address: u64, now_ns: u64, ids: Ids) {
     }
 }
 
-/// CONTEXT_READY, with the function that sets the result, where somebody waits for it; before it AWAITED, unless it is
-/// what a peer sent: of what that ended, calls tell.
+/// CONTEXT_READY, with the function that sets the result, where somebody waits for it; before it AWAITED.
 #[inline(always)]
 fn future_set(regs: &Registers, operand: Operand, now_ns: u64, ids: Ids) {
     let Operand::Memory { base, displacement } = operand else { return };
@@ -165,7 +164,7 @@ fn future_set(regs: &Registers, operand: Operand, now_ns: u64, ids: Ids) {
         && let Some(thread) = thread_state::find(layout, ids.tid)
     {
         code = stack::innermost(thread, layout);
-        if thread.has_received == 0 {
+        if thread_state::may_tell_awaited(thread, now_ns) {
             // Nothing, where it is no task.
             let _ = task::emit_awaited(place, layout, now_ns, ids);
         }
