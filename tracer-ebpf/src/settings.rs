@@ -134,16 +134,17 @@ pub struct TaskLayout {
     pub task_context: u32,
     /// In a coroutine: its frame, or the pointer to it.
     pub coroutine_frame: u32,
-    pub frame_is_apart: u32,
-    /// In a frame: the pointer to behind the topmost value on its stack. [`NONE`] where the stack's depth is kept instead.
-    pub stack_end: u32,
-    /// In a frame: how many values there are, 32 bits, and where they begin, or the pointer to there.
+    /// In a frame: its stack, or the pointer to it; and how many values there are, 32 bits.
+    pub stack: u32,
     pub stack_depth: u32,
-    pub stack_start: u32,
-    pub stack_is_apart: u32,
     /// How far before the end of the stack the value is that a coroutine awaits.
     pub awaited: u32,
     pub reserved: u32,
+    /// All bits set where frames are apart from their coroutines, and stacks from their frames, and where these are pointed to
+    /// by their beginning; else none.
+    pub frame_is_apart: u64,
+    pub stack_is_apart: u64,
+    pub has_depth: u64,
 }
 
 impl PythonLayout {

@@ -119,9 +119,10 @@ pub fn emit_asking(ts_ns: u64, ids: Ids) {
     entry.submit(emit::wake_flags(ts_ns));
 }
 
-/// The code object of a thread's innermost frame.
+/// The code object of the current thread's innermost frame.
 #[inline(always)]
-pub fn innermost(thread: &ThreadState, layout: &PythonLayout) -> Option<u64> {
+pub fn innermost(ids: Ids, layout: &PythonLayout) -> Option<u64> {
+    let thread = thread_state::find(layout, ids.tid)?;
     let mut innermost = None;
     walk::<1>(thread, layout, |_, _, code| innermost = Some(code))?;
     innermost
@@ -179,7 +180,7 @@ pub fn word(base: u64, offset: u32) -> Option<u64> {
 
 /// The 32 bits there.
 #[inline(always)]
-pub fn half(base: u64, offset: u32) -> Option<u32> {
+fn half(base: u64, offset: u32) -> Option<u32> {
     // SAFETY: as for `word`.
     unsafe { bpf_probe_read_user(base.wrapping_add(u64::from(offset)) as *const u32) }.ok()
 }

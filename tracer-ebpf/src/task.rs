@@ -4,6 +4,7 @@
 //! value on the stack of its frame (`_PyGen_yf`, Objects/genobject.c, 3.8 to 3.15): another one, a generator, or an object that
 //! goes on with one and begins with the pointer to it, as `PyAsyncGenASend` and `PyCoroWrapper` do (same file).
 
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use tracer_ebpf::{
     event::{Awaited, Header, kind},
     limits::{AWAITED_FRAMES, COROUTINES},
@@ -13,13 +14,13 @@ use tracer_ebpf::{
 use crate::{
     emit::{self, Ids},
     maps::EVENTS,
-    stack::{TAG, half, word},
+    stack::TAG,
 };
 
-/// AWAITED, where a task waits for the future whose first waiter's context is at `place`. Written straight into the ring, as
-/// ASKING is.
-#[inline(always)]
-pub fn emit_awaited(place: u64, layout: &PythonLayout, ts_ns: u64, ids: Ids) -> Option<()> {
+/// AWAITED, where a task waits for the future whose first waiter's context is at `place`; nothing, where none does. Written
+/// straight into the ring, as ASKING is.
+#[inline(never)]
+pub fn emit_awaited(place: u64, layout: &PythonLayout, ts_ns: u64, ids: Ids) {
     #[repr(C)]
     struct Event {
         header: Header,
@@ -27,20 +28,26 @@ pub fn emit_awaited(place: u64, layout: &PythonLayout, ts_ns: u64, ids: Ids) -> 
     }
     let tasks = &layout.tasks;
     if tasks.task_coroutine == NONE {
-        return None;
+        return;
     }
-    let (task, context) = first_waiter(place, tasks).or_else(|| second_waiter(place, tasks))?;
-    let coroutine = word(task, tasks.task_coroutine)?;
+    let (mut task, mut context) = waiter(read(place.wrapping_sub(8)), read(place), tasks);
+    if task == 0 {
+        // Who is called next may be the task, as where a pool's future is waited for: a list of pairs follows.
+        let pair = read(field(field(place, 8), tasks.list_items));
+        (task, context) = waiter(field(pair, tasks.tuple_items), field(pair, tasks.tuple_items + 8), tasks);
+    }
+    if task == 0 {
+        return;
+    }
     let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
-        emit::count_drop(kind::AWAITED);
-        return None;
+        return emit::count_drop(kind::AWAITED);
     };
     let event = entry.as_mut_ptr();
     let put = |index: usize, code| {
         // SAFETY: the reserved event has room for as many codes, of which it is one.
         unsafe { (&raw mut (*event).body.codes).cast::<u64>().add(index % AWAITED_FRAMES).write(code) };
     };
-    let count = walk(coroutine, layout, put);
+    let count = walk(field(task, tasks.task_coroutine), layout, put);
     // SAFETY: the event is reserved.
     unsafe {
         (&raw mut (*event).header).write(emit::header(kind::AWAITED, ts_ns, ids));
@@ -49,29 +56,15 @@ pub fn emit_awaited(place: u64, layout: &PythonLayout, ts_ns: u64, ids: Ids) -> 
         (&raw mut (*event).body.reserved).write(0);
     }
     entry.submit(emit::wake_flags(ts_ns));
-    Some(())
 }
 
-/// The task that a future wakes first, and its context (`FutureObj_HEAD`, Modules/_asynciomodule.c): what is called comes before
-/// the context for that.
+/// The task, if it is one that this wakes, and its context; else nothing. What is called comes before the context for that
+/// (`FutureObj_HEAD`, Modules/_asynciomodule.c), and a task has its own there.
 #[inline(always)]
-fn first_waiter(place: u64, tasks: &TaskLayout) -> Option<(u64, u64)> {
-    waiter(word(place.wrapping_sub(8), 0)?, word(place, 0)?, tasks)
-}
-
-/// The same of who is called next, as where a pool's future is waited for: a list of pairs follows.
-#[inline(always)]
-fn second_waiter(place: u64, tasks: &TaskLayout) -> Option<(u64, u64)> {
-    let list = word(place, 8)?;
-    let pair = word(word(list, tasks.list_items)?, 0)?;
-    waiter(word(pair, tasks.tuple_items)?, word(pair, tasks.tuple_items + 8)?, tasks)
-}
-
-/// The task, if it is one that this wakes: it has the same context.
-#[inline(always)]
-fn waiter(called: u64, context: u64, tasks: &TaskLayout) -> Option<(u64, u64)> {
-    let task = word(called, tasks.waker_task)?;
-    (word(task, tasks.task_context)? == context).then_some((task, context))
+fn waiter(called: u64, context: u64, tasks: &TaskLayout) -> (u64, u64) {
+    let task = field(called, tasks.waker_task);
+    let is_one = context != 0 && field(task, tasks.task_context) == context;
+    if is_one { (task, context) } else { (0, 0) }
 }
 
 /// Passes the code objects of coroutines on that await each other, the outermost first; gives how many they are.
@@ -79,60 +72,67 @@ fn waiter(called: u64, context: u64, tasks: &TaskLayout) -> Option<(u64, u64)> {
 fn walk(outermost: u64, layout: &PythonLayout, mut put: impl FnMut(usize, u64)) -> u32 {
     let tasks = &layout.tasks;
     // Where a frame is an object of its own, its type tells it from what else is there.
-    let mut frame_type = 0;
-    if tasks.frame_is_apart != 0 {
-        frame_type = frame(outermost, tasks).and_then(|frame| word(frame, tasks.object_type)).unwrap_or(0);
-    }
-    let mut next = suspended(outermost, frame_type, layout);
+    let frame_type = field(frame(outermost, tasks), tasks.object_type) & tasks.frame_is_apart;
+    let mut coroutine = outermost;
     let mut count = 0;
     for index in 0..COROUTINES {
-        let Some((frame, code)) = next else { break };
+        let mut code = suspended(coroutine, frame_type, layout);
+        if code == 0 {
+            coroutine = field(coroutine, tasks.object_type + 8);
+            code = suspended(coroutine, frame_type, layout);
+        }
+        if code == 0 {
+            break;
+        }
         put(index, code);
         count = index as u32 + 1;
-        let Some(awaited) = awaited(frame, tasks) else { break };
-        next = suspended(awaited, frame_type, layout);
-        if next.is_none()
-            && let Some(begins_with) = word(awaited, tasks.object_type + 8)
-        {
-            next = suspended(begins_with, frame_type, layout);
-        }
+        coroutine = awaited(frame(coroutine, tasks), tasks);
     }
     count
 }
 
-/// The frame of a coroutine or a generator, and its code object; `None` where it is neither.
+/// The code object of a coroutine or a generator; 0 where it is neither.
 #[inline(always)]
-fn suspended(coroutine: u64, frame_type: u64, layout: &PythonLayout) -> Option<(u64, u64)> {
+fn suspended(coroutine: u64, frame_type: u64, layout: &PythonLayout) -> u64 {
     let tasks = &layout.tasks;
-    let frame = frame(coroutine, tasks)?;
-    if frame_type != 0 && word(frame, tasks.object_type)? != frame_type {
-        return None;
-    }
-    let code = word(frame, layout.code)? & !TAG;
-    (word(code, tasks.object_type)? == tasks.code_type).then_some((frame, code))
+    let frame = frame(coroutine, tasks);
+    let code = field(frame, layout.code) & !TAG;
+    let foreign_frame = (field(frame, tasks.object_type) & tasks.frame_is_apart) ^ frame_type;
+    let foreign_code = field(code, tasks.object_type) ^ tasks.code_type;
+    if foreign_frame | foreign_code == 0 { code } else { 0 }
 }
 
 #[inline(always)]
-fn frame(coroutine: u64, tasks: &TaskLayout) -> Option<u64> {
-    if tasks.frame_is_apart != 0 {
-        word(coroutine, tasks.coroutine_frame)
-    } else {
-        Some(coroutine.wrapping_add(u64::from(tasks.coroutine_frame)))
-    }
+fn frame(coroutine: u64, tasks: &TaskLayout) -> u64 {
+    at_or_apart(coroutine, tasks.coroutine_frame, tasks.frame_is_apart)
 }
 
-/// Whom a suspended frame awaits.
+/// What a suspended frame awaits.
 #[inline(always)]
-fn awaited(frame: u64, tasks: &TaskLayout) -> Option<u64> {
-    let end = if tasks.stack_end != NONE {
-        word(frame, tasks.stack_end)?
-    } else {
-        let start = if tasks.stack_is_apart != 0 {
-            word(frame, tasks.stack_start)?
-        } else {
-            frame.wrapping_add(u64::from(tasks.stack_start))
-        };
-        start.wrapping_add(8 * u64::from(half(frame, tasks.stack_depth)?))
-    };
-    Some(word(end.wrapping_sub(u64::from(tasks.awaited)), 0)? & !TAG)
+fn awaited(frame: u64, tasks: &TaskLayout) -> u64 {
+    let stack = at_or_apart(frame, tasks.stack, tasks.stack_is_apart);
+    let depth = field(frame, tasks.stack_depth) & 0xffff_ffff & tasks.has_depth;
+    read(stack.wrapping_add(8 * depth).wrapping_sub(u64::from(tasks.awaited))) & !TAG
+}
+
+/// What is there in an object, or what that points to.
+#[inline(always)]
+fn at_or_apart(base: u64, offset: u32, is_apart: u64) -> u64 {
+    let place = base.wrapping_add(u64::from(offset));
+    (read(place) & is_apart) | (place & !is_apart)
+}
+
+#[inline(always)]
+fn field(base: u64, offset: u32) -> u64 {
+    read(base.wrapping_add(u64::from(offset)))
+}
+
+/// Eight bytes of user memory; 0 where they can't be read, which makes no branch that a verifier would have to follow in each
+/// turn of a loop.
+#[inline(always)]
+fn read(address: u64) -> u64 {
+    let mut value = 0_u64;
+    // SAFETY: the helper checks the address, and clears what it can't fill.
+    unsafe { bpf_probe_read_user((&raw mut value).cast(), 8, address as *const _) };
+    value
 }

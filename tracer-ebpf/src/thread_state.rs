@@ -88,7 +88,8 @@ pub fn has_received(tid: u32) {
 
 /// Whether a thread may tell what a task waited in: not after what a peer sent, of whose end calls tell, and not too often.
 #[inline(always)]
-pub fn may_tell_awaited(thread: &mut ThreadState, now_ns: u64) -> bool {
+pub fn may_tell_awaited(tid: u32, now_ns: u64) -> bool {
+    let Some(thread) = known(tid) else { return false };
     if thread.has_received != 0 || thread.awaited_ns > now_ns {
         return false;
     }

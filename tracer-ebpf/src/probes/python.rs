@@ -159,16 +159,13 @@ fn future_set(regs: &Registers, operand: Operand, now_ns: u64, ids: Ids) {
     if address == 0 {
         return;
     }
-    let mut code = None;
-    if let Some(layout) = stack::layout(ids.tgid)
-        && let Some(thread) = thread_state::find(layout, ids.tid)
+    let layout = stack::layout(ids.tgid);
+    if let Some(layout) = layout
+        && thread_state::may_tell_awaited(ids.tid, now_ns)
     {
-        code = stack::innermost(thread, layout);
-        if thread_state::may_tell_awaited(thread, now_ns) {
-            // Nothing, where it is no task.
-            let _ = task::emit_awaited(place, layout, now_ns, ids);
-        }
+        task::emit_awaited(place, layout, now_ns, ids);
     }
+    let code = layout.and_then(|layout| stack::innermost(ids, layout));
     emit(kind::CONTEXT_READY, now_ns, ids, Context { address, callable: code.unwrap_or(0) });
 }
 

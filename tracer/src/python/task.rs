@@ -18,13 +18,13 @@ const UNKNOWN: TaskLayout = TaskLayout {
     task_coroutine: NONE,
     task_context: NONE,
     coroutine_frame: NONE,
-    frame_is_apart: 0,
-    stack_end: NONE,
+    stack: NONE,
     stack_depth: NONE,
-    stack_start: NONE,
-    stack_is_apart: 0,
     awaited: 0,
     reserved: 0,
+    frame_is_apart: 0,
+    stack_is_apart: 0,
+    has_depth: 0,
 };
 
 /// Offsets by what a suspended task of each version has in its memory. Those of objects count from the end of their head
@@ -114,18 +114,25 @@ impl Fields {
             task_coroutine: head + self.task_coroutine,
             task_context: head + self.task_context,
             coroutine_frame: head + self.coroutine_frame,
-            frame_is_apart: self.frame_is_apart.into(),
+            frame_is_apart: all_bits(self.frame_is_apart),
             ..UNKNOWN
         };
         match self.stack {
-            Stack::End { at, awaited } => TaskLayout { stack_end: at, awaited, ..known },
+            Stack::End { at, awaited } => {
+                TaskLayout { stack: at, stack_depth: at, awaited, stack_is_apart: all_bits(true), ..known }
+            }
             Stack::Depth { at, start, is_apart } => TaskLayout {
+                stack: start,
                 stack_depth: at,
-                stack_start: start,
-                stack_is_apart: is_apart.into(),
                 awaited: 8,
+                stack_is_apart: all_bits(is_apart),
+                has_depth: all_bits(true),
                 ..known
             },
         }
     }
+}
+
+fn all_bits(of: bool) -> u64 {
+    if of { u64::MAX } else { 0 }
 }
