@@ -8,26 +8,41 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::workspace::{command, output, run};
-
-/// conda-forge's, of which one matters here: `-fno-plt` calls other libraries through pointers, where others have calls
-/// of a table of jumps.
-const COMPILER: &str = "-march=nocona -mtune=haswell -ftree-vectorize -fPIC -fstack-protector-strong -fno-plt -O2 \
-                        -ffunction-sections -pipe";
-const LINKER: &str = "-Wl,-O2 -Wl,--sort-common -Wl,--as-needed -Wl,-z,relro -Wl,-z,now -Wl,--disable-new-dtags \
-                      -Wl,--gc-sections";
+use super::system;
+use crate::{
+    need,
+    workspace::{command, output, run, target},
+};
 
 /// Libraries that conda takes of the system, too.
 const OF_THE_SYSTEM: [&str; 3] = ["libc.so", "libm.so", "ld-linux"];
 
-/// The options of CPython's `configure`.
-pub fn options(_task: &str, _folder: &Path) -> Result<Vec<String>> {
-    Ok(vec![format!("CFLAGS={COMPILER}"), format!("LDFLAGS={LINKER}")])
+/// Debian's Python in a prefix as conda makes one, where it is missing: as conda's, it has libpython within.
+pub fn like_conda(task: &str) -> Result<PathBuf> {
+    let system = fs::canonicalize(system(task)?.program)?;
+    let name = system.file_name().unwrap_or_default();
+    let prefix = target().join("python/conda");
+    let program = prefix.join("bin").join(name);
+    if prefix.join("conda-meta").exists() {
+        return Ok(program);
+    }
+    if !need::is_there("patchelf") {
+        need::packages(task, "what changes where libraries are looked for", &["patchelf"])?;
+    }
+    let _ = fs::remove_dir_all(&prefix);
+    for folder in ["bin", "lib"] {
+        fs::create_dir_all(prefix.join(folder))?;
+    }
+    fs::copy(&system, &program).with_context(|| format!("cannot copy {}", system.display()))?;
+    let library = Path::new("/usr/lib").join(name);
+    run(command("cp").args(["--recursive", "--no-dereference"]).arg(&library).arg(prefix.join("lib")))?;
+    move_libraries(&prefix, &program)?;
+    Ok(program)
 }
 
 /// Puts the libraries that an installed Python is linked with into its own prefix, and leads it there, as conda-build does:
 /// by patchelf, with paths that begin where the file is. The libraries are the host's.
-pub fn move_libraries(prefix: &Path, program: &Path) -> Result<()> {
+fn move_libraries(prefix: &Path, program: &Path) -> Result<()> {
     let library_folder = prefix.join("lib");
     let modules = modules(&library_folder)?;
     let mut libraries = BTreeSet::new();

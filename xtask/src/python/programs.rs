@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{Interpreter, source, system};
+use super::{Interpreter, conda, system};
 use crate::{
     need, venv,
     workspace::{quiet, root, run, say, target},
@@ -53,7 +53,7 @@ pub fn programs(task: &str) -> Result<Programs> {
     Ok(Programs {
         pyinstaller: pyinstaller(task, &tools, &folder)?,
         nuitka: nuitka(task, &tools, &folder)?,
-        conda: need::is_debian().then(|| source::like_conda(task)).transpose()?,
+        conda: need::is_debian().then(|| conda::like_conda(task)).transpose()?,
     })
 }
 

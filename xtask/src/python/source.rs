@@ -1,17 +1,11 @@
 //! Builds of CPython that no distribution has, from Debian's copy of its source.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-use super::{Interpreter, archive::Archive, conda, musl};
-use crate::{
-    need,
-    workspace::{self, quiet, run, say, target},
-};
+use super::{Interpreter, archive::Archive, musl};
+use crate::workspace::{self, quiet, run, say, target};
 
 const VERSION: &str = "3.13.5";
 const SOURCE: Archive = Archive {
@@ -61,32 +55,6 @@ const BUILDS: [Build; 3] = [
         suffix: "-musl",
     },
 ];
-
-/// It has no environments of venv, so it is none of those that get packages.
-const CONDA: Build = Build {
-    name: "conda",
-    program: "bin/python3.13",
-    options: &[],
-    made: conda::options,
-    requirements: "",
-    suffix: "-conda",
-};
-
-/// A Python in the layout of conda, built where it is missing, on Debian or Ubuntu.
-pub fn like_conda(task: &str) -> Result<PathBuf> {
-    let folder = target().join("python");
-    let prefix = folder.join(CONDA.name);
-    let program = prefix.join(CONDA.program);
-    let is_complete = prefix.join("conda-meta").exists();
-    if !is_complete {
-        if !need::is_there("patchelf") {
-            need::packages(task, "what changes where libraries are looked for", &["patchelf"])?;
-        }
-        make(task, &folder, &CONDA, &prefix)?;
-        conda::move_libraries(&prefix, &program)?;
-    }
-    Ok(program)
-}
 
 /// Builds what is missing, on Debian or Ubuntu.
 pub fn built(task: &str) -> Result<Vec<Interpreter>> {
