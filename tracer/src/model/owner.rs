@@ -2,7 +2,7 @@
 
 use crate::{
     event::Unknown,
-    model::{Model, process::KnownProcess},
+    model::{Model, context::Context, process::KnownProcess},
     report::bucket::Bucket,
     request::{RequestId, call::Span, open::Worker},
 };
@@ -24,6 +24,11 @@ impl Model {
     pub(super) fn process_works_for(&self, tgid: u32) -> Option<RequestId> {
         let process = self.processes.get(&tgid)?;
         self.inherited(tgid).filter(|_| process.facts.is_some()).or(process.run)
+    }
+
+    /// The request that a step of this context works for, unless it adopts another.
+    pub(super) fn context_works_for(&self, context: &Context) -> Option<RequestId> {
+        context.owner.or_else(|| self.served_on(context.serves?))
     }
 
     /// As [`Self::works_for`], also of a program that runs no Python, or is not yet known to: its CPU time is nobody's

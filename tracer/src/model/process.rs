@@ -57,6 +57,13 @@ pub struct KnownProcess {
 
 pub type Processes = HashMap<u32, Process>;
 
+impl Process {
+    /// The functions of code objects, as far as these are known.
+    pub fn stack(&self, frames: &[u64]) -> Vec<FunctionId> {
+        frames.iter().filter_map(|address| self.codes.get(address).copied()).collect()
+    }
+}
+
 impl EndedThreads {
     pub fn add(&mut self, tid: u32, request: RequestId) {
         if self.0.len() >= ENDED {

@@ -7,7 +7,7 @@ use crate::{
         context::Ready,
         thread::{Frame, Sets, Timer},
     },
-    request::{FunctionId, Rank, RequestId, call::Span},
+    request::{Rank, RequestId, call::Span},
 };
 
 impl Model {
@@ -27,12 +27,10 @@ impl Model {
     /// A task has what it waited for since its last step, in these code objects.
     pub(super) fn awaited(&mut self, at_ns: u64, tgid: u32, address: u64, frames: &[u64]) {
         let process = self.process(tgid);
-        let stack: Vec<FunctionId> =
-            frames.iter().filter_map(|frame| process.codes.get(frame).copied()).collect();
+        let stack = process.stack(frames);
         let Some(&context) = process.contexts.get(address) else { return };
         let Some((left_ns, _)) = context.left else { return };
-        let id = context.owner.or_else(|| self.served_on(context.serves?));
-        let id = id.or_else(|| self.process_works_for(tgid));
+        let id = self.context_works_for(&context).or_else(|| self.process_works_for(tgid));
         if let Some(request) = id.and_then(|id| self.requests.get_mut(id)) {
             request.waited(Span { start_ns: left_ns, end_ns: at_ns }, None, &stack);
         }
@@ -70,10 +68,11 @@ impl Model {
         match thread.last_epoll {
             // The loop went to sleep in between: what runs now may be a timer, if one is due by now.
             Some(epoll) if epoll.out_ns >= copied_ns => {
-                let due_ns = epoll.timer_due_ns(at_ns);
+                let timer = epoll.timer(copied_ns, at_ns);
                 let request = self.requests.get(id);
-                let is_connected =
-                    request.and_then(|request| request.connected_ns).is_some_and(|at_ns| at_ns >= due_ns);
+                let is_connected = request
+                    .and_then(|request| request.connected_ns)
+                    .is_some_and(|at_ns| at_ns >= timer.due_ns);
                 // What runs after the loop has read for the request, runs for that.
                 let read_ns = request.and_then(|request| request.calls.last()?.last_read_ns);
                 let has_read = read_ns.is_some_and(|at_ns| at_ns >= epoll.wake_ns);
@@ -85,7 +84,7 @@ impl Model {
                 frame.put_off_ns = Some(copied_ns);
                 if epoll.has_timer_due(at_ns) && !is_connected && !has_read {
                     let rank = if has_run { Rank::MaybeSleep } else { Rank::Sleep };
-                    frame.timer = Some(Timer { rank, ..epoll.timer(copied_ns, at_ns) });
+                    frame.timer = Some(Timer { rank, ..timer });
                 }
             }
             _ => self.claim_ready(id, tid, copied_ns, at_ns, Rank::Loop),

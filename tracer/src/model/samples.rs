@@ -34,6 +34,8 @@ const CODES: usize = 65_536;
 pub struct Functions {
     /// Shared with reports, which are gone before many more are found.
     list: Arc<Vec<Function>>,
+    /// Which of them are the application's own: that is asked of each frame of each sample.
+    are_own: Vec<bool>,
     numbers: HashMap<Function, FunctionId>,
     /// Numbers that were in use by no process when that was last looked at, and those free for others.
     unused: HashSet<FunctionId>,
@@ -49,10 +51,12 @@ impl Functions {
         let number = match self.free.pop() {
             Some(number) => {
                 list[number.0 as usize] = function.clone();
+                self.are_own[number.0 as usize] = function.is_of_application();
                 number
             }
             None => {
                 list.push(function.clone());
+                self.are_own.push(function.is_of_application());
                 FunctionId(list.len() as u32 - 1)
             }
         };
@@ -78,7 +82,7 @@ impl Functions {
 
     /// The innermost of the application's own.
     fn of_application(&self, stack: &[FunctionId]) -> Option<FunctionId> {
-        stack.iter().copied().find(|number| self.get(*number).is_of_application())
+        stack.iter().copied().find(|number| self.are_own[number.0 as usize])
     }
 
     /// The function of a number that this gave.
@@ -209,8 +213,7 @@ impl Model {
     pub(super) fn sampled(&mut self, at_ns: u64, tgid: u32, tid: u32, frames: &[u64], collects: bool) {
         let length_ns = sample_ns(self.samples_per_second);
         let Some(process) = self.processes.get_mut(&tgid) else { return };
-        let stack: Vec<FunctionId> =
-            frames.iter().filter_map(|address| process.codes.get(address).copied()).collect();
+        let stack = process.stack(frames);
         let is_python = |number: &&FunctionId| !self.functions.get(**number).is_native();
         let Some(innermost) = stack.iter().find(is_python).copied() else { return };
         let function = self.functions.of_application(&stack).unwrap_or(innermost);
@@ -247,8 +250,7 @@ impl Model {
         let at_lock = self.innermost(tgid, frames).is_some_and(|function| !waits_for_work(function));
         let process = self.processes.entry(tgid).or_default();
         process.tells_waits = true;
-        let stack: Vec<FunctionId> =
-            frames.iter().filter_map(|address| process.codes.get(address).copied()).collect();
+        let stack = process.stack(frames);
         if let Some(function) = self.functions.of_application(&stack) {
             process.samples.push(Sampled { at_ns, tid, function, waits: true, length_ns: 0 });
         }

@@ -11,7 +11,7 @@ impl Model {
     pub(super) fn hands_over(&mut self, at_ns: u64, tgid: u32, tid: u32, waiting: u64) {
         let Some(&waiting) = self.process(tgid).contexts.get(waiting) else { return };
         let frame = self.thread(tgid, tid).frames.last().filter(|frame| !frame.adopted).copied();
-        let request = waiting.owner.or_else(|| self.served_on(waiting.serves?));
+        let request = self.context_works_for(&waiting);
         let (Some(frame), Some(request)) = (frame, request) else { return };
         if frame.request != Some(request) {
             self.works_with(request, at_ns, tgid, tid, &frame);
