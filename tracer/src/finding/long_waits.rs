@@ -11,7 +11,7 @@ use crate::{
         bucket::Bucket,
         group::{self, Group, Side},
         stats,
-        types::{Finding, Report, Wait},
+        types::{Finding, Frame, Report, Wait},
     },
 };
 
@@ -58,10 +58,10 @@ fn of_route(kind: &Kind, group: &Group) -> Option<Finding> {
     for request in &group.requests {
         let own = request.waits.iter().filter(|wait| wait.bucket == kind.bucket.name());
         let mut has_any = false;
-        for (wait, function) in own.filter_map(|wait| Some((wait, function(wait)?))) {
+        for (wait, waits) in own.filter_map(|wait| Some((wait, who_waits(wait)?))) {
             has_any = true;
             times += wait.times;
-            add(&mut functions_ns, function, wait.wait_ns);
+            add(&mut functions_ns, waits.label(), wait.wait_ns);
         }
         requests += u64::from(has_any);
     }
@@ -89,11 +89,10 @@ fn of_route(kind: &Kind, group: &Group) -> Option<Finding> {
 }
 
 /// The innermost function of the application, unless what waits below it is a pool of connections.
-pub fn function(wait: &Wait) -> Option<String> {
-    let place = wait.stack.iter().position(|frame| is_of_application(&frame.file))?;
-    let (below, own) = wait.stack.split_at(place);
-    let is_pool = |file: &str| POOLS.iter().any(|pool| file.contains(pool));
-    (!below.iter().any(|frame| is_pool(&frame.file))).then(|| own.first().map(|frame| frame.label()))?
+pub fn who_waits(wait: &Wait) -> Option<&Frame> {
+    let is_pool = |frame: &Frame| POOLS.iter().any(|pool| frame.file.contains(pool));
+    let first = wait.stack.iter().find(|frame| is_of_application(&frame.file) || is_pool(frame))?;
+    is_of_application(&first.file).then_some(first)
 }
 
 #[cfg(test)]
@@ -101,7 +100,7 @@ mod tests {
     use super::*;
     use crate::{
         finding::cases::{MS, report, request},
-        report::types::{Frame, Request},
+        report::types::Request,
     };
 
     fn frame(function: &str, file: &str) -> Frame {

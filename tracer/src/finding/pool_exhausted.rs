@@ -96,7 +96,7 @@ fn wait_before(request: &Request, call: &Call) -> Option<(u64, u64)> {
 fn is_for_own_lock(request: &Request, segment: &Segment) -> bool {
     let waited = request.waited.binary_search_by_key(&segment.start_ns, |waited| waited.start_ns);
     let wait = waited.ok().and_then(|index| request.waits.get(request.waited.get(index)?.wait));
-    wait.is_some_and(|wait| long_waits::function(wait).is_some())
+    wait.is_some_and(|wait| long_waits::who_waits(wait).is_some())
 }
 
 fn finding(host: &str, waits: &Waits, at_once: usize) -> Finding {
