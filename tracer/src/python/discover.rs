@@ -22,6 +22,11 @@ pub fn processes() -> Vec<u32> {
     found
 }
 
+/// Whether a process has not ended.
+pub fn is_there(tgid: u32) -> bool {
+    Path::new("/proc").join(tgid.to_string()).exists()
+}
+
 /// Those of some processes that map CPython.
 ///
 /// Executables are told apart by inode and looked into once each. A process that ends meanwhile, or that may

@@ -1,6 +1,8 @@
 //! Which processes of a host are meant, by a choice that may change its mind.
 
-use std::{collections::HashSet, path::Path};
+use std::collections::HashSet;
+
+use crate::python::discover::is_there;
 
 /// Which processes of a host are meant.
 pub trait Choice {
@@ -83,10 +85,6 @@ impl Chooser {
     pub fn sweep(&mut self) {
         self.aside.retain(|tgid| is_there(*tgid));
     }
-}
-
-fn is_there(tgid: u32) -> bool {
-    Path::new(&format!("/proc/{tgid}")).exists()
 }
 
 #[cfg(test)]

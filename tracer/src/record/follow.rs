@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     ffi::OsStr,
     num::NonZeroUsize,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -253,7 +252,7 @@ impl Follower {
         self.chooser.sweep();
         let known: HashSet<u32> =
             self.probes.traced().into_iter().chain(self.attachments.processes()).collect();
-        for tgid in known.into_iter().filter(|tgid| !Path::new(&format!("/proc/{tgid}")).exists()) {
+        for tgid in known.into_iter().filter(|tgid| !discover::is_there(*tgid)) {
             self.started(Started { tgid, by: Start::Exit });
         }
     }
@@ -281,7 +280,7 @@ impl Follower {
     pub fn all_ended(&mut self) -> bool {
         let Some(wanted) = &mut self.wanted else { return false };
         // Of one that was gone before it was followed, and of one whose end was lost, nothing tells.
-        wanted.retain(|tgid| Path::new(&format!("/proc/{tgid}")).exists());
+        wanted.retain(|tgid| discover::is_there(*tgid));
         wanted.is_empty()
     }
 

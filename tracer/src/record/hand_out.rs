@@ -1,15 +1,13 @@
 //! Requests are passed on as they finish, where events come without end.
 
-use std::{
-    path::Path,
-    sync::mpsc::{SyncSender, TrySendError},
-};
+use std::sync::mpsc::{SyncSender, TrySendError};
 
 use super::pipeline::clocks;
 use crate::{
     event::{Body, Event},
     ingest::order::Order,
     model::{Held, Patience},
+    python::discover,
     replay::Replay,
     report::{build::Origin, types::Report},
 };
@@ -109,7 +107,7 @@ impl HandOut {
             return Vec::new();
         }
         self.next_sweeping_ns = now_ns + SWEEPING_NS;
-        let has_ended = |tgid: &u32| !Path::new(&format!("/proc/{tgid}")).exists();
+        let has_ended = |tgid: &u32| !discover::is_there(*tgid);
         let vanished = replay.model().processes().filter(has_ended);
         vanished.map(|tgid| Event { ts_ns: now_ns, tgid, tid: tgid, body: Body::ProcessEnd }).collect()
     }

@@ -31,6 +31,7 @@ use crate::{
     cli::{Read, RecordOptions},
     hint::Hint as _,
     output,
+    python::discover,
     record::{
         command::Command,
         follow::Follower,
@@ -53,8 +54,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// When tracing is not possible, a process is not there, or the capture can't be written.
 pub fn run(options: &RecordOptions) -> anyhow::Result<ExitCode> {
     let vendors = Arc::new(VendorTable::load(options.vendors.as_deref())?);
-    for pid in &options.pids {
-        if !std::path::Path::new(&format!("/proc/{pid}")).exists() {
+    for &pid in &options.pids {
+        if !discover::is_there(pid) {
             bail!("there is no process {pid}");
         }
     }
