@@ -1,6 +1,6 @@
 //! The probes. Each first takes the cheapest way out for whatever is not traced, then does bounded work:
-//! no loop over data of the traced process but for the frames of a stack and the coroutines of a task, which have a limit, and at most one lookup per
-//! map.
+//! no loop over data of the traced process but for the frames of a stack and the coroutines of a task, which have a limit,
+//! and at most one lookup per map.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]

@@ -1,4 +1,4 @@
-//! A Python as conda lays it out and builds it: one prefix with all that it needs, wherever that is moved to.
+//! A Python as conda lays it out: one prefix with all that it needs, wherever that is moved to.
 
 use std::{
     collections::BTreeSet,
@@ -9,15 +9,12 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::system;
-use crate::{
-    need,
-    workspace::{command, output, run, target},
-};
+use crate::workspace::{command, output, run, target};
 
 /// Libraries that conda takes of the system, too.
 const OF_THE_SYSTEM: [&str; 3] = ["libc.so", "libm.so", "ld-linux"];
 
-/// Debian's Python in a prefix as conda makes one, where it is missing: as conda's, it has libpython within.
+/// Debian's Python in a prefix as conda makes one, where it is missing: as conda's, it has libpython within. Needs patchelf.
 pub fn like_conda(task: &str) -> Result<PathBuf> {
     let system = fs::canonicalize(system(task)?.program)?;
     let name = system.file_name().unwrap_or_default();
@@ -25,9 +22,6 @@ pub fn like_conda(task: &str) -> Result<PathBuf> {
     let program = prefix.join("bin").join(name);
     if prefix.join("conda-meta").exists() {
         return Ok(program);
-    }
-    if !need::is_there("patchelf") {
-        need::packages(task, "what changes where libraries are looked for", &["patchelf"])?;
     }
     let _ = fs::remove_dir_all(&prefix);
     for folder in ["bin", "lib"] {

@@ -17,7 +17,7 @@ use crate::{
 /// Debian's servers with a Python inside.
 const SERVERS: [&str; 4] = ["apache2-bin", "libapache2-mod-wsgi-py3", "uwsgi-core", "uwsgi-plugin-python3"];
 
-/// What Nuitka compiles with.
+/// What Nuitka compiles with, and what changes where libraries are looked for.
 const COMPILER: [&str; 3] = ["gcc", "patchelf", "python3-dev"];
 
 /// What runs `tests/apps/builds.py`.

@@ -76,7 +76,7 @@ pub fn built(task: &str) -> Result<Vec<Interpreter>> {
 fn make(task: &str, folder: &Path, build: &Build, prefix: &Path) -> Result<()> {
     let source = SOURCE.unpacked(task, folder)?;
     let made = (build.made)(task, folder)?;
-    say(task, format!("building a Python {VERSION} of the kind {} (about three minutes)", build.name));
+    say(task, format!("building a {} Python {VERSION} (about three minutes)", build.name));
     let work = folder.join(format!("build-{}", build.name));
     let _ = fs::remove_dir_all(&work);
     fs::create_dir_all(&work)?;
