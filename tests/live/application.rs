@@ -155,7 +155,8 @@ fn gunicorn(python: &Python, workers: &[&str], application: &str) -> Vec<OsStrin
 /// `event_loop` is asyncio or uvloop.
 fn uvicorn(python: &Python, application: &str, event_loop: &str) -> Vec<OsString> {
     let options = ["--port", PORT, "--loop", event_loop, "--no-access-log", "--log-level", "warning"];
-    words(python.program("python"), ["-m", "uvicorn", application].iter().chain(&options))
+    let arguments = ["-m", "uvicorn", application].into_iter().chain(options).map(OsString::from);
+    python.command("python").into_iter().chain(arguments).collect()
 }
 
 fn words<'a>(program: PathBuf, arguments: impl Iterator<Item = &'a &'a str>) -> Vec<OsString> {

@@ -259,7 +259,7 @@ pub struct Import {
 /// makes a greenlet, which [`kind::CONTEXT_COPY`] tells next. Followed by `copied` bytes: addresses of the code objects of
 /// its Python frames, the innermost first, and before them, of [`kind::SAMPLE`] alone, that of the instruction which the
 /// thread had come to. [`kind::ASKING`]: what sends the head of a request, which is told
-/// next; followed by [`Place`]s.
+/// next; followed by [`Place`]s. A [`Stream`] comes before the bytes of [`kind::ASKING`] and [`kind::WAITING`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
@@ -274,11 +274,22 @@ pub struct Sample {
 pub struct Awaited {
     /// Address of the context that the task runs in.
     pub context: u64,
+    pub stream: Stream,
     /// How many there are, or as many as were gone through.
     pub count: u32,
     pub reserved: u32,
     /// Addresses of their code objects, a ring: that of the n-th, counted from the outermost, is at n modulo its length.
     pub codes: [u64; AWAITED_FRAMES],
+}
+
+/// For which stream of HTTP/2 somebody works, as the client has it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stream {
+    /// Address of the object that is the connection for the client; 0 where nobody works for a stream.
+    pub client: u64,
+    /// 0 where it has none yet.
+    pub number: u64,
 }
 
 /// A frame of [`kind::ASKING`].
@@ -295,7 +306,8 @@ pub struct Place {
 const _: () = {
     assert!(size_of::<Sample>() == 8);
     assert!(size_of::<Place>() == 16);
-    assert!(size_of::<Awaited>() == 16 + 8 * AWAITED_FRAMES);
+    assert!(size_of::<Stream>() == 16);
+    assert!(size_of::<Awaited>() == 32 + 8 * AWAITED_FRAMES);
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<Fork>() == 8);
     assert!(size_of::<SwitchOut>() == 32);

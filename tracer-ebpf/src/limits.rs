@@ -37,6 +37,10 @@ pub const COROUTINES: usize = 64;
 pub const AWAITED_EVERY_NS: u64 = 500_000;
 pub const AWAITED_AT_ONCE: u64 = 1_024;
 
+/// The same where a client speaks HTTP/2: whose calls are that share a connection, nothing else tells, and its tasks wait for
+/// each other with each part of an answer.
+pub const AWAITED_OF_STREAMS_EVERY_NS: u64 = 100_000;
+
 /// Threads of an interpreter that are looked through for the one that runs; of another one the stack is not seen.
 pub const INTERPRETER_THREADS: usize = 512;
 
@@ -51,6 +55,10 @@ pub const LISTEN_PORTS: u32 = 1_024;
 
 /// Bytes copied from the start of a transfer that may hold a head: an HTTP head, a ClientHello, a DNS message.
 pub const HEAD_BYTES: usize = 2_048;
+
+/// Bytes copied of a transfer that begins with the head of a request on a stream of HTTP/2, where it is longer than a head and a
+/// tail: clients send the heads of what waits at once. A power of two; a longer one is copied as others are.
+pub const HEADS_BYTES: usize = 16_384;
 
 /// Bytes copied from the end of a transfer of a client of HTTP of which not all is copied: what an answer of a model says of
 /// its tokens stands there.

@@ -13,6 +13,7 @@ mod maps;
 mod preemption;
 mod probes;
 mod stack;
+mod stream;
 mod task;
 mod thread_state;
 mod transfer;

@@ -114,6 +114,7 @@ pub struct PythonLayout {
     pub thread_context: u32,
     pub reserved: u32,
     pub tasks: TaskLayout,
+    pub streams: StreamLayout,
 }
 
 /// Where a task of asyncio keeps what it waits in: byte offsets of fields.
@@ -147,6 +148,36 @@ pub struct TaskLayout {
     pub has_depth: u64,
 }
 
+/// Where the methods of a client keep for which stream of HTTP/2 they work: byte offsets of fields.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamLayout {
+    pub methods: [StreamMethod; STREAM_METHODS],
+    /// In a frame: the pointer to the object whose method it is.
+    pub first_local: u32,
+    /// In an int: its last 30 bits.
+    pub digit: u32,
+}
+
+impl StreamLayout {
+    /// Whether there is any.
+    #[inline(always)]
+    pub fn is_used(&self) -> bool {
+        self.methods[0].code != 0
+    }
+}
+
+/// A method that makes one exchange, on a stream of its own.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamMethod {
+    /// Address of its code object; 0 where there is none.
+    pub code: u64,
+    /// In its frame: the pointer to the number of the stream; NULL until it has one.
+    pub stream: u32,
+    pub reserved: u32,
+}
+
 impl PythonLayout {
     /// `_status.active` of PyThreadState (Include/cpython/pystate.h, 3.12 to 3.15).
     pub const ACTIVE: u32 = 1 << 4;
@@ -157,6 +188,9 @@ impl PythonLayout {
         self.thread_context != NONE
     }
 }
+
+/// Methods of a process that work for streams: one for clients of tasks, and one for clients of threads.
+pub const STREAM_METHODS: usize = 2;
 
 /// No offset.
 pub const NONE: u32 = u32::MAX;

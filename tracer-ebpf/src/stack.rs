@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::bpf_probe_read_user;
 use tracer_ebpf::{
-    event::{Header, Place, Sample, kind},
+    event::{Header, Place, Sample, Stream, kind},
     limits::{CREATING_FRAMES, STACK_FRAMES, WAITING_FRAMES},
     settings::{NONE, PythonLayout},
 };
@@ -10,7 +10,7 @@ use tracer_ebpf::{
 use crate::{
     emit::{self, Ids, emit_scratch},
     maps::{EVENTS, LAYOUTS, LOCK, STACK, ThreadState},
-    thread_state,
+    stream, thread_state,
 };
 
 /// Lower bits of a pointer to an object, which CPython uses for its own ends from 3.14 on.
@@ -52,15 +52,21 @@ pub fn emit_waiting(ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Option<()> {
     let scratch = LOCK.get_ptr_mut(0)?;
     // SAFETY: as for samples; `sched_switch` does not come between itself.
     let scratch = unsafe { &mut *scratch };
-    let [body, frames @ ..] = &mut scratch.body;
+    let [body, client, number, frames @ ..] = &mut scratch.body;
     let frames: *mut u64 = frames.as_mut_ptr();
     let thread = thread_state::find(layout, ids.tid)?;
-    // SAFETY: as for samples.
-    let put = |index, _, code| unsafe { frames.add(index).write(code) };
+    let mut search = stream::Search::new(&layout.streams);
+    let put = |index, frame, code| {
+        search.look_at(frame, code);
+        // SAFETY: as for samples.
+        unsafe { frames.add(index).write(code) };
+    };
     let copied = walk::<WAITING_FRAMES>(thread, layout, put)?;
     if copied != 0 {
-        *body = self::body(copied, false);
-        emit_scratch(scratch, kind::WAITING, ts_ns, ids, size_of::<Sample>() as u64, copied);
+        let stream = search.found();
+        (*body, *client, *number) = (self::body(copied, false), stream.client, stream.number);
+        let body_bytes = size_of::<Sample>() + size_of::<Stream>();
+        emit_scratch(scratch, kind::WAITING, ts_ns, ids, body_bytes as u64, copied);
     }
     Some(())
 }
@@ -98,12 +104,15 @@ pub fn emit_asking(ts_ns: u64, ids: Ids) {
     struct Asking {
         header: Header,
         sample: Sample,
+        stream: Stream,
         places: [Place; STACK_FRAMES],
     }
     let Some(layout) = layout(ids.tgid) else { return };
     let Some(mut entry) = EVENTS.reserve::<Asking>(0) else { return emit::count_drop(kind::ASKING) };
     let event = entry.as_mut_ptr();
+    let mut search = stream::Search::new(&layout.streams);
     let put = |index: usize, frame, code| {
+        search.look_at(frame, code);
         let instruction = word(frame, layout.instruction).unwrap_or(0);
         // SAFETY: the reserved event has room for as many places as frames are walked.
         unsafe { (&raw mut (*event).places).cast::<Place>().add(index).write(Place { code, instruction }) };
@@ -115,6 +124,7 @@ pub fn emit_asking(ts_ns: u64, ids: Ids) {
     unsafe {
         (&raw mut (*event).header).write(emit::header(kind::ASKING, ts_ns, ids));
         (&raw mut (*event).sample).write(Sample { copied: frames * size_of::<Place>() as u32, collects: 0 });
+        (&raw mut (*event).stream).write(search.found());
     }
     entry.submit(emit::wake_flags(ts_ns));
 }

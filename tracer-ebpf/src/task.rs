@@ -15,6 +15,7 @@ use crate::{
     emit::{self, Ids},
     maps::EVENTS,
     stack::TAG,
+    stream,
 };
 
 /// AWAITED, where a task waits for the future whose first waiter's context is at `place`; nothing, where none does. Written
@@ -45,7 +46,9 @@ pub fn emit_awaited(place: u64, layout: &PythonLayout, ts_ns: u64, ids: Ids) {
         return emit::count_drop(kind::AWAITED);
     };
     let event = entry.as_mut_ptr();
-    let put = |index: usize, code| {
+    let mut search = stream::Search::new(&layout.streams);
+    let put = |index: usize, frame, code| {
+        search.look_at(frame, code);
         // SAFETY: the reserved event has room for as many codes, of which it is one.
         unsafe { (&raw mut (*event).body.codes).cast::<u64>().add(index % AWAITED_FRAMES).write(code) };
     };
@@ -54,6 +57,7 @@ pub fn emit_awaited(place: u64, layout: &PythonLayout, ts_ns: u64, ids: Ids) {
     unsafe {
         (&raw mut (*event).header).write(emit::header(kind::AWAITED, ts_ns, ids));
         (&raw mut (*event).body.context).write(context);
+        (&raw mut (*event).body.stream).write(search.found());
         (&raw mut (*event).body.count).write(count);
         (&raw mut (*event).body.reserved).write(0);
     }
@@ -69,9 +73,9 @@ fn waiter(called: u64, context: u64, tasks: &TaskLayout) -> (u64, u64) {
     if is_one { (task, context) } else { (0, 0) }
 }
 
-/// Passes the code objects of coroutines on that await each other, the outermost first; gives how many they are.
+/// Passes the frames and code objects of coroutines on that await each other, the outermost first; gives how many they are.
 #[inline(always)]
-fn walk(outermost: u64, layout: &PythonLayout, mut put: impl FnMut(usize, u64)) -> u32 {
+fn walk(outermost: u64, layout: &PythonLayout, mut put: impl FnMut(usize, u64, u64)) -> u32 {
     let tasks = &layout.tasks;
     // Where a frame is an object of its own, its type tells it from what else is there.
     let frame_type = field(frame(outermost, tasks), tasks.object_type) & tasks.frame_is_apart;
@@ -86,9 +90,10 @@ fn walk(outermost: u64, layout: &PythonLayout, mut put: impl FnMut(usize, u64)) 
         if code == 0 {
             break;
         }
-        put(index, code);
+        let frame = frame(coroutine, tasks);
+        put(index, frame, code);
         count = index as u32 + 1;
-        coroutine = awaited(frame(coroutine, tasks), tasks);
+        coroutine = awaited(frame, tasks);
     }
     count
 }

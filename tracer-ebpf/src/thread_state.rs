@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use tracer_ebpf::{
     event::{Context, kind},
-    limits::{AWAITED_AT_ONCE, AWAITED_EVERY_NS, INTERPRETER_THREADS},
+    limits::{AWAITED_AT_ONCE, AWAITED_EVERY_NS, AWAITED_OF_STREAMS_EVERY_NS, INTERPRETER_THREADS},
     settings::PythonLayout,
 };
 
@@ -88,14 +88,15 @@ pub fn has_received(tid: u32) {
 
 /// Whether a thread may tell what a task waited in: not after what a peer sent, of whose end calls tell, and not too often.
 #[inline(always)]
-pub fn may_tell_awaited(tid: u32, now_ns: u64) -> bool {
+pub fn may_tell_awaited(tid: u32, now_ns: u64, layout: &PythonLayout) -> bool {
     let Some(thread) = known(tid) else { return false };
     if thread.has_received != 0 || thread.awaited_ns > now_ns {
         return false;
     }
-    let unused_since_ns = now_ns.saturating_sub(AWAITED_EVERY_NS * AWAITED_AT_ONCE);
+    let every_ns = if layout.streams.is_used() { AWAITED_OF_STREAMS_EVERY_NS } else { AWAITED_EVERY_NS };
+    let unused_since_ns = now_ns.saturating_sub(every_ns * AWAITED_AT_ONCE);
     let used_ns = if thread.awaited_ns > unused_since_ns { thread.awaited_ns } else { unused_since_ns };
-    thread.awaited_ns = used_ns + AWAITED_EVERY_NS;
+    thread.awaited_ns = used_ns + every_ns;
     true
 }
 

@@ -202,6 +202,17 @@ pub enum Body {
         context: u64,
         frames: Vec<u64>,
     },
+    /// For which stream of HTTP/2 those work that [`Body::Asking`], [`Body::Waiting`] or [`Body::Awaited`] tells of next.
+    OnStream(Stream),
+}
+
+/// A stream of HTTP/2 as a client has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Address of the object that is the connection, which may be used again.
+    pub client: u64,
+    /// `None` until it has one.
+    pub number: Option<u32>,
 }
 
 /// How far a code object has come.

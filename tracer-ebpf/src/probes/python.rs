@@ -161,7 +161,7 @@ fn future_set(regs: &Registers, operand: Operand, now_ns: u64, ids: Ids) {
     }
     let layout = stack::layout(ids.tgid);
     if let Some(layout) = layout
-        && thread_state::may_tell_awaited(ids.tid, now_ns)
+        && thread_state::may_tell_awaited(ids.tid, now_ns, layout)
     {
         task::emit_awaited(place, layout, now_ns, ids);
     }

@@ -5,7 +5,7 @@ use aya_ebpf::{bindings::BPF_ANY, helpers::bpf_probe_read_user};
 use tracer_ebpf::{
     cookie::role,
     event::{self, Header, kind},
-    limits::{FRAME_BYTES, HEAD_BYTES},
+    limits::{self, FRAME_BYTES, HEAD_BYTES, TAIL_BYTES},
 };
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
 /// Room for copied bytes. What is chosen is as long as one of these, and a mask proves the bound to the verifier.
 const FEW_BYTES: usize = 512;
 const MANY_BYTES: usize = 4_096;
+const MOST_BYTES: usize = limits::HEADS_BYTES;
 
 /// A session is a client's.
 #[inline(always)]
@@ -98,7 +99,9 @@ pub fn returned(role: u8, result: i32, ids: Ids) {
         None => (false, 0),
     };
     let wanted = if takes && reads_bodies() { bytes } else { wanted_of_framing(call.buffer, bytes, flags) };
-    if wanted < FEW_BYTES as u64 {
+    if wanted == bytes && sent && has_many_heads(call.buffer, bytes, flags) {
+        emit_plain::<MOST_BYTES>(call, bytes, wanted, 1, ids);
+    } else if wanted < FEW_BYTES as u64 {
         emit_plain::<FEW_BYTES>(call, bytes, wanted, u32::from(sent), ids);
     } else {
         emit_plain::<MANY_BYTES>(call, bytes, wanted, u32::from(sent), ids);
@@ -113,6 +116,17 @@ fn wanted_of_framing(buffer: u64, bytes: u64, flags: u32) -> u64 {
     let is_head = |first| is_http(first) || flags & session::HTTP2 != 0 && is_headers(first);
     let most = if first.is_ok_and(is_head) { HEAD_BYTES } else { FRAME_BYTES } as u64;
     if bytes < most { bytes } else { most }
+}
+
+/// Whether it begins with the head of a request on a stream and is longer than a head and a tail: then it is the heads of many.
+#[inline(always)]
+fn has_many_heads(buffer: u64, bytes: u64, flags: u32) -> bool {
+    if flags & session::HTTP2 == 0 || bytes <= (HEAD_BYTES + TAIL_BYTES) as u64 || bytes >= MOST_BYTES as u64
+    {
+        return false;
+    }
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    unsafe { bpf_probe_read_user(buffer as *const [u8; 4]) }.is_ok_and(is_headers)
 }
 
 /// A known session.

@@ -11,7 +11,7 @@ use aya::{
 use tracer_ebpf::{
     event::kind,
     limits,
-    settings::{KernelOffsets, PythonLayout, traced, watch},
+    settings::{KernelOffsets, PythonLayout, StreamMethod, traced, watch},
 };
 
 use super::{
@@ -25,7 +25,10 @@ use super::{
     tracepoint,
     uprobe::{POINTS, Way},
 };
-use crate::ingest::{Reader, decode};
+use crate::{
+    ingest::{Reader, decode},
+    python::http2,
+};
 
 /// The object that `cargo xtask build` compiled; empty without it.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf.o"));
@@ -202,6 +205,20 @@ impl Probes {
     /// Tells where a traced process keeps CPython's frames, for samples of it.
     pub fn set_layout(&mut self, tgid: u32, layout: PythonLayout) -> Result<(), MapError> {
         self.layouts.insert(tgid, Layout(layout), 0)
+    }
+
+    /// Tells of a method of such a process that it works for streams of HTTP/2. Those beyond
+    /// [`STREAM_METHODS`](tracer_ebpf::settings::STREAM_METHODS) are left out.
+    pub fn add_stream_method(&mut self, tgid: u32, method: &http2::StreamMethod) -> Result<(), MapError> {
+        let Layout(mut layout) = self.layouts.get(&tgid, 0)?;
+        let stream = layout.streams.first_local + 8 * method.local;
+        let known = layout.streams.methods.iter().any(|known| known.code == method.code);
+        let free = layout.streams.methods.iter_mut().find(|known| known.code == 0);
+        match free.filter(|_| !known) {
+            Some(free) => *free = StreamMethod { code: method.code, stream, reserved: 0 },
+            None => return Ok(()),
+        }
+        self.set_layout(tgid, layout)
     }
 
     /// Whether that was told of a process, or of the one that made it before it did.

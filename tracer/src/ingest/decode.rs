@@ -9,7 +9,9 @@ use tracer_ebpf::{
 };
 
 use super::Raw;
-use crate::event::{Body, Connection, ConnectionId, Direction, Event, OffState, Role, Transport, Wait};
+use crate::event::{
+    Body, Connection, ConnectionId, Direction, Event, OffState, Role, Stream, Transport, Wait,
+};
 
 /// Why a record is no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,8 +59,17 @@ pub fn decode(record: &[u8]) -> Result<Raw, DecodeError> {
             Ok(Raw { callable, ..event(Body::ContextEnter { context }).into() })
         }
         kind::ASKING => {
-            let places = fields.copied_behind().ok_or(cut)?;
-            Ok(Raw { copied: places, ..event(Body::Asking { places: Vec::new() }).into() })
+            let (stream, copied) = fields.copied_on_stream().ok_or(cut)?;
+            Ok(Raw { copied, stream, ..event(Body::Asking { places: Vec::new() }).into() })
+        }
+        kind::WAITING => {
+            let (stream, copied) = fields.copied_on_stream().ok_or(cut)?;
+            Ok(Raw { stream, ..event(Body::Waiting { frames: words(&copied) }).into() })
+        }
+        kind::AWAITED => {
+            let (context, stream) = fields.u64().zip(fields.stream()).ok_or(cut)?;
+            let frames = fields.awaited().ok_or(cut)?;
+            Ok(Raw { stream, ..event(Body::Awaited { context, frames }).into() })
         }
         kind::CONTEXT_READY => {
             let (context, callable) = fields.u64().zip(fields.u64()).ok_or(cut)?;
@@ -140,7 +151,6 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
         kind::CONTEXT_END => Body::ContextEnd { context: fields.u64()? },
         kind::CONTEXT_CURRENT => Body::ContextCurrent { context: fields.u64()? },
         kind::GREENLET_SWITCH => Body::GreenletSwitch { greenlet: fields.u64()? },
-        kind::AWAITED => Body::Awaited { context: fields.u64()?, frames: fields.awaited()? },
         kind::GC_START => Body::GcStart,
         kind::GC_DONE => Body::GcDone,
         kind::IMPORT_START => {
@@ -153,7 +163,6 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
         kind::QUEUE_GET => Body::QueueGet,
         kind::QUEUE_GOT => Body::QueueGot { item: fields.u64()? },
         kind::SAMPLE => fields.sample()?,
-        kind::WAITING => Body::Waiting { frames: fields.frames()? },
         kind::CREATING => Body::Creating { frames: fields.frames()? },
         _ => return Some(Err(DecodeError::Kind(kind))),
     };
@@ -278,6 +287,20 @@ impl<'a> Fields<'a> {
         Some(Ok((direction, Bytes::copy_from_slice(self.bytes(copied as usize)?))))
     }
 
+    /// `None` within for none.
+    fn stream(&mut self) -> Option<Option<Stream>> {
+        let (client, number) = (self.u64()?, self.u64()?);
+        let number = u32::try_from(number).ok().filter(|number| *number != 0);
+        Some((client != 0).then_some(Stream { client, number }))
+    }
+
+    /// A stream is between a `Sample` and its bytes.
+    fn copied_on_stream(&mut self) -> Option<(Option<Stream>, Bytes)> {
+        let (copied, _collects) = (self.u32()?, self.u32()?);
+        let stream = self.stream()?;
+        Some((stream, Bytes::copy_from_slice(self.bytes(copied as usize)?)))
+    }
+
     /// The bytes that follow a `Sample`.
     fn copied_behind(&mut self) -> Option<Bytes> {
         let (copied, _collects) = (self.u32()?, self.u32()?);
@@ -285,9 +308,7 @@ impl<'a> Fields<'a> {
     }
 
     fn frames(&mut self) -> Option<Vec<u64>> {
-        let copied = self.copied_behind()?;
-        let (frames, _rest) = copied.as_chunks();
-        Some(frames.iter().map(|frame| u64::from_ne_bytes(*frame)).collect())
+        self.copied_behind().map(|copied| words(&copied))
     }
 
     /// Out of the ring that they are told in, the innermost first.
@@ -340,6 +361,11 @@ impl<'a> Fields<'a> {
         self.rest = rest;
         Some(first)
     }
+}
+
+fn words(bytes: &[u8]) -> Vec<u64> {
+    let (words, _rest) = bytes.as_chunks();
+    words.iter().map(|word| u64::from_ne_bytes(*word)).collect()
 }
 
 /// An IPv4 address that is mapped into IPv6, as a dual-stack socket has it, is given as what it is.

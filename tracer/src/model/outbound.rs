@@ -8,7 +8,7 @@ use crate::{
         tls::{Arrived, answer_told},
         traffic::Transfer,
     },
-    request::{Call, Rank, RequestId, call::Span},
+    request::{Call, Rank, RequestId, call::Span, open::Worker},
 };
 
 /// A client that has got a connection sends its request on it within this time.
@@ -127,7 +127,7 @@ impl Model {
         };
         let mut call = Call::new(id, 0, Span { start_ns: at_ns, end_ns: at_ns });
         self.describe(id, tgid, Some(request), &mut call);
-        self.begin(id, request, tid, call);
+        self.begin(id, request, tid, self.worker(tid), call);
     }
 
     fn carries_request(&mut self, id: ConnectionId, transfer: &Transfer) -> bool {
@@ -191,7 +191,7 @@ impl Model {
         };
         call.bytes_out = transfer.bytes;
         self.describe(id, transfer.tgid, Some(request), &mut call);
-        self.begin(id, request, transfer.tid, call);
+        self.begin(id, request, transfer.tid, self.worker(transfer.tid), call);
     }
 
     /// A connection goes from one request to another. Where that was idle as the first one left it, and sends as soon
@@ -240,15 +240,15 @@ impl Model {
         call.to_llm = self.vendors.is_llm(call.host.as_deref(), call.port, path);
     }
 
-    /// A call of whoever works on this thread begins. Gives its index.
+    /// A call begins, which `worker` makes, or did, on this thread. Gives its index.
     pub(super) fn begin(
         &mut self,
         id: ConnectionId,
         request: RequestId,
         tid: u32,
+        worker: Worker,
         mut call: Call,
     ) -> Option<usize> {
-        let worker = self.worker(tid);
         let open = self.requests.get_mut(request)?;
         call.context = open.context_number(worker);
         let (dns, connect) = (call.dns, call.connect);

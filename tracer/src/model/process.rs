@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use foldhash::HashMap;
 
 use crate::{
-    event::ProcessFacts,
+    event::{ConnectionId, ProcessFacts},
     model::{context::Contexts, lookup::Lookups, queue::Queues, samples::Samples, tls::Sessions},
     request::{FunctionId, RequestId},
 };
@@ -21,6 +21,8 @@ pub struct Process {
     pub codes: HashMap<u64, FunctionId>,
     pub samples: Samples,
     pub sessions: Sessions,
+    /// By address: the objects that are connections of HTTP/2 for a client.
+    pub clients: HashMap<u64, ConnectionId>,
     /// Before a thread that runs Python waits in a futex, that is told.
     pub tells_waits: bool,
     /// The request that is the run of this process; `None` once it, or a child of it, accepts.

@@ -8,7 +8,7 @@ use super::Model;
 use crate::{
     event::{
         Body, Connection, ConnectionId, Direction, Event, Function, Mark, OffState, Place, ProcessFacts,
-        RequestHead, ResponseHead, Role, Transport, Wait,
+        RequestHead, ResponseHead, Role, Stream, Transport, Wait,
     },
     report::{
         bucket::Bucket,
@@ -164,6 +164,8 @@ fn body() -> impl Strategy<Value = Body> {
         prop::collection::vec(1u64..6, 0..3).prop_map(|frames| Body::Setting { frames }),
         (context(), prop::collection::vec(1u64..6, 0..3))
             .prop_map(|(context, frames)| Body::Awaited { context, frames }),
+        (1u64..6, prop::option::of(1u32..6))
+            .prop_map(|(client, number)| Body::OnStream(Stream { client, number })),
         context().prop_map(|context| Body::ContextReady { context }),
         context().prop_map(|context| Body::ContextCurrent { context }),
         context().prop_map(|greenlet| Body::GreenletSwitch { greenlet }),

@@ -5,9 +5,14 @@ use crate::{
     model::{
         Model,
         context::Ready,
+        streams::Maker,
         thread::{Frame, Sets, Timer},
     },
-    request::{Rank, RequestId, call::Span},
+    request::{
+        Rank, RequestId,
+        call::{Place, Span},
+        open::Worker,
+    },
 };
 
 impl Model {
@@ -25,12 +30,18 @@ impl Model {
     }
 
     /// A task has what it waited for since its last step, in these code objects.
-    pub(super) fn awaited(&mut self, at_ns: u64, tgid: u32, address: u64, frames: &[u64]) {
+    pub(super) fn awaited(&mut self, at_ns: u64, tgid: u32, tid: u32, address: u64, frames: &[u64]) {
+        let on = self.take_stream(tgid, tid, at_ns);
         let process = self.process(tgid);
         let stack = process.stack(frames);
         let Some(&context) = process.contexts.get(address) else { return };
-        let Some((left_ns, _)) = context.left else { return };
         let id = self.context_works_for(&context).or_else(|| self.process_works_for(tgid));
+        if let Some(on) = on {
+            let places = stack.iter().map(|function| Place { function: *function, line: None });
+            let maker = Maker { worker: Worker::Context(context.generation), stack: places.collect() };
+            self.works_on_stream((tgid, tid), id, on, maker);
+        }
+        let Some((left_ns, _)) = context.left else { return };
         if let Some(request) = id.and_then(|id| self.requests.get_mut(id)) {
             request.waited(Span { start_ns: left_ns, end_ns: at_ns }, None, &stack);
         }

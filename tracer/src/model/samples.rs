@@ -12,6 +12,7 @@ use crate::{
     model::{
         Model,
         imports::is_import,
+        streams::Maker,
         thread::{Sets, Thread},
     },
     report::{bucket::Bucket, functions::sample_ns},
@@ -251,6 +252,14 @@ impl Model {
         let process = self.processes.entry(tgid).or_default();
         process.tells_waits = true;
         let stack = process.stack(frames);
+        // These frames need not go out as far as the application is.
+        let maker = Maker { worker: self.worker(tid), stack: Vec::new() };
+        let on = self.take_stream(tgid, tid, at_ns);
+        let is_asked = on.is_some_and(|on| {
+            let user = self.acts_for(tgid, tid);
+            self.works_on_stream((tgid, tid), user, on, maker)
+        });
+        let process = self.processes.entry(tgid).or_default();
         if let Some(function) = self.functions.of_application(&stack) {
             process.samples.push(Sampled { at_ns, tid, function, waits: true, length_ns: 0 });
         }
@@ -258,6 +267,7 @@ impl Model {
         thread.at_lock = at_lock;
         thread.runs_python = true;
         thread.waits_in = (at_ns, stack);
+        thread.reads_in_turn = is_asked;
     }
 
     /// A thread is about to make a greenlet.

@@ -268,6 +268,13 @@ impl Model {
             // A thread of a library waits for something to do.
             *rank != Rank::Lock || !self.is_of_library(tgid, tid)
         });
+        let (waits_in_ns, reads_in_turn) =
+            self.threads.get(&tid).map_or((0, false), |thread| (thread.waits_in.0, thread.reads_in_turn));
+        // What it waits for is its answer, as far as that is not there.
+        let rank = match rank {
+            Some(Rank::Lock) if reads_in_turn && waits_in_ns == off.out_ns => Some(Rank::Pool),
+            rank => rank,
+        };
         let Some(request) = self.requests.get_mut(request) else { return };
         if let (true, Some(process)) = (off.is_gil, self.processes.get(&tgid))
             && let Some((function, holder)) = process.samples.most_elsewhere(off.out_ns, off.wake_ns, tid)
@@ -278,7 +285,8 @@ impl Model {
         if let Some(rank) = rank {
             let since_ns = if rank == Rank::Sleep { off.since_ns } else { off.out_ns };
             request.claim(since_ns, off.wake_ns, rank);
-            if let (Rank::Lock | Rank::Disk | Rank::Sleep, Some(thread)) = (rank, self.threads.get(&tid))
+            if let (Rank::Lock | Rank::Pool | Rank::Disk | Rank::Sleep, Some(thread)) =
+                (rank, self.threads.get(&tid))
                 && thread.waits_in.0 == off.out_ns
             {
                 let span = Span { start_ns: off.out_ns, end_ns: off.wake_ns };

@@ -4,11 +4,11 @@
 use foldhash::HashMap;
 
 use crate::{
-    event::{Asked, ConnectionId, Mark, RequestHead},
+    event::{Asked, ConnectionId, Mark, RequestHead, Stream},
     model::{
         Model,
         connection::{Connection, Taken},
-        sharing::Sharing,
+        sharing::{Sending, Sharing, User},
         tls::{Arrived, Plaintext, answer_told},
         traffic::Transfer,
     },
@@ -16,11 +16,15 @@ use crate::{
     request::{
         Call, RequestId,
         call::{HungUp, Place, Span},
+        open::Worker,
     },
 };
 
 /// Streams of a connection whose end was not seen.
 const STREAMS: usize = 4_096;
+
+/// Clients of a process whose end is not seen.
+const CLIENTS: usize = 4_096;
 
 /// Why a call is nobody's.
 const SHARED: &str = "some calls went out together with those of other requests, on one connection of HTTP/2, so whose they are \
@@ -33,6 +37,16 @@ pub struct Streams {
     calls: HashMap<u32, Exchange>,
     /// What was given to OpenSSL and is not sent yet.
     unsent: Vec<Part>,
+    /// Who makes the calls that are nobody's yet, where that is known.
+    makers: HashMap<u32, Maker>,
+}
+
+/// Who makes a call.
+#[derive(Clone, Debug)]
+pub struct Maker {
+    pub worker: Worker,
+    /// Empty where that is not known.
+    pub stack: Vec<Place>,
 }
 
 /// A call whose answer is not whole.
@@ -51,7 +65,6 @@ struct Part {
     bytes: u64,
     head: Option<RequestHead>,
     asked: Option<Asked>,
-    stack: Vec<Place>,
 }
 
 impl Streams {
@@ -80,18 +93,29 @@ impl Streams {
     }
 
     fn keep_few(&mut self) {
-        if self.calls.len().max(self.unsent.len()) >= STREAMS {
-            self.sharing.clear();
-            self.calls.clear();
-            self.unsent.clear();
+        if self.calls.len().max(self.unsent.len()).max(self.makers.len()) >= STREAMS {
+            *self = Streams::default();
         }
     }
 }
 
 impl Model {
     /// OpenSSL took plaintext to send.
-    pub(super) fn streams_asked(&mut self, id: ConnectionId, plain: &Plaintext, mut stack: Vec<Place>) {
+    pub(super) fn streams_asked(
+        &mut self,
+        id: ConnectionId,
+        plain: &Plaintext,
+        stack: Vec<Place>,
+        on: Option<Stream>,
+    ) {
         let Plaintext { tgid, tid, at_ns, marks, .. } = *plain;
+        if let Some(Stream { client, .. }) = on {
+            let clients = &mut self.process(tgid).clients;
+            if clients.len() >= CLIENTS {
+                clients.clear();
+            }
+            clients.insert(client, id);
+        }
         let user = self.acts_for(tgid, tid);
         let is_only = !self.requests.has_others(tgid, user);
         let Some(mut streams) = self.take_streams(id) else { return };
@@ -102,7 +126,15 @@ impl Model {
         };
         let new = by_stream(marks).filter(|(id, _, marks)| begun(marks) && !streams.sharing.knows(*id));
         let new: Vec<u32> = new.map(|(id, ..)| id).collect();
-        let own = streams.sharing.sends(user, &new, is_only);
+        let besides = by_stream(marks).any(|(id, ..)| !new.contains(&id));
+        if on.is_some() {
+            streams.sharing.is_told();
+        }
+        let works_on = on.and_then(|on| on.number);
+        let own = streams.sharing.sends(&Sending { user, new: &new, besides, is_only, works_on });
+        if let Some(first) = works_on.or(own.first().copied()) {
+            streams.makers.entry(first).or_insert(Maker { worker: self.worker(tid), stack });
+        }
         let mut reset = Vec::new();
         for (stream, bytes, marks) in by_stream(marks) {
             if marks.contains(&Mark::StreamReset) {
@@ -117,8 +149,7 @@ impl Model {
                 Mark::Asked(asked) => Some(asked.clone()),
                 _ => None,
             });
-            let stack = if own.contains(&stream) { std::mem::take(&mut stack) } else { Vec::new() };
-            streams.unsent.push(Part { stream, bytes, head, asked, stack });
+            streams.unsent.push(Part { stream, bytes, head, asked });
         }
         self.put_streams(id, streams);
         reset
@@ -127,12 +158,38 @@ impl Model {
         own.into_iter().for_each(|stream| self.stream_owned(id, tid, stream));
     }
 
+    /// For which stream somebody works, where that was told as of this time.
+    pub(super) fn take_stream(&mut self, tgid: u32, tid: u32, at_ns: u64) -> Option<Stream> {
+        let told = self.thread(tgid, tid).on_stream.take();
+        told.filter(|(told_ns, _)| *told_ns == at_ns).map(|(_, stream)| stream)
+    }
+
+    /// Who waits, or did, works for a stream. Whether its call has begun.
+    pub(super) fn works_on_stream(
+        &mut self,
+        (tgid, tid): (u32, u32),
+        user: User,
+        on: Stream,
+        maker: Maker,
+    ) -> bool {
+        let Stream { client, number: Some(stream) } = on else { return false };
+        let Some(&id) = self.process(tgid).clients.get(&client) else { return false };
+        let Some(streams) = self.streams(id) else { return false };
+        streams.keep_few();
+        if streams.sharing.is_of(user, stream) {
+            streams.makers.insert(stream, maker);
+            self.stream_owned(id, tid, stream);
+        }
+        self.call_on(id, stream).is_some()
+    }
+
     /// Ciphertext goes out: what was given before is sent.
     pub(super) fn streams_sent(&mut self, id: ConnectionId, transfer: &Transfer) {
         let Transfer { tgid, tid, enter_ns, exit_ns, .. } = *transfer;
         let sent = Span { start_ns: enter_ns, end_ns: exit_ns };
-        let parts = self.streams(id).map(|streams| std::mem::take(&mut streams.unsent)).unwrap_or_default();
-        for Part { stream, bytes, head, asked, stack } in parts {
+        let Some(streams) = self.streams(id) else { return };
+        let parts = std::mem::take(&mut streams.unsent);
+        for Part { stream, bytes, head, asked } in parts {
             if let Some(call) = self.call_on(id, stream) {
                 if call.first_byte_ns.is_none() {
                     call.sent(sent, bytes);
@@ -143,7 +200,6 @@ impl Model {
             let mut call = Call::new(id, 0, sent);
             call.request = head;
             call.asked = asked.unwrap_or_default();
-            call.stack = stack;
             call.bytes_out = bytes;
             self.describe(id, tgid, self.acts_for(tgid, tid), &mut call);
             let Some(streams) = self.streams(id) else { return };
@@ -152,13 +208,16 @@ impl Model {
         }
     }
 
-    /// Whose a stream is may be known by now; they work on this thread.
+    /// Whose a stream is may be known by now. Where it is not known who makes its call, whoever works on this thread does.
     fn stream_owned(&mut self, id: ConnectionId, tid: u32, stream: u32) {
+        let maker = Maker { worker: self.worker(tid), stack: Vec::new() };
         let Some(streams) = self.streams(id) else { return };
         let Some(owner) = streams.sharing.owner(stream) else { return };
         match (owner, streams.calls.remove(&stream)) {
-            (Some(request), Some(Exchange::Open(call))) => {
-                if let Some(index) = self.begin(id, request, tid, *call)
+            (Some(request), Some(Exchange::Open(mut call))) => {
+                let maker = streams.makers.remove(&stream).unwrap_or(maker);
+                call.stack = maker.stack;
+                if let Some(index) = self.begin(id, request, tid, maker.worker, *call)
                     && let Some(streams) = self.streams(id)
                 {
                     streams.calls.insert(stream, Exchange::Owned(request, index));
@@ -237,6 +296,7 @@ impl Model {
         }
         let Some(streams) = self.streams(id) else { return };
         streams.calls.remove(&stream);
+        streams.makers.remove(&stream);
         if !streams.sharing.ends(stream) {
             self.hide_calls(tgid);
         }

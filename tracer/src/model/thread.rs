@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use foldhash::HashMap;
 
 use crate::{
-    event::{ConnectionId, OffState, Wait},
+    event::{ConnectionId, OffState, Stream, Wait},
     model::{imports::Import, tls::Unsent},
     request::{FunctionId, Rank, RequestId, call::Place, call_tree::OnCpu},
 };
@@ -58,6 +58,8 @@ pub struct Thread {
     pub makes_worker: bool,
     /// Who sends the head of a request that it sends next, the innermost first.
     pub asking: Vec<Place>,
+    /// For which stream somebody works, as of a time: who sends or begins to wait then, or a task that got what it waited for.
+    pub on_stream: Option<(u64, Stream)>,
     /// What the result is that it sets next.
     pub sets: Sets,
     /// It has waited in a futex with Python code on its stack.
@@ -66,6 +68,8 @@ pub struct Thread {
     pub at_lock: bool,
     /// What it is about to sleep in, the innermost first, and when that was told.
     pub waits_in: (u64, Vec<FunctionId>),
+    /// It has a call on a connection for which others read as well, and sleeps until it is its turn.
+    pub reads_in_turn: bool,
     pub in_gc: bool,
     /// Imports that it is in, one within the other, and the outermost.
     pub imports: u32,

@@ -9,7 +9,7 @@ use foldhash::HashMap;
 use tracer_ebpf::limits;
 
 use crate::{
-    event::{Asked, ConnectionId, Direction, Mark, RequestHead},
+    event::{Asked, ConnectionId, Direction, Mark, RequestHead, Stream},
     model::{Model, connection::Connection, traffic::Transfer},
     request::{Call, call::Place},
 };
@@ -47,6 +47,7 @@ pub struct Unsent {
     bytes: u64,
     marks: Vec<Mark>,
     stack: Vec<Place>,
+    on: Option<Stream>,
 }
 
 /// A request whose head was given to OpenSSL and is not sent yet.
@@ -90,15 +91,17 @@ impl Model {
 
     /// A session took plaintext, or gave some.
     pub(super) fn plain(&mut self, session: u64, direction: Direction, plain: &Plaintext) {
-        let Plaintext { tgid, tid, bytes, marks, .. } = *plain;
+        let Plaintext { tgid, tid, at_ns, bytes, marks } = *plain;
         let asks =
             direction == Direction::Sent && marks.iter().any(|mark| matches!(mark, Mark::RequestHead { .. }));
         let stack = if asks { std::mem::take(&mut self.thread(tgid, tid).asking) } else { Vec::new() };
+        let on = self.take_stream(tgid, tid, at_ns);
         match (self.process(tgid).sessions.get(&session).copied().flatten(), direction) {
-            (Some(id), Direction::Sent) => self.plain_sent(id, plain, stack),
+            (Some(id), Direction::Sent) => self.plain_sent(id, plain, stack, on),
             (Some(id), Direction::Received) => self.plain_received(id, plain),
             (None, Direction::Sent) => {
-                self.thread(tgid, tid).unsent = Some(Unsent { session, bytes, marks: marks.to_vec(), stack });
+                let unsent = Unsent { session, bytes, marks: marks.to_vec(), stack, on };
+                self.thread(tgid, tid).unsent = Some(unsent);
             }
             (None, Direction::Received) => {}
         }
@@ -123,7 +126,7 @@ impl Model {
                 self.join_session(id, transfer.tgid, unsent.session);
                 let Transfer { tgid, tid, enter_ns: at_ns, .. } = *transfer;
                 let plain = Plaintext { tgid, tid, at_ns, bytes: unsent.bytes, marks: &unsent.marks };
-                self.plain_sent(id, &plain, unsent.stack);
+                self.plain_sent(id, &plain, unsent.stack, unsent.on);
             }
         }
     }
@@ -141,14 +144,14 @@ impl Model {
         }
     }
 
-    fn plain_sent(&mut self, id: ConnectionId, plain: &Plaintext, mut stack: Vec<Place>) {
+    fn plain_sent(&mut self, id: ConnectionId, plain: &Plaintext, mut stack: Vec<Place>, on: Option<Stream>) {
         let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return };
         if plain.marks.contains(&Mark::Http2) {
             outbound.is_http = true;
             outbound.streams = Some(Box::default());
         }
         if outbound.streams.is_some() {
-            return self.streams_asked(id, plain, stack);
+            return self.streams_asked(id, plain, stack, on);
         }
         for mark in plain.marks {
             let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) else { return };
@@ -212,7 +215,7 @@ mod tests {
 
     #[test]
     fn ciphertext_fits_its_plaintext() {
-        let unsent = |bytes| Unsent { session: 1, bytes, marks: Vec::new(), stack: Vec::new() };
+        let unsent = |bytes| Unsent { session: 1, bytes, marks: Vec::new(), stack: Vec::new(), on: None };
         assert!(unsent(121).fits(143), "TLS 1.3");
         assert!(unsent(121).fits(150), "AES-GCM in TLS 1.2");
         assert!(unsent(20_000).fits(20_044), "two records");

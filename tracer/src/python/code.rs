@@ -4,7 +4,11 @@ use std::{collections::hash_map::Entry, fs::File, io, os::unix::fs::FileExt as _
 
 use foldhash::HashMap;
 
-use super::{layout::CodeLayout, native::Mapped};
+use super::{
+    http2::{StreamMethod, stream_method},
+    layout::CodeLayout,
+    native::Mapped,
+};
 use crate::event::{Body, Event, Function, Place};
 
 /// Code objects that are remembered of all processes.
@@ -41,6 +45,8 @@ pub struct Codes {
     known: HashMap<(u32, u64), Known>,
     /// Opened when it was needed first. After exec nothing can be read in what was the memory before.
     memories: HashMap<u32, File>,
+    /// By process; those that were not taken yet.
+    stream_methods: Vec<(u32, StreamMethod)>,
 }
 
 #[derive(Debug)]
@@ -136,6 +142,11 @@ impl Codes {
         reading.told(tid)
     }
 
+    /// The methods that make exchanges over HTTP/2 which were found since the last time, by process.
+    pub fn take_stream_methods(&mut self) -> impl Iterator<Item = (u32, StreamMethod)> {
+        self.stream_methods.drain(..)
+    }
+
     fn reading(&mut self, tgid: u32, at_ns: u64) -> Option<Reading<'_>> {
         let layout = self.layouts.get(&tgid)?;
         if self.known.len() >= LIMIT {
@@ -150,7 +161,16 @@ impl Codes {
                 File::open(format!("/proc/{tgid}/mem")).ok().map(|memory| &*entry.insert(memory))
             }
         };
-        Some(Reading { layout, known: &mut self.known, memory, tgid, at_ns, told: Vec::new() })
+        let stream_methods = &mut self.stream_methods;
+        Some(Reading {
+            layout,
+            known: &mut self.known,
+            memory,
+            tgid,
+            at_ns,
+            told: Vec::new(),
+            stream_methods,
+        })
     }
 }
 
@@ -165,6 +185,7 @@ struct Reading<'a> {
     at_ns: u64,
     /// What is new or has changed.
     told: Vec<(u64, Function)>,
+    stream_methods: &'a mut Vec<(u32, StreamMethod)>,
 }
 
 impl Reading<'_> {
@@ -174,8 +195,11 @@ impl Reading<'_> {
         let mark = self.memory.and_then(|memory| mark(memory, layout, address).ok());
         let known = self.known.get(&key);
         let is_as_known = mark.is_none_or(|mark| known.is_some_and(|known| known.mark == mark));
-        if let (false, Some(mark)) = (is_as_known, mark) {
-            let function = self.memory.and_then(|memory| read(memory, layout, address, mark).ok());
+        if let (false, Some(mark), Some(memory)) = (is_as_known, mark, self.memory) {
+            let function = read(memory, layout, address, mark).ok();
+            let method =
+                function.as_ref().and_then(|function| stream_method(memory, layout, address, function));
+            self.stream_methods.extend(method.map(|method| (self.tgid, method)));
             let before = self.known.get(&key).and_then(|known| known.function.as_ref());
             if let Some(function) = function.as_ref().filter(|function| before != Some(function)) {
                 self.told.push((address, function.clone()));
@@ -213,7 +237,8 @@ impl Reading<'_> {
     }
 }
 
-fn word(memory: &File, at: u64) -> io::Result<u64> {
+/// The word at an address.
+pub fn word(memory: &File, at: u64) -> io::Result<u64> {
     let mut bytes = [0; 8];
     memory.read_exact_at(&mut bytes, at)?;
     Ok(u64::from_le_bytes(bytes))
@@ -246,23 +271,25 @@ fn mark(memory: &File, layout: &CodeLayout, address: u64) -> io::Result<Mark> {
 }
 
 fn read(memory: &File, layout: &CodeLayout, address: u64, mark: Mark) -> io::Result<Function> {
-    let word = |at| word(memory, at);
-    if word(address.wrapping_add(layout.object_type))? != layout.code_type {
+    if word(memory, address.wrapping_add(layout.object_type))? != layout.code_type {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let text = |string: u64, limit: u64| -> io::Result<String> {
-        let length = word(string.wrapping_add(layout.length))?.min(limit);
-        let mut bytes = vec![0; length as usize];
-        memory.read_exact_at(&mut bytes, string.wrapping_add(layout.text))?;
-        let is_text = bytes.iter().all(|byte| (0x20..0x7f).contains(byte));
-        // Others are stored elsewhere, in one, two or four bytes for each character.
-        Ok(if is_text { String::from_utf8_lossy(&bytes).into_owned() } else { "?".to_owned() })
-    };
-    let file = text(mark.file, FILE_BYTES)?;
+    let file = text(memory, layout, mark.file, FILE_BYTES)?;
     if file == SHIM || file == CLEANUP && mark.line == 0 {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok(Function { name: text(mark.name, NAME_BYTES)?, file: within(&file).to_owned(), line: mark.line })
+    let name = text(memory, layout, mark.name, NAME_BYTES)?;
+    Ok(Function { name, file: within(&file).to_owned(), line: mark.line })
+}
+
+/// What a string at an address begins with.
+pub fn text(memory: &File, layout: &CodeLayout, string: u64, most_bytes: u64) -> io::Result<String> {
+    let length = word(memory, string.wrapping_add(layout.length))?.min(most_bytes);
+    let mut bytes = vec![0; length as usize];
+    memory.read_exact_at(&mut bytes, string.wrapping_add(layout.text))?;
+    let is_text = bytes.iter().all(|byte| (0x20..0x7f).contains(byte));
+    // Others are stored elsewhere, in one, two or four bytes for each character.
+    Ok(if is_text { String::from_utf8_lossy(&bytes).into_owned() } else { "?".to_owned() })
 }
 
 /// A path without the folder that is another one each time, so that a function is the same one in each run.
@@ -291,6 +318,8 @@ mod tests {
             lines: Lines::Steps,
             length: 16,
             text: 40,
+            local_names: 96,
+            items: 24,
         };
         let mut codes = Codes::default();
         codes.found(u32::MAX, layout);

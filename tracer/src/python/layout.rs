@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-use tracer_ebpf::settings::{NONE, PythonLayout};
+use tracer_ebpf::settings::{NONE, PythonLayout, StreamLayout};
 
 use super::{lines::Lines, task};
 use crate::report::bucket::Bucket;
@@ -27,6 +27,9 @@ pub struct CodeLayout {
     /// In a string: its length, and its text where that is ASCII.
     pub length: u64,
     pub text: u64,
+    /// In a code object: the pointer to the names of its locals, a tuple that has its items there.
+    pub local_names: u64,
+    pub items: u64,
 }
 
 /// Both layouts of a process whose `_PyRuntime` is from the first to before the second of `runtime`, and whose `PyCode_Type` is at `code_type`; `None` for
@@ -40,8 +43,12 @@ pub fn layouts(
     let (runtime_start, runtime_end) = runtime;
     let minor: u32 = version.strip_prefix("3.")?.split('.').next()?.parse().ok()?;
     let whole = |(frames, code): (PythonLayout, CodeLayout)| {
-        let tasks = task::layout(minor, code_type, code.object_type as u32);
-        (PythonLayout { runtime_start, runtime_end, tasks, ..frames }, code)
+        let object_type = code.object_type as u32;
+        let tasks = task::layout(minor, code_type, object_type);
+        // An int begins as a string does, with one word more.
+        let streams = StreamLayout { digit: object_type + 16, ..frames.streams };
+        let code = CodeLayout { items: tasks.tuple_items.into(), ..code };
+        (PythonLayout { runtime_start, runtime_end, tasks, streams, ..frames }, code)
     };
     if let Some(fields) = FIELDS.iter().find(|fields| fields.minors.contains(&minor)) {
         return Some(whole(fields.layouts(runtime_start, code_type)));
@@ -70,6 +77,8 @@ struct Fields {
     code: u32,
     instruction: u32,
     thread_context: u32,
+    /// `f_localsplus` of PyFrameObject, `localsplus` of _PyInterpreterFrame.
+    first_local: u32,
     /// `gc.collecting` of PyInterpreterState; in 3.8 the runtime has it.
     collecting: u32,
     holder: GilHolder,
@@ -78,6 +87,8 @@ struct Fields {
     line: u64,
     line_table: u64,
     lines: Lines,
+    /// `co_varnames`, `co_localsplusnames`.
+    local_names: u64,
     text: u64,
 }
 
@@ -101,6 +112,7 @@ const FIELDS_3_8: Fields = Fields {
     code: 32,
     instruction: 104,
     thread_context: 240,
+    first_local: 360,
     collecting: NONE,
     holder: GilHolder::Runtime(1_368),
     file: 104,
@@ -108,6 +120,7 @@ const FIELDS_3_8: Fields = Fields {
     line: 40,
     line_table: 120,
     lines: Lines::Steps,
+    local_names: 72,
     text: 48,
 };
 
@@ -117,7 +130,7 @@ const FIELDS_3_9: Fields =
 const FIELDS: [Fields; 5] = [
     FIELDS_3_8,
     FIELDS_3_9,
-    Fields { minors: 10..=10, instruction: 96, lines: Lines::Ranges, ..FIELDS_3_9 },
+    Fields { minors: 10..=10, instruction: 96, first_local: 352, lines: Lines::Ranges, ..FIELDS_3_9 },
     Fields {
         minors: 11..=11,
         main_interpreter: 48,
@@ -130,6 +143,7 @@ const FIELDS: [Fields; 5] = [
         code: 32,
         instruction: 56,
         thread_context: 224,
+        first_local: 72,
         collecting: 848,
         holder: GilHolder::Runtime(576),
         file: 112,
@@ -137,6 +151,7 @@ const FIELDS: [Fields; 5] = [
         line: 72,
         line_table: 136,
         lines: Lines::Locations { first_instruction: 184 },
+        local_names: 96,
         text: 48,
     },
     Fields {
@@ -150,6 +165,7 @@ const FIELDS: [Fields; 5] = [
         code: 0,
         instruction: 56,
         thread_context: 208,
+        first_local: 72,
         collecting: 312,
         holder: GilHolder::Thread(24),
         file: 112,
@@ -157,6 +173,7 @@ const FIELDS: [Fields; 5] = [
         line: 68,
         line_table: 136,
         lines: Lines::Locations { first_instruction: 192 },
+        local_names: 96,
         text: 40,
     },
 ];
@@ -181,9 +198,10 @@ impl Fields {
             collecting: self.collecting,
             thread_status,
             thread_context: self.thread_context,
+            streams: StreamLayout { first_local: self.first_local, ..StreamLayout::default() },
             ..PythonLayout::default()
         };
-        let Fields { file, name, line, line_table, lines, text, .. } = *self;
+        let Fields { file, name, line, line_table, lines, local_names, text, .. } = *self;
         let code = CodeLayout {
             code_type,
             object_type: 8,
@@ -196,6 +214,8 @@ impl Fields {
             lines,
             length: 16,
             text,
+            local_names,
+            items: 0,
         };
         (frames, code)
     }
@@ -233,7 +253,7 @@ struct Places {
     /// Of `gc` in PyInterpreterState, and of `collecting` in that.
     gc: usize,
     collecting: usize,
-    /// Of `previous`, which `executable` and `instr_ptr` follow.
+    /// Of `previous`, which `executable`, `instr_ptr` and `localsplus` follow.
     caller: usize,
     /// Of `filename`, which `name`, `qualname`, `linetable`, `firstlineno`, `argcount`, `localsplusnames`,
     /// `localspluskinds` and `co_code_adaptive` follow.
@@ -303,6 +323,7 @@ impl Places {
             collecting: at(self.gc)?.checked_add(at(self.collecting)?)?,
             thread_status: at(self.thread_status)?,
             thread_context: self.thread_context,
+            streams: StreamLayout { first_local: at(self.caller + 3)?, ..StreamLayout::default() },
             ..PythonLayout::default()
         };
         let object_type = u64::from(at(self.object_type)?);
@@ -319,6 +340,8 @@ impl Places {
             lines: Lines::Locations { first_instruction: at(self.file + 8)?.into() },
             length: object_type + 8,
             text: object_type + 32,
+            local_names: at(self.file + 6)?.into(),
+            items: 0,
         };
         Some((frames, code))
     }

@@ -12,6 +12,7 @@ mod flow;
 pub mod functions;
 pub mod future;
 pub mod greenlet;
+pub mod http2;
 pub mod identity;
 pub mod layout;
 pub mod library;

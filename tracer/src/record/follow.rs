@@ -163,6 +163,8 @@ impl Follower {
             Start::Fork { parent } => self.forked(parent, tgid),
             Start::TooFast => self.too_fast(tgid),
             Start::Mapped => drop(self.mapped.insert(tgid)),
+            // Without it, whose calls share a connection may be unknown.
+            Start::Streams(method) => drop(self.probes.add_stream_method(tgid, &method)),
             Start::Exec => {
                 self.program_ended(tgid);
                 if self.is_host && !self.may_be_python(tgid) {

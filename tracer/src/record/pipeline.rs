@@ -21,7 +21,7 @@ use crate::{
     capture,
     event::{Body, Event},
     ingest::{Raw, Reader, order::Order},
-    python::{code::Codes, layout::CodeLayout, sleep::SleepEnds},
+    python::{code::Codes, http2::StreamMethod, layout::CodeLayout, sleep::SleepEnds},
     replay::Replay,
     report::{build::Origin, types::Report},
     vendor::VendorTable,
@@ -63,6 +63,8 @@ pub enum Start {
     TooFast,
     /// It loaded a library.
     Mapped,
+    /// It makes exchanges over HTTP/2.
+    Streams(StreamMethod),
 }
 
 /// What the thread leaves at its end.
@@ -163,11 +165,12 @@ pub fn monotonic_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// What comes before a context that is ready: who made it so.
-fn setting(raw: &Raw) -> Option<Event> {
+/// What an event tells besides, which comes before it: who made a context ready, and for which stream somebody works.
+fn besides(raw: &Raw) -> Option<Event> {
     let Event { ts_ns, tgid, tid, ref body } = raw.event;
-    let is_known = matches!(body, Body::ContextReady { .. }) && raw.callable != 0;
-    is_known.then(|| Event { ts_ns, tgid, tid, body: Body::Setting { frames: vec![raw.callable] } })
+    let is_setting = matches!(body, Body::ContextReady { .. }) && raw.callable != 0;
+    let setting = is_setting.then(|| Body::Setting { frames: vec![raw.callable] });
+    setting.or(raw.stream.map(Body::OnStream)).map(|body| Event { ts_ns, tgid, tid, body })
 }
 
 struct Stage {
@@ -206,11 +209,13 @@ impl Stage {
                     // It says nothing of requests.
                     continue;
                 }
-                let mut setting = setting(&raw);
-                let mut before = self.codes.name(setting.as_mut().unwrap_or(&mut raw.event));
+                let mut besides = besides(&raw);
+                let mut before = besides.as_mut().map(|event| self.codes.name(event)).unwrap_or_default();
+                before.extend(self.codes.name(&mut raw.event));
                 before.extend(self.codes.place(&mut raw.event, &raw.copied));
+                self.tell_stream_methods();
                 let after = self.sleep_ended(&raw);
-                before.into_iter().chain(setting).for_each(|event| self.order.push(event.into()));
+                before.into_iter().chain(besides).for_each(|event| self.order.push(event.into()));
                 self.order.push(raw);
                 after.into_iter().for_each(|event| self.order.push(event.into()));
             }
@@ -260,6 +265,13 @@ impl Stage {
         };
         // The receiver is gone when recording ends.
         let _ = self.tell.send(started);
+    }
+
+    /// What makes exchanges is told as soon as it is known: whose calls those are that begin before that may be unknown.
+    fn tell_stream_methods(&mut self) {
+        for (tgid, method) in self.codes.take_stream_methods() {
+            let _ = self.tell.send(Started { tgid, by: Start::Streams(method) });
+        }
     }
 
     /// Keeps what is known of a process's memory as long as it holds.
