@@ -185,6 +185,15 @@ impl Stream {
 }
 
 impl Taken {
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// (position after the last byte that arrived, when).
+    pub fn arrivals(&self) -> &[(u64, u64)] {
+        &self.arrivals
+    }
+
     /// When the byte at offset `at` of the read arrived.
     pub fn arrival_ns(&self, at: u64) -> Option<u64> {
         let position = self.start.saturating_add(at);

@@ -15,6 +15,7 @@ mod outbound;
 mod owner;
 pub mod process;
 mod queue;
+mod records;
 mod ready;
 mod requests;
 mod samples;

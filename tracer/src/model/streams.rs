@@ -8,6 +8,7 @@ use crate::{
     model::{
         Model,
         connection::{Connection, Taken},
+        records::Records,
         sharing::{Sending, Sharing, User},
         tls::{Arrived, Plaintext, answer_told},
         traffic::Transfer,
@@ -39,6 +40,7 @@ pub struct Streams {
     unsent: Vec<Part>,
     /// Who makes the calls that are nobody's yet, where that is known.
     makers: HashMap<u32, Maker>,
+    records: Records,
 }
 
 /// Who makes a call.
@@ -94,7 +96,8 @@ impl Streams {
 
     fn keep_few(&mut self) {
         if self.calls.len().max(self.unsent.len()).max(self.makers.len()) >= STREAMS {
-            *self = Streams::default();
+            let records = std::mem::take(&mut self.records);
+            *self = Streams { records, ..Streams::default() };
         }
     }
 }
@@ -120,6 +123,7 @@ impl Model {
         let is_only = !self.requests.has_others(tgid, user);
         let Some(mut streams) = self.take_streams(id) else { return };
         streams.keep_few();
+        streams.records.takes(plain.bytes);
         streams.sharing.forget(|request| self.requests.is_open(request));
         let begun = |marks: &[Mark]| {
             marks.iter().any(|mark| matches!(mark, Mark::RequestHead { .. } | Mark::Body { .. }))
@@ -188,6 +192,7 @@ impl Model {
         let Transfer { tgid, tid, enter_ns, exit_ns, .. } = *transfer;
         let sent = Span { start_ns: enter_ns, end_ns: exit_ns };
         let Some(streams) = self.streams(id) else { return };
+        streams.records.sent(transfer.bytes);
         let parts = std::mem::take(&mut streams.unsent);
         for Part { stream, bytes, head, asked } in parts {
             if let Some(call) = self.call_on(id, stream) {
@@ -235,6 +240,9 @@ impl Model {
 
     /// Ciphertext was read, whose plaintext comes next.
     pub(super) fn ciphertext_arrived(&mut self, id: ConnectionId, transfer: &Transfer, taken: &Taken) {
+        if let Some(streams) = self.streams(id) {
+            streams.records.read(taken, transfer.bytes);
+        }
         let is_data = |mark: &&Mark| matches!(mark, Mark::Ciphertext { .. });
         let Some(Mark::Ciphertext { at }) = transfer.marks.iter().find(is_data) else { return };
         let first_ns = taken.arrival_ns(*at).unwrap_or(transfer.exit_ns);
@@ -253,6 +261,8 @@ impl Model {
         let arrived = outbound.arrived.unwrap_or(Arrived { first_ns: at_ns, last_ns: at_ns });
         // What else comes out of the same ciphertext came at its end at the latest.
         outbound.arrived = Some(Arrived { first_ns: arrived.last_ns, ..arrived });
+        let known_ns = outbound.streams.as_mut().and_then(|streams| streams.records.gives(plain.bytes));
+        let arrived = known_ns.map_or(arrived, |at_ns| Arrived { first_ns: at_ns, last_ns: at_ns });
         // What reads for nobody's request is a callback of the loop, for all.
         let reader = self.acts_for(tgid, tid).filter(|request| self.requests.is_open(*request));
         let own = match (reader, self.streams(id)) {

@@ -22,9 +22,9 @@ const SESSIONS: usize = limits::TLS_SESSIONS as usize;
 
 /// The longest plaintext of a record (RFC 8446, section 5.1), and what encryption adds to one: a header of 5 bytes, a tag of
 /// 16, and a type (1.3) or an explicit nonce of 8 (AES-GCM in 1.2).
-const RECORD_BYTES: u64 = 16 << 10;
-const LEAST_ADDED: u64 = 21;
-const MOST_ADDED: u64 = 29;
+pub const RECORD_BYTES: u64 = 16 << 10;
+pub const LEAST_ADDED: u64 = 21;
+pub const MOST_ADDED: u64 = 29;
 
 /// Sessions by address, and the connection that each is on, where it is known.
 pub type Sessions = HashMap<u64, Option<ConnectionId>>;
