@@ -52,10 +52,12 @@ pub fn emit_waiting(ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Option<()> {
     let scratch = LOCK.get_ptr_mut(0)?;
     // SAFETY: as for samples; `sched_switch` does not come between itself.
     let scratch = unsafe { &mut *scratch };
-    let [body, client, number, frames @ ..] = &mut scratch.body;
-    let frames: *mut u64 = frames.as_mut_ptr();
+    let [body, stream @ .., _] = &mut scratch.body;
+    let stream: *mut Stream = stream.as_mut_ptr().cast();
     let thread = thread_state::find(layout, ids.tid)?;
-    let mut search = stream::Search::new(&layout.streams);
+    // SAFETY: two words are a `Stream`, and frames follow it.
+    let (search, frames) =
+        unsafe { (stream::Search::new(&layout.streams, stream), stream.add(1).cast::<u64>()) };
     let put = |index, frame, code| {
         search.look_at(frame, code);
         // SAFETY: as for samples.
@@ -63,8 +65,8 @@ pub fn emit_waiting(ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Option<()> {
     };
     let copied = walk::<WAITING_FRAMES>(thread, layout, put)?;
     if copied != 0 {
-        let stream = search.found();
-        (*body, *client, *number) = (self::body(copied, false), stream.client, stream.number);
+        search.tell();
+        *body = self::body(copied, false);
         let body_bytes = size_of::<Sample>() + size_of::<Stream>();
         emit_scratch(scratch, kind::WAITING, ts_ns, ids, body_bytes as u64, copied);
     }
@@ -98,7 +100,7 @@ pub fn emit_few(kind: u32, ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Optio
 /// CPU's could be taken by whoever preempts the program.
 ///
 /// Cost: 2,900 ns.
-#[inline(always)]
+#[inline(never)]
 pub fn emit_asking(ts_ns: u64, ids: Ids) {
     #[repr(C)]
     struct Asking {
@@ -110,7 +112,8 @@ pub fn emit_asking(ts_ns: u64, ids: Ids) {
     let Some(layout) = layout(ids.tgid) else { return };
     let Some(mut entry) = EVENTS.reserve::<Asking>(0) else { return emit::count_drop(kind::ASKING) };
     let event = entry.as_mut_ptr();
-    let mut search = stream::Search::new(&layout.streams);
+    // SAFETY: the event is reserved.
+    let search = unsafe { stream::Search::new(&layout.streams, &raw mut (*event).stream) };
     let put = |index: usize, frame, code| {
         search.look_at(frame, code);
         let instruction = word(frame, layout.instruction).unwrap_or(0);
@@ -124,8 +127,8 @@ pub fn emit_asking(ts_ns: u64, ids: Ids) {
     unsafe {
         (&raw mut (*event).header).write(emit::header(kind::ASKING, ts_ns, ids));
         (&raw mut (*event).sample).write(Sample { copied: frames * size_of::<Place>() as u32, collects: 0 });
-        (&raw mut (*event).stream).write(search.found());
     }
+    search.tell();
     entry.submit(emit::wake_flags(ts_ns));
 }
 

@@ -46,21 +46,27 @@ pub fn emit_awaited(place: u64, layout: &PythonLayout, ts_ns: u64, ids: Ids) {
         return emit::count_drop(kind::AWAITED);
     };
     let event = entry.as_mut_ptr();
-    let mut search = stream::Search::new(&layout.streams);
+    // What is known is written before the walk, which leaves no room on the stack of the program.
+    // SAFETY: the event is reserved.
+    unsafe {
+        (&raw mut (*event).header).write(emit::header(kind::AWAITED, ts_ns, ids));
+        (&raw mut (*event).body.context).write(context);
+        (&raw mut (*event).body.reserved).write(0);
+    }
+    // SAFETY: as above.
+    let search = unsafe { stream::Search::new(&layout.streams, &raw mut (*event).body.stream) };
     let put = |index: usize, frame, code| {
         search.look_at(frame, code);
         // SAFETY: the reserved event has room for as many codes, of which it is one.
         unsafe { (&raw mut (*event).body.codes).cast::<u64>().add(index % AWAITED_FRAMES).write(code) };
     };
     let count = walk(field(task, tasks.task_coroutine), layout, put);
-    // SAFETY: the event is reserved.
-    unsafe {
-        (&raw mut (*event).header).write(emit::header(kind::AWAITED, ts_ns, ids));
-        (&raw mut (*event).body.context).write(context);
-        (&raw mut (*event).body.stream).write(search.found());
+    search.tell();
+    // SAFETY: as above.
+    let ts_ns = unsafe {
         (&raw mut (*event).body.count).write(count);
-        (&raw mut (*event).body.reserved).write(0);
-    }
+        (&raw const (*event).header.ts_ns).read()
+    };
     entry.submit(emit::wake_flags(ts_ns));
 }
 
