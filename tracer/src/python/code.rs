@@ -37,7 +37,8 @@ const CODE_BYTES: usize = 176;
 /// Bytes of a line table that is read: the longest of the standard library has 19,000.
 const TABLE_BYTES: u64 = 1 << 20;
 
-/// Knows code objects by their address, and reads each again only where it has become another one.
+/// Knows code objects by their address, and reads each again only where it has become another one. Whether it has is looked at
+/// for an event that is younger than the last look.
 #[derive(Debug, Default)]
 pub struct Codes {
     layouts: HashMap<u32, CodeLayout>,
@@ -47,11 +48,15 @@ pub struct Codes {
     memories: HashMap<u32, File>,
     /// By process; those that were not taken yet.
     stream_methods: Vec<(u32, StreamMethod)>,
+    /// What is looked at by now is not as it was before this.
+    now_ns: u64,
 }
 
 #[derive(Debug)]
 struct Known {
     mark: Mark,
+    /// As of when there was nothing else at its address.
+    looked_at_ns: u64,
     /// `None` where there is no code object.
     function: Option<Function>,
     /// Of the event before which it was told of. Others come later that are of a time before that.
@@ -70,6 +75,11 @@ struct Mark {
 }
 
 impl Codes {
+    /// It is this time, or later.
+    pub fn it_is(&mut self, now_ns: u64) {
+        self.now_ns = now_ns;
+    }
+
     /// A process runs Python.
     pub fn found(&mut self, tgid: u32, layout: CodeLayout) {
         self.layouts.insert(tgid, layout);
@@ -168,6 +178,7 @@ impl Codes {
             memory,
             tgid,
             at_ns,
+            now_ns: self.now_ns,
             told: Vec::new(),
             stream_methods,
         })
@@ -183,6 +194,7 @@ struct Reading<'a> {
     tgid: u32,
     /// Of the event that has their addresses.
     at_ns: u64,
+    now_ns: u64,
     /// What is new or has changed.
     told: Vec<(u64, Function)>,
     stream_methods: &'a mut Vec<(u32, StreamMethod)>,
@@ -191,20 +203,9 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Whether there is a code object at an address, by now or when it could be read last.
     fn is_code(&mut self, address: u64) -> bool {
-        let (key, layout) = ((self.tgid, address), self.layout);
-        let mark = self.memory.and_then(|memory| mark(memory, layout, address).ok());
-        let known = self.known.get(&key);
-        let is_as_known = mark.is_none_or(|mark| known.is_some_and(|known| known.mark == mark));
-        if let (false, Some(mark), Some(memory)) = (is_as_known, mark, self.memory) {
-            let function = read(memory, layout, address, mark).ok();
-            let method =
-                function.as_ref().and_then(|function| stream_method(memory, layout, address, function));
-            self.stream_methods.extend(method.map(|method| (self.tgid, method)));
-            let before = self.known.get(&key).and_then(|known| known.function.as_ref());
-            if let Some(function) = function.as_ref().filter(|function| before != Some(function)) {
-                self.told.push((address, function.clone()));
-            }
-            self.known.insert(key, Known { mark, function, told_ns: self.at_ns, lines: None });
+        let key = (self.tgid, address);
+        if self.known.get(&key).is_none_or(|known| known.looked_at_ns < self.at_ns) {
+            self.look_at(address);
         }
         let Some(Known { function: Some(function), told_ns, .. }) = self.known.get_mut(&key) else {
             return false;
@@ -214,6 +215,29 @@ impl Reading<'_> {
             self.told.push((address, function.clone()));
         }
         true
+    }
+
+    /// Reads what is at an address, if that is not what is known of it.
+    fn look_at(&mut self, address: u64) {
+        let (Some(memory), layout) = (self.memory, self.layout) else { return };
+        let Ok(mark) = mark(memory, layout, address) else { return };
+        let known = self.known.entry((self.tgid, address));
+        let before = match known {
+            Entry::Occupied(mut entry) if entry.get().mark == mark => {
+                entry.get_mut().looked_at_ns = self.now_ns;
+                return;
+            }
+            Entry::Occupied(entry) => entry.remove().function,
+            Entry::Vacant(_) => None,
+        };
+        let function = read(memory, layout, address, mark).ok();
+        if let Some(function) = function.as_ref().filter(|function| before.as_ref() != Some(function)) {
+            self.told.push((address, function.clone()));
+            let method = stream_method(memory, layout, address, function);
+            self.stream_methods.extend(method.map(|method| (self.tgid, method)));
+        }
+        let known = Known { mark, looked_at_ns: self.now_ns, function, told_ns: self.at_ns, lines: None };
+        self.known.insert((self.tgid, address), known);
     }
 
     /// The line that a code object has come to.
@@ -326,7 +350,9 @@ mod tests {
         let function = Some(Function { name: "ask".to_owned(), ..Function::default() });
         let mark = Mark { file: 1, name: 2, line_table: 3, line: 4 };
         // A process of this id there is not, so nothing of it can be read.
-        codes.known.insert((u32::MAX, CODE), Known { mark, function, told_ns: 200, lines: None });
+        codes
+            .known
+            .insert((u32::MAX, CODE), Known { mark, looked_at_ns: 0, function, told_ns: 200, lines: None });
         codes
     }
 

@@ -199,6 +199,7 @@ impl Stage {
             // Read before the ring, so that what is found empty then held nothing older.
             let now_ns = monotonic_ns();
             let full = self.reader.drain(BATCH, &mut batch) == BATCH;
+            self.codes.it_is(now_ns);
             if let (Some(hand_out), Some(oldest)) = (&mut self.hand_out, batch.first()) {
                 hand_out.read(batch.len(), now_ns.saturating_sub(oldest.event.ts_ns));
             }
