@@ -82,6 +82,13 @@ pub fn sdks(python: &Python, clients: &[&str]) -> Vec<OsString> {
     words(python.program("python"), ["sdks.py"].iter().chain(clients))
 }
 
+/// A run that asks the model server on a port in each way.
+pub fn local_models(python: &Python, port: &str) -> Vec<OsString> {
+    let mut command = python.command("python");
+    command.extend(["local_models.py".into(), port.into()]);
+    command
+}
+
 /// A run that calls the vendor from several places.
 pub fn callers(python: &Python) -> Vec<OsString> {
     let mut command = python.command("python");

@@ -13,6 +13,7 @@ mod faults;
 mod functions;
 mod http2;
 mod matrix;
+mod model_server;
 mod otlp;
 mod pace;
 mod page;

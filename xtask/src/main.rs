@@ -10,6 +10,7 @@ mod image;
 mod k8s;
 mod kernels;
 mod manifests;
+mod model_server;
 mod need;
 mod python;
 mod receivers;

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use crate::{
     build::{build, lint_probes},
     fuzz::fuzz,
-    k8s, kernels, manifests, need, python, receivers, tools, venv, web,
+    k8s, kernels, manifests, model_server, need, python, receivers, tools, venv, web,
     workspace::{cargo, run, say},
 };
 
@@ -40,13 +40,15 @@ pub enum Part {
     K8s,
     /// What is sent by OTLP, at receivers of others; as root, and only where it is named: one of them is a download of 41 MB
     Receivers,
+    /// Calls to a real model server, llama.cpp's; as root, and only where it is named: a download of 60 MB
+    ModelServer,
 }
 
 /// For each target, in all tests.
 const FUZZ_SECONDS: u32 = 10;
 
 /// Those that run only where they are named.
-const NAMED: [Part; 2] = [Part::K8s, Part::Receivers];
+const NAMED: [Part; 3] = [Part::K8s, Part::Receivers, Part::ModelServer];
 
 /// Runs the given parts, or all but those that are to be named. Stops at the first that fails.
 pub fn test(parts: &[Part]) -> Result<()> {
@@ -104,6 +106,9 @@ pub fn test(parts: &[Part]) -> Result<()> {
     }
     if wanted(Part::Receivers) {
         receivers::test()?;
+    }
+    if wanted(Part::ModelServer) {
+        model_server::test()?;
     }
     Ok(())
 }

@@ -90,6 +90,11 @@ pub fn otlp(task: &str) -> Result<Interpreter> {
     Ok(Interpreter { requirements: "requirements-otlp.txt", suffix: "-otlp", ..system(task)? })
 }
 
+/// The system's, for a model server.
+pub fn model(task: &str) -> Result<Interpreter> {
+    Ok(Interpreter { requirements: "requirements-model.txt", suffix: "-model", ..system(task)? })
+}
+
 /// Builds that most hosts have none of; on other distributions than Debian and Ubuntu there are none. Needs root.
 pub fn builds(task: &str) -> Result<Vec<Interpreter>> {
     if !need::is_debian() {
