@@ -92,7 +92,7 @@ impl Sharing {
     }
 
     /// From here on probes tell for which stream somebody works.
-    pub fn is_told(&mut self) {
+    pub fn set_told(&mut self) {
         self.is_told = true;
     }
 
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn where_it_is_told_nothing_is_inferred() {
         let mut sharing = Sharing::default();
-        sharing.is_told();
+        sharing.set_told();
         let sending = Sending { user: A, new: &[1, 3], is_only: true, ..Sending::default() };
         assert_eq!(sharing.sends(&sending), [0; 0]);
         assert_eq!(sharing.reads(A), [0; 0]);

@@ -132,12 +132,15 @@ impl Model {
         let new: Vec<u32> = new.map(|(id, ..)| id).collect();
         let besides = by_stream(marks).any(|(id, ..)| !new.contains(&id));
         if on.is_some() {
-            streams.sharing.is_told();
+            streams.sharing.set_told();
         }
         let works_on = on.and_then(|on| on.number);
         let own = streams.sharing.sends(&Sending { user, new: &new, besides, is_only, works_on });
-        if let Some(first) = works_on.or(own.first().copied()) {
-            streams.makers.entry(first).or_insert(Maker { worker: self.worker(tid), stack });
+        // These have lines, which those of a task that waited have not.
+        if let Some(first) = works_on.or(own.first().copied())
+            && !matches!(streams.calls.get(&first), Some(Exchange::Owned(..)))
+        {
+            streams.makers.insert(first, Maker { worker: self.worker(tid), stack });
         }
         let mut reset = Vec::new();
         for (stream, bytes, marks) in by_stream(marks) {
