@@ -1,14 +1,15 @@
-//! What others receive who were not written with the tracer in mind: rotel, a collector, and VictoriaMetrics, which keeps
-//! figures. Run by `cargo xtask test receivers`, which has them.
+//! What others receive who were not written with the tracer in mind: rotel, a collector, Phoenix, which keeps spans, and
+//! VictoriaMetrics, which keeps figures. Run by `cargo xtask test receivers`, which has them.
 
 use std::{
+    collections::BTreeSet,
     env,
     path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::{
     lab::{LIMIT, Lab},
     otlp::Receiver,
@@ -24,6 +25,10 @@ use crate::{
 };
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Where Phoenix listens.
+const PHOENIX: &str = "http://127.0.0.1:6006";
+const PHOENIX_GRPC: &str = "http://127.0.0.1:4327";
 
 #[test]
 #[ignore = "run by `cargo xtask test receivers`"]
@@ -53,6 +58,53 @@ fn rotel_passes_on_what_is_true() {
         };
         wait_until(|| count("http.server.request.duration") == requests as u64);
         wait_until(|| count("gen_ai.client.operation.duration") == requests as u64);
+        serving.end(libc::SIGTERM).0.expect_code(0);
+    }
+}
+
+/// What it makes of calls itself, by the attributes of the conventions, is right as well.
+#[test]
+#[ignore = "run by `cargo xtask test receivers`"]
+fn phoenix_shows_what_is_true() {
+    let lab = Lab::start();
+    let phoenix = Phoenix::start(&lab);
+    let (_server, selection) = selected(&lab, &chat(&Python::system()), &ENVIRONMENT);
+    for (protocol, endpoint) in [("grpc", PHOENIX_GRPC), ("http", PHOENIX)] {
+        let otlp = otlp(protocol, endpoint, "");
+        let serving = Serving::start(&lab, protocol, &format!("history.path = ''\n{selection}{otlp}"));
+        lab.drive(&["--requests", "40", "--concurrency", "8", "--prefix", protocol, LOAD]);
+        let truth = lab.truth();
+        // Each request and call of both; beside them are waits of the event loop.
+        let expected = truth.requests.len() + truth.exchanges.len();
+        assert!(expected >= 80, "{protocol}: {expected}");
+        let is_one = |span: &Value| span["parent_id"].is_null() || span["span_kind"] == "LLM";
+        let count = || phoenix.spans().into_iter().filter(|span| is_one(span)).count();
+        wait_until(|| count() >= expected);
+        assert_eq!(count(), expected, "{protocol}");
+        let spans = phoenix.spans();
+        let names: BTreeSet<&str> = spans.iter().filter_map(|span| span["name"].as_str()).collect();
+        eprintln!("{protocol}: {} spans: {names:?}", spans.len());
+        for exchange in &truth.exchanges {
+            let id = exchange.request_id.as_deref();
+            let is_it = |span: &&Value| span["attributes"]["tracer.call.vendor_request_id"].as_str() == id;
+            let call =
+                spans.iter().find(is_it).unwrap_or_else(|| panic!("{protocol}: no span of {exchange:?}"));
+            assert_eq!(
+                (&call["name"], &call["span_kind"]),
+                (&json!(format!("chat {}", exchange.model)), &json!("LLM"))
+            );
+            let made_of = &call["attributes"];
+            assert_eq!(made_of["llm.provider"], "openai", "{call}");
+            assert_eq!(made_of["llm.model_name"], json!(exchange.model), "{call}");
+            assert_eq!(made_of["llm.token_count.completion"], json!(exchange.output_tokens), "{call}");
+            let parent = |span: &&Value| span["context"]["span_id"] == call["parent_id"];
+            let request =
+                spans.iter().find(parent).unwrap_or_else(|| panic!("{protocol}: {call} has no parent"));
+            assert_eq!((&request["name"], &request["parent_id"]), (&json!("GET /chat/{id}"), &Value::Null));
+            assert_eq!(request["context"]["trace_id"], call["context"]["trace_id"]);
+            let path = request["attributes"]["url.path"].as_str().unwrap_or_default();
+            assert_eq!(path.rsplit('/').next(), Some(exchange.request()), "{request}");
+        }
         serving.end(libc::SIGTERM).0.expect_code(0);
     }
 }
@@ -102,6 +154,38 @@ fn rotel(lab: &Lab) -> Running {
     rotel.args(["--exporter", "otlp", "--otlp-exporter-endpoint", GRPC, "--otlp-exporter-protocol", "grpc"]);
     rotel.args(["--batch-timeout", "200ms"]);
     lab.start_command(&mut rotel, "rotel")
+}
+
+struct Phoenix<'lab> {
+    lab: &'lab Lab,
+    _running: Running,
+}
+
+impl Phoenix<'_> {
+    fn start(lab: &Lab) -> Phoenix<'_> {
+        let folder = env::var_os("TRACER_TEST_PHOENIX")
+            .expect("TRACER_TEST_PHOENIX names no folder: run this by `cargo xtask test receivers`");
+        let mut phoenix = lab.command(PathBuf::from(folder).join("bin/phoenix"));
+        phoenix.arg("serve").env("PHOENIX_WORKING_DIR", lab.dir().join("phoenix"));
+        phoenix.env("PHOENIX_HOST", "127.0.0.1").env("PHOENIX_PORT", "6006").env("PHOENIX_GRPC_PORT", "4327");
+        let _running = lab.start_command(&mut phoenix, "phoenix");
+        let phoenix = Phoenix { lab, _running };
+        // Its first start makes a database.
+        wait_until(|| phoenix.ask("/v1/projects").is_some());
+        phoenix
+    }
+
+    /// All that it has.
+    fn spans(&self) -> Vec<Value> {
+        let answer = self.ask("/v1/projects/default/spans?limit=1000").expect("it answers");
+        answer["data"].as_array().expect("spans").clone()
+    }
+
+    fn ask(&self, path: &str) -> Option<Value> {
+        let mut curl = self.lab.command("curl");
+        curl.args(["--silent", "--retry", "5", "--retry-connrefused"]).arg(format!("{PHOENIX}{path}"));
+        serde_json::from_str(&self.lab.run(&mut curl, "curl").stdout).ok()
+    }
 }
 
 struct VictoriaMetrics<'lab> {

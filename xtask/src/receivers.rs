@@ -27,6 +27,7 @@ pub fn test() -> Result<()> {
     }
     let tracer = build()?;
     let otlp = venv::venv("test", &python::otlp("test")?)?;
+    let phoenix = venv::venv("test", &python::phoenix("test")?)?;
     can_start_rotel()?;
     let receivers = victoria_metrics()?;
     say("test", "receivers of others");
@@ -36,6 +37,7 @@ pub fn test() -> Result<()> {
         .env("TRACER", tracer)
         .env("TRACER_TEST_VENVS", venv::venv("test", &python::system("test")?)?)
         .env("TRACER_TEST_OTLP", otlp)
+        .env("TRACER_TEST_PHOENIX", phoenix)
         .env("TRACER_TEST_RECEIVERS", receivers)
         .env("PYTHONDONTWRITEBYTECODE", "1"))
 }

@@ -38,7 +38,7 @@ pub enum Part {
     Kernels,
     /// A real cluster of one node; as root, and only where it is named: building Kubernetes takes four minutes at first
     K8s,
-    /// What is sent by OTLP, at receivers of others; as root, and only where it is named: one of them is a download of 41 MB
+    /// What is sent by OTLP, at receivers of others; as root, and only where it is named: they are downloads of 400 MB
     Receivers,
     /// Calls to a real model server, llama.cpp's; as root, and only where it is named: a download of 60 MB
     ModelServer,

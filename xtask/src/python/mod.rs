@@ -90,6 +90,11 @@ pub fn otlp(task: &str) -> Result<Interpreter> {
     Ok(Interpreter { requirements: "requirements-otlp.txt", suffix: "-otlp", ..system(task)? })
 }
 
+/// The system's, for what keeps spans of calls to models.
+pub fn phoenix(task: &str) -> Result<Interpreter> {
+    Ok(Interpreter { requirements: "requirements-phoenix.txt", suffix: "-phoenix", ..system(task)? })
+}
+
 /// The system's, for a model server.
 pub fn model(task: &str) -> Result<Interpreter> {
     Ok(Interpreter { requirements: "requirements-model.txt", suffix: "-model", ..system(task)? })
