@@ -35,6 +35,11 @@ impl Python {
         env::var_os("TRACER_TEST_BUILDS").map_or_else(Vec::new, |venvs| Python::of(&venvs))
     }
 
+    /// Debian 11's, with the standard library alone; none where it could not be had.
+    pub fn debian_11() -> Option<Python> {
+        env::var_os("TRACER_TEST_DEBIAN_11").and_then(|folder| Python::of(&folder).pop())
+    }
+
     /// Environments with the packages of `tests/apps/requirements-sdks.txt`.
     pub fn sdks() -> Vec<Python> {
         let venvs = env::var_os("TRACER_TEST_SDKS").expect(

@@ -25,7 +25,7 @@ const PATTERN: &str = "apps/counted.py:*";
 #[test]
 fn functions_are_counted_exactly_until_the_time_is_up() {
     let mut n_pythons = 0;
-    for python in Python::all().into_iter().chain(Python::builds()) {
+    for python in Python::all().into_iter().chain(Python::builds()).chain(Python::debian_11()) {
         let lab = Lab::start();
         let go = lab.dir().join("go");
         let mut application = start(&lab, &counted(&python, Some(&go)));
@@ -52,7 +52,7 @@ fn functions_are_counted_exactly_until_the_time_is_up() {
         let counts = counts(&record.stdout);
         assert_eq!((counts.end, counts.lost), (End::Time, 0), "{}", python.name);
         let (first, second) = application.stdout.split_once("done\n").expect("it said so");
-        check(&python.name, &counts, &truths(first), 1);
+        check((&python.name, python.minor()), &counts, &truths(first), 1);
         let uncounted = truths(second);
         assert!(uncounted.iter().all(|truth| counts.functions.iter().all(|of| of.pid != truth.pid)));
     }
@@ -75,8 +75,8 @@ fn a_command_is_counted_from_its_first_function_on() {
     let (children, parent): (Vec<_>, Vec<_>) =
         truths(&record.stdout).into_iter().partition(Truth::is_of_child);
     assert_eq!(children.len(), 2);
-    check(&python.name, &counts, &children, 1);
-    check(&python.name, &counts, &parent, 2);
+    check((&python.name, python.minor()), &counts, &children, 1);
+    check((&python.name, python.minor()), &counts, &parent, 2);
 }
 
 #[test]

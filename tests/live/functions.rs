@@ -93,7 +93,7 @@ const SIGMAS: f64 = 4.0;
 
 #[test]
 fn collections_and_imports_are_told_by_probes_or_by_samples() {
-    for python in Python::all().into_iter().chain(Python::builds()) {
+    for python in Python::all().into_iter().chain(Python::builds()).chain(Python::debian_11()) {
         let lab = Lab::start();
         let (finished, report) =
             Recording::start(&lab, "sampled", traced(sampled(&python, SAMPLED_MS))).finish();

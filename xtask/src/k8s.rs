@@ -8,9 +8,9 @@ use crate::{
     image,
     manifests::Tools,
     need, python,
-    python::{Archive, mirror},
+    python::{Archive, package::Package},
     venv,
-    workspace::{cargo, command, output, quiet, run, say, target},
+    workspace::{cargo, quiet, run, say, target},
 };
 
 /// The newest API server whose sources Debian has with all that they need.
@@ -21,15 +21,15 @@ const KUBERNETES: Archive = Archive {
 };
 
 /// What these are built with: by a newer Go the API server is not stable.
-const GO: [(&str, &str); 2] = [
-    (
-        "pool/main/g/golang-1.15/golang-1.15-go_1.15.15-1~deb11u4_amd64.deb",
-        "33f6680406698b60370322aa5710be199006b3d66fbb0974b44da012de3aa82a",
-    ),
-    (
-        "pool/main/g/golang-1.15/golang-1.15-src_1.15.15-1~deb11u4_amd64.deb",
-        "e580f570f706d801191f9a17e55156736fc5979a6a878bab9304ca007ae29941",
-    ),
+const GO: [Package; 2] = [
+    Package {
+        path: "pool/main/g/golang-1.15/golang-1.15-go_1.15.15-1~deb11u4_amd64.deb",
+        sha256: "33f6680406698b60370322aa5710be199006b3d66fbb0974b44da012de3aa82a",
+    },
+    Package {
+        path: "pool/main/g/golang-1.15/golang-1.15-src_1.15.15-1~deb11u4_amd64.deb",
+        sha256: "e580f570f706d801191f9a17e55156736fc5979a6a878bab9304ca007ae29941",
+    },
 ];
 
 const PROGRAMS: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"];
@@ -95,17 +95,8 @@ fn programs() -> Result<PathBuf> {
     let unpacked = KUBERNETES.unpacked("test", &sources)?;
     let kubernetes = sources.join("kubernetes");
     fs::rename(&unpacked, &kubernetes).with_context(|| format!("cannot move {}", unpacked.display()))?;
-    for (path, sha256) in GO {
-        let archive = work.join("go.deb");
-        let url = format!("{}/{path}", mirror("test")?);
-        run(command("curl")
-            .args(["--fail", "--silent", "--show-error", "--output"])
-            .arg(&archive)
-            .arg(&url))?;
-        if !output(command("sha256sum").arg(&archive))?.starts_with(sha256) {
-            bail!("{} has not the content that was expected of {url}: try again", archive.display());
-        }
-        run(command("dpkg-deb").arg("--extract").arg(&archive).arg(work.join("go")))?;
+    for package in GO {
+        package.unpack("test", &work.join("go"))?;
     }
     say("test", "building Kubernetes (four minutes of two CPUs)");
     let version = work.join("version");

@@ -1,22 +1,22 @@
 //! Runs the tests that send to receivers of others, and installs those.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
     build::build,
     need, python,
-    python::mirror,
+    python::package::Package,
     venv,
     workspace::{cargo, command, output, run, say, target},
 };
 
 /// VictoriaMetrics of Debian 13; what Debian 12 has takes no OTLP.
-const VICTORIA_METRICS: (&str, &str) = (
-    "pool/main/v/victoriametrics/victoria-metrics_1.112.0+ds1-2_amd64.deb",
-    "1d3717f1a8ab5bf690271095dd286730f6fb0761cc8c09c0fc8f529c9838f346",
-);
+const VICTORIA_METRICS: Package = Package {
+    path: "pool/main/v/victoriametrics/victoria-metrics_1.112.0+ds1-2_amd64.deb",
+    sha256: "1d3717f1a8ab5bf690271095dd286730f6fb0761cc8c09c0fc8f529c9838f346",
+};
 
 /// Runs the tests. Needs root.
 pub fn test() -> Result<()> {
@@ -56,20 +56,10 @@ fn can_start_rotel() -> Result<()> {
 
 /// The folder that it is unpacked in.
 fn victoria_metrics() -> Result<PathBuf> {
-    let (path, sha256) = VICTORIA_METRICS;
-    let folder = target().join("receivers").join(&sha256[..16]);
-    if folder.join("usr/bin/victoria-metrics").exists() {
-        return Ok(folder);
+    let folder = target().join("receivers").join(&VICTORIA_METRICS.sha256[..16]);
+    if !folder.join("usr/bin/victoria-metrics").exists() {
+        say("test", "fetching VictoriaMetrics (41 MB)");
+        VICTORIA_METRICS.unpack("test", &folder)?;
     }
-    say("test", "fetching VictoriaMetrics (41 MB)");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let archive = folder.join("victoria-metrics.deb");
-    let url = format!("{}/{path}", mirror("test")?);
-    run(command("curl").args(["--fail", "--silent", "--show-error", "--output"]).arg(&archive).arg(&url))?;
-    if !output(command("sha256sum").arg(&archive))?.starts_with(sha256) {
-        bail!("{} has not the content that was expected of {url}: try again", archive.display());
-    }
-    run(command("dpkg-deb").arg("--extract").arg(&archive).arg(&folder))?;
-    fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))?;
     Ok(folder)
 }

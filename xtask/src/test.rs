@@ -145,6 +145,7 @@ struct Pythons {
     programs: python::Programs,
     /// What receives OTLP.
     otlp: PathBuf,
+    debian_11: Option<PathBuf>,
 }
 
 impl Pythons {
@@ -155,6 +156,7 @@ impl Pythons {
             sdks: venv::venvs("test", &python::sdks("test")?)?,
             programs: python::programs("test")?,
             otlp: venv::venv("test", &python::otlp("test")?)?,
+            debian_11: python::debian_11("test"),
         })
     }
 }
@@ -176,7 +178,7 @@ fn live(pythons: JoinHandle<Result<Pythons>>) -> Result<()> {
         }
     }
     let node = web::prepare("test")?;
-    let Pythons { venvs, builds, sdks, programs, otlp } =
+    let Pythons { venvs, builds, sdks, programs, otlp, debian_11 } =
         pythons.join().map_err(|_| anyhow!("a thread panicked"))??;
     say("test", "live tests");
     run(cargo()
@@ -192,5 +194,6 @@ fn live(pythons: JoinHandle<Result<Pythons>>) -> Result<()> {
         .env("TRACER_TEST_NUITKA", programs.nuitka)
         .env("TRACER_TEST_CONDA", programs.conda.unwrap_or_default())
         .env("TRACER_TEST_OTLP", otlp)
+        .env("TRACER_TEST_DEBIAN_11", debian_11.unwrap_or_default())
         .env("PYTHONDONTWRITEBYTECODE", "1"))
 }

@@ -4,13 +4,15 @@
 mod archive;
 mod conda;
 pub mod debian;
+mod debian_11;
 mod musl;
+pub mod package;
 mod programs;
 mod pyenv;
 mod source;
 
 pub use archive::Archive;
-pub use debian::mirror;
+pub use debian_11::debian_11;
 
 use std::path::{Path, PathBuf};
 
