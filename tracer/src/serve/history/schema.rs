@@ -60,6 +60,8 @@ CREATE TABLE losses (
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     Full,
+    /// It can't be written, for want of room or for another reason of the disk's.
+    Unwritten,
     ReadOnly,
     Corrupt,
     Other,
@@ -71,9 +73,9 @@ impl Trouble {
             Some(ErrorCode::DiskFull) => Trouble::Full,
             Some(ErrorCode::ReadOnly) => Trouble::ReadOnly,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Trouble::Corrupt,
-            // A disk without room for the index of the log is told as an error of input and output.
+            // Where there is no room for the index of the log, SQLite tells it as any error of the disk.
             _ => match error.sqlite_error().map(|error| error.extended_code) {
-                Some(ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_WRITE) => Trouble::Full,
+                Some(ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_WRITE) => Trouble::Unwritten,
                 _ => Trouble::Other,
             },
         }
@@ -83,6 +85,9 @@ impl Trouble {
     pub fn advice(self) -> &'static str {
         match self {
             Trouble::Full => "free some space, or lower history.max_bytes",
+            Trouble::Unwritten => {
+                "free some space on its disk; where there is enough, the disk fails, of which the kernel's log tells (`dmesg`)"
+            }
             Trouble::ReadOnly => "make the file and its folder writable for the daemon",
             Trouble::Corrupt => "it is moved aside, and a new one begun",
             Trouble::Other => "see that the folder is there and writable, and nothing else writes the file",
