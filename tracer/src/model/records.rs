@@ -1,7 +1,7 @@
 //! When records of TLS arrived whose plaintext a client is given: of many that it reads at once, each.
 //!
 //! OpenSSL gives the plaintext of one record at a time, which is shorter by what encryption adds. So the records are counted off
-//! behind one whose end was at that of a read.
+//! behind one that was a whole read.
 
 use std::collections::VecDeque;
 
@@ -22,9 +22,10 @@ pub struct Records {
     unsent: (u32, u64),
     /// (position after the last byte that arrived, when), of what is read and not given.
     arrivals: VecDeque<(u64, u64)>,
-    /// Position up to which ciphertext was read, and the bytes of the last read, as long as nothing of it was given.
+    /// Position up to which ciphertext was read.
     read: u64,
-    last_read: Option<u64>,
+    /// Reads since plaintext was given last, and the bytes of the last.
+    unread: (u32, u64),
     /// Position up to which plaintext was given; `None` where that is not known.
     given: Option<u64>,
 }
@@ -52,15 +53,19 @@ impl Records {
         let surplus = self.arrivals.len().saturating_sub(ARRIVALS);
         self.arrivals.drain(..surplus);
         self.read = taken.start().saturating_add(bytes);
-        self.last_read = Some(bytes);
+        self.unread = (self.unread.0.saturating_add(1), bytes);
     }
 
     /// OpenSSL gives the plaintext of a record. When its last byte arrived, where that is known.
     pub fn gives(&mut self, bytes: u64) -> Option<u64> {
         let length = bytes + self.added?;
-        let is_whole_read = self.last_read.take() == Some(length);
-        let end = if is_whole_read { self.read } else { self.given?.saturating_add(length) };
-        // What else came was not seen to be given: a ticket, another key.
+        let is_whole_read = std::mem::take(&mut self.unread) == (1, length);
+        let end = match self.given {
+            Some(given) => given.saturating_add(length),
+            None if is_whole_read => self.read,
+            None => return None,
+        };
+        // More than was read: it was another record that was as long.
         self.given = Some(end).filter(|end| *end <= self.read);
         self.given?;
         while self.arrivals.front().is_some_and(|(arrived, _)| *arrived < end) {
@@ -111,6 +116,11 @@ mod tests {
         records.read(&stream.read(50, 25), 50);
         assert_eq!(records.gives(28), Some(20));
         assert_eq!(records.gives(28), None, "more than was read");
+        stream.arrived(250, 30);
+        records.read(&stream.read(50, 31), 50);
+        stream.arrived(300, 40);
+        records.read(&stream.read(50, 41), 50);
+        assert_eq!(records.gives(28), None, "it may be of either read");
         let unknown = &mut Records::default();
         unknown.read(&stream.read(1, 30), 1);
         assert_eq!(unknown.gives(1), None, "what encryption adds was not seen");
