@@ -5,14 +5,9 @@ use crate::{
     model::{
         Model,
         context::Ready,
-        streams::Maker,
         thread::{Frame, Sets, Timer},
     },
-    request::{
-        Rank, RequestId,
-        call::{Place, Span},
-        open::Worker,
-    },
+    request::{Rank, RequestId, call::Span, open::Worker},
 };
 
 impl Model {
@@ -37,9 +32,7 @@ impl Model {
         let Some(&context) = process.contexts.get(address) else { return };
         let id = self.context_works_for(&context).or_else(|| self.process_works_for(tgid));
         if let Some(on) = on {
-            let places = stack.iter().map(|function| Place { function: *function, line: None });
-            let maker = Maker { worker: Worker::Context(context.generation), stack: places.collect() };
-            self.works_on_stream((tgid, tid), id, on, maker);
+            self.works_on_stream((tgid, tid), id, on, Worker::Context(context.generation), &stack);
         }
         let Some((left_ns, _)) = context.left else { return };
         if let Some(request) = id.and_then(|id| self.requests.get_mut(id)) {

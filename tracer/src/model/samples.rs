@@ -12,7 +12,6 @@ use crate::{
     model::{
         Model,
         imports::is_import,
-        streams::Maker,
         thread::{Sets, Thread},
     },
     report::{bucket::Bucket, functions::sample_ns},
@@ -252,12 +251,10 @@ impl Model {
         let process = self.processes.entry(tgid).or_default();
         process.tells_waits = true;
         let stack = process.stack(frames);
-        // These frames need not go out as far as the application is.
-        let maker = Maker { worker: self.worker(tid), stack: Vec::new() };
         let on = self.take_stream(tgid, tid, at_ns);
         let is_asked = on.is_some_and(|on| {
-            let user = self.acts_for(tgid, tid);
-            self.works_on_stream((tgid, tid), user, on, maker)
+            // These frames need not go out as far as the application is.
+            self.works_on_stream((tgid, tid), self.acts_for(tgid, tid), on, self.worker(tid), &[])
         });
         let process = self.processes.entry(tgid).or_default();
         if let Some(function) = self.functions.of_application(&stack) {

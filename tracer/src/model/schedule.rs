@@ -268,11 +268,10 @@ impl Model {
             // A thread of a library waits for something to do.
             *rank != Rank::Lock || !self.is_of_library(tgid, tid)
         });
-        let (waits_in_ns, reads_in_turn) =
-            self.threads.get(&tid).map_or((0, false), |thread| (thread.waits_in.0, thread.reads_in_turn));
-        // What it waits for is its answer, as far as that is not there.
+        let told = self.threads.get(&tid).filter(|thread| thread.waits_in.0 == off.out_ns);
         let rank = match rank {
-            Some(Rank::Lock) if reads_in_turn && waits_in_ns == off.out_ns => Some(Rank::Pool),
+            // What it waits for is its answer, as far as that is not there.
+            Some(Rank::Lock) if told.is_some_and(|thread| thread.reads_in_turn) => Some(Rank::Pool),
             rank => rank,
         };
         let Some(request) = self.requests.get_mut(request) else { return };
@@ -285,10 +284,7 @@ impl Model {
         if let Some(rank) = rank {
             let since_ns = if rank == Rank::Sleep { off.since_ns } else { off.out_ns };
             request.claim(since_ns, off.wake_ns, rank);
-            if let (Rank::Lock | Rank::Pool | Rank::Disk | Rank::Sleep, Some(thread)) =
-                (rank, self.threads.get(&tid))
-                && thread.waits_in.0 == off.out_ns
-            {
+            if let (Rank::Lock | Rank::Pool | Rank::Disk | Rank::Sleep, Some(thread)) = (rank, told) {
                 let span = Span { start_ns: off.out_ns, end_ns: off.wake_ns };
                 request.waited(span, Some(rank.bucket()), &thread.waits_in.1);
             }

@@ -151,14 +151,15 @@ mod tests {
     const B: User = Some(RequestId(2));
     const C: User = Some(RequestId(3));
 
+    fn sends(sharing: &mut Sharing, user: User, new: &[u32], is_only: bool) -> Vec<u32> {
+        sharing.sends(&Sending { user, new, is_only, ..Sending::default() })
+    }
+
     #[test]
     fn streams_of_the_only_request_are_its_own() {
         let mut sharing = Sharing::default();
-        assert_eq!(
-            sharing.sends(&Sending { user: A, new: &[1, 3], is_only: true, ..Sending::default() }),
-            [1, 3]
-        );
-        assert_eq!(sharing.sends(&Sending { user: A, new: &[5], is_only: true, ..Sending::default() }), [5]);
+        assert_eq!(sends(&mut sharing, A, &[1, 3], true), [1, 3]);
+        assert_eq!(sends(&mut sharing, A, &[5], true), [5]);
         assert!(sharing.ends(1));
         assert_eq!(sharing.owner(3), Some(A));
     }
@@ -166,39 +167,27 @@ mod tests {
     #[test]
     fn who_sends_has_begun_one() {
         let mut sharing = Sharing::default();
-        assert_eq!(sharing.sends(&Sending { user: A, new: &[1], is_only: false, ..Sending::default() }), [1]);
-        assert_eq!(
-            sharing.sends(&Sending { user: B, new: &[3, 5], is_only: false, ..Sending::default() }),
-            [3],
-            "the first of them"
-        );
+        assert_eq!(sends(&mut sharing, A, &[1], false), [1]);
+        assert_eq!(sends(&mut sharing, B, &[3, 5], false), [3], "the first of them");
         assert_eq!(sharing.owner(5), None);
-        assert_eq!(
-            sharing.sends(&Sending { user: A, new: &[7], is_only: false, ..Sending::default() }),
-            [0; 0],
-            "another's may be among what it sends"
-        );
+        assert_eq!(sends(&mut sharing, A, &[7], false), [0; 0], "another's may be among what it sends");
         assert!(!sharing.ends(7));
     }
 
     #[test]
     fn who_has_nothing_yet_reads_for_what_is_left() {
         let mut sharing = Sharing::default();
-        sharing.sends(&Sending { user: A, new: &[1, 3], is_only: false, ..Sending::default() });
+        sends(&mut sharing, A, &[1, 3], false);
         assert_eq!(sharing.reads(A), [0; 0], "it waits for its own");
         assert_eq!(sharing.reads(B), [3]);
         assert_eq!(sharing.reads(C), [0; 0]);
-        assert_eq!(
-            sharing.sends(&Sending { user: C, new: &[5], is_only: false, ..Sending::default() }),
-            [5],
-            "all are known again"
-        );
+        assert_eq!(sends(&mut sharing, C, &[5], false), [5], "all are known again");
     }
 
     #[test]
     fn of_two_that_are_left_nothing_is_known() {
         let mut sharing = Sharing::default();
-        sharing.sends(&Sending { user: A, new: &[1, 3, 5], is_only: false, ..Sending::default() });
+        sends(&mut sharing, A, &[1, 3, 5], false);
         assert_eq!(sharing.reads(B), [0; 0]);
         assert!(!sharing.ends(3));
         assert_eq!(sharing.reads(C), [5]);
@@ -237,7 +226,7 @@ mod tests {
     #[test]
     fn who_had_one_may_read_for_others() {
         let mut sharing = Sharing::default();
-        sharing.sends(&Sending { user: A, new: &[1, 3], is_only: false, ..Sending::default() });
+        sends(&mut sharing, A, &[1, 3], false);
         sharing.ends(1);
         assert_eq!(sharing.reads(A), [0; 0]);
         sharing.forget(|request| Some(request) == A);

@@ -15,7 +15,7 @@ use crate::{
     },
     report::bucket::Bucket,
     request::{
-        Call, RequestId,
+        Call, FunctionId, RequestId,
         call::{HungUp, Place, Span},
         open::Worker,
     },
@@ -45,10 +45,10 @@ pub struct Streams {
 
 /// Who makes a call.
 #[derive(Clone, Debug)]
-pub struct Maker {
-    pub worker: Worker,
+struct Maker {
+    worker: Worker,
     /// Empty where that is not known.
-    pub stack: Vec<Place>,
+    stack: Vec<Place>,
 }
 
 /// A call whose answer is not whole.
@@ -171,20 +171,22 @@ impl Model {
         told.filter(|(told_ns, _)| *told_ns == at_ns).map(|(_, stream)| stream)
     }
 
-    /// Who waits, or did, works for a stream. Whether its call has begun.
+    /// Who waits, or did, works for a stream; what they run, if that tells who makes its call. Whether that has begun.
     pub(super) fn works_on_stream(
         &mut self,
         (tgid, tid): (u32, u32),
         user: User,
         on: Stream,
-        maker: Maker,
+        worker: Worker,
+        functions: &[FunctionId],
     ) -> bool {
         let Stream { client, number: Some(stream) } = on else { return false };
         let Some(&id) = self.process(tgid).clients.get(&client) else { return false };
         let Some(streams) = self.streams(id) else { return false };
         streams.keep_few();
         if streams.sharing.is_of(user, stream) {
-            streams.makers.insert(stream, maker);
+            let places = functions.iter().map(|function| Place { function: *function, line: None });
+            streams.makers.insert(stream, Maker { worker, stack: places.collect() });
             self.stream_owned(id, tid, stream);
         }
         self.call_on(id, stream).is_some()
