@@ -11,6 +11,7 @@ from openai import AsyncOpenAI, OpenAI
 URL = f"http://127.0.0.1:{sys.argv[1]}/v1"
 client = OpenAI(base_url=URL, api_key="none")
 async_client = AsyncOpenAI(base_url=URL, api_key="none")
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 def asked(tokens: int) -> dict:
@@ -45,15 +46,13 @@ def whole(tokens: int) -> None:
 
 
 def stream(tokens: int) -> None:
-    options = {"stream": True, "stream_options": {"include_usage": True}}
-    for chunk in client.chat.completions.create(**asked(tokens), **options):
+    for chunk in client.chat.completions.create(**asked(tokens), **STREAMED):
         if chunk.usage:
             told("chat", True, chunk, chunk.model_extra["timings"])
 
 
 async def stream_async(tokens: int) -> None:
-    options = {"stream": True, "stream_options": {"include_usage": True}}
-    async for chunk in await async_client.chat.completions.create(**asked(tokens), **options):
+    async for chunk in await async_client.chat.completions.create(**asked(tokens), **STREAMED):
         if chunk.usage:
             # Beside others the server's account is of all it did meanwhile.
             told("chat", True, chunk)

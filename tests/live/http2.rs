@@ -1,7 +1,15 @@
 //! Calls over HTTP/2: many at once share a connection.
 
-use tests::{compare::Comparison, lab::Lab, python::Python, recording::Recording};
-use tracer::report::types::Report;
+use std::{fs::File, io::BufReader, path::Path, sync::Arc};
+
+use tests::{compare::Comparison, lab::Lab, python::Python, recording::Recording, truth::Truth};
+use tracer::{
+    capture::Capture,
+    event::Body,
+    replay::Replay,
+    report::{bucket::Bucket, types::Report},
+    vendor::VendorTable,
+};
 
 use crate::application::{multiplexed, traced};
 
@@ -10,8 +18,8 @@ const THREAD: &str = "/thread/{id}";
 
 #[test]
 fn calls_that_share_a_connection() {
-    let (report, comparison) = record(&Python::system(), "one request at a time", "4", "1");
-    comparison.check();
+    let Recorded { report, truth, .. } = record(&Python::system(), "4", "1");
+    Comparison::new("HTTP/2, one request at a time".to_owned(), &report, &truth).check();
     let calls = || report.requests.iter().flat_map(|request| &request.calls);
     // One by each client, and those that a shared pool opens before it knows that it need not.
     let opened = calls().filter(|call| !call.connection_reused).count();
@@ -22,15 +30,35 @@ fn calls_that_share_a_connection() {
 #[test]
 fn calls_of_requests_that_share_a_connection() {
     for python in Python::all() {
-        let (report, comparison) = record(&python, "20 requests at a time", "40", "20");
-        comparison.check();
+        let Recorded { report, inferred, truth } = record(&python, "40", "20");
+        let title = format!("HTTP/2, 20 requests at a time, {}", python.name);
+        Comparison::new(title.clone(), &report, &truth).check();
         let mut calls = report.requests.iter().flat_map(|request| &request.calls);
         let without = calls.find(|call| call.stack.iter().all(|caller| !caller.application));
         assert!(without.is_none(), "a call without a line of the application: {without:#?}");
+        check_inferred(&inferred, &Comparison::new(format!("{title}, inferred"), &inferred, &truth));
     }
 }
 
-fn record(python: &Python, title: &str, requests: &str, concurrency: &str) -> (Report, Comparison) {
+/// Of a client whose frames tell nothing it is of a few calls not known whose they are, which is said.
+fn check_inferred(report: &Report, comparison: &Comparison) {
+    let linked = comparison.check_nothing_wrong();
+    eprintln!("  {:.0} % of the calls are linked", linked * 100.0);
+    assert!(linked > 0.0, "whose the first is, is known");
+    let unknown = report.capture.unknown.iter();
+    assert!(unknown.filter(|unknown| unknown.reason.contains("HTTP/2")).count() > 0, "it is not said");
+    let is_known = |bucket| report.requests.iter().all(|request| request.buckets.get(bucket) != Some(0));
+    assert!(is_known(Bucket::LlmFirstByte) && is_known(Bucket::LlmStream), "unknown is not none");
+}
+
+struct Recorded {
+    report: Report,
+    /// The report without what the client's frames tell.
+    inferred: Report,
+    truth: Truth,
+}
+
+fn record(python: &Python, requests: &str, concurrency: &str) -> Recorded {
     let lab = Lab::start_with(&["--http2"]);
     let recording = Recording::start(&lab, "record", traced(multiplexed(python)));
     let drive = |requests: &str, concurrency: &str, prefix: &str, routes: &[&str]| {
@@ -42,7 +70,16 @@ fn record(python: &Python, title: &str, requests: &str, concurrency: &str) -> (R
     drive(requests, concurrency, "task", &TASKS);
     // Two threads that begin a stream at once may send the second first, which the vendor refuses.
     drive("4", "1", "thread", &[THREAD]);
+    let capture = recording.capture().to_owned();
     let report = recording.interrupt();
-    let comparison = Comparison::new(format!("HTTP/2, {title}, {}", python.name), &report, &lab.truth());
-    (report, comparison)
+    Recorded { report, inferred: without_frames(&capture), truth: lab.truth() }
+}
+
+fn without_frames(capture: &Path) -> Report {
+    let file = File::open(capture).expect("a capture");
+    let capture = Capture::read(BufReader::new(file)).expect("that is whole");
+    let mut replay = Replay::new(Arc::new(VendorTable::builtin()));
+    let is_inferred = |body: &Body| !matches!(body, Body::OnStream(_));
+    capture.events.iter().filter(|event| is_inferred(&event.body)).for_each(|event| replay.apply(event));
+    replay.finish(&capture.origin, capture.end_ns)
 }

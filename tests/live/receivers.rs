@@ -156,6 +156,14 @@ fn rotel(lab: &Lab) -> Running {
     lab.start_command(&mut rotel, "rotel")
 }
 
+/// The folder that a variable names.
+fn installed(variable: &str) -> PathBuf {
+    let folder = env::var_os(variable);
+    folder
+        .map(PathBuf::from)
+        .unwrap_or_else(|| panic!("{variable} names no folder: run this by `cargo xtask test receivers`"))
+}
+
 struct Phoenix<'lab> {
     lab: &'lab Lab,
     _running: Running,
@@ -163,9 +171,7 @@ struct Phoenix<'lab> {
 
 impl Phoenix<'_> {
     fn start(lab: &Lab) -> Phoenix<'_> {
-        let folder = env::var_os("TRACER_TEST_PHOENIX")
-            .expect("TRACER_TEST_PHOENIX names no folder: run this by `cargo xtask test receivers`");
-        let mut phoenix = lab.command(PathBuf::from(folder).join("bin/phoenix"));
+        let mut phoenix = lab.command(installed("TRACER_TEST_PHOENIX").join("bin/phoenix"));
         phoenix.arg("serve").env("PHOENIX_WORKING_DIR", lab.dir().join("phoenix"));
         phoenix.env("PHOENIX_HOST", "127.0.0.1").env("PHOENIX_PORT", "6006").env("PHOENIX_GRPC_PORT", "4327");
         let _running = lab.start_command(&mut phoenix, "phoenix");
@@ -195,12 +201,10 @@ struct VictoriaMetrics<'lab> {
 
 impl VictoriaMetrics<'_> {
     fn start(lab: &Lab) -> VictoriaMetrics<'_> {
-        let folder = env::var_os("TRACER_TEST_RECEIVERS")
-            .expect("TRACER_TEST_RECEIVERS names no folder: run this by `cargo xtask test receivers`");
         let scrape = "scrape_configs: [{job_name: tracer, scrape_interval: 1s, static_configs: [{targets: ['127.0.0.1:7070']}]}]";
         let configuration = lab.dir().join("victoria.yml");
         std::fs::write(&configuration, scrape).expect("write a configuration");
-        let mut victoria = lab.command(PathBuf::from(folder).join("usr/bin/victoria-metrics"));
+        let mut victoria = lab.command(installed("TRACER_TEST_RECEIVERS").join("usr/bin/victoria-metrics"));
         victoria
             .arg("-httpListenAddr=127.0.0.1:8428")
             .arg(format!("-storageDataPath={}", lab.dir().join("victoria").display()))

@@ -6,19 +6,19 @@ use serde::Deserialize;
 use tests::{lab::Lab, serving::Serving};
 
 pub struct Reading {
-    pub health: Health,
+    health: Health,
     threads_ns: BTreeMap<String, u64>,
 }
 
 #[derive(Deserialize)]
-pub struct Health {
-    pub requests: u64,
-    pub events: u64,
+struct Health {
+    requests: u64,
+    events: u64,
     ring_lag_ns: u64,
     cpu_ns: u64,
-    pub resident_bytes: u64,
-    pub open_files: u64,
-    pub lost: BTreeMap<String, u64>,
+    resident_bytes: u64,
+    open_files: u64,
+    lost: BTreeMap<String, u64>,
 }
 
 impl Reading {
