@@ -33,7 +33,8 @@ pub struct Comparison {
     missing: Vec<String>,
     /// What the calls that are linked tell of themselves.
     pub told: Told,
-    pub lost_events: u64,
+    /// By kind.
+    lost_events: BTreeMap<String, u64>,
     /// What was found and linked of each route.
     pub routes: Vec<Route>,
     /// Errors of the calls and of the requests.
@@ -99,7 +100,7 @@ impl Comparison {
             found: pairs.len(),
             links,
             told,
-            lost_events: report.capture.lost_events.values().sum(),
+            lost_events: report.capture.lost_events.clone(),
             series,
         }
     }
@@ -143,7 +144,7 @@ impl Comparison {
         assert_eq!(self.links.wrong, 0, "{}: calls linked to a wrong request", self.title);
         assert_eq!(self.links.extra, 0, "{}: calls that the vendor did not see", self.title);
         assert!(self.told.wrong.is_empty(), "{}: calls told wrong: {}", self.title, self.told);
-        assert_eq!(self.lost_events, 0, "{}: lost events", self.title);
+        assert_eq!(self.lost_events, BTreeMap::new(), "{}: lost events", self.title);
         self.links.right as f64 / (self.links.right + self.links.missing) as f64
     }
 
@@ -168,7 +169,7 @@ impl fmt::Display for Comparison {
         writeln!(formatter, "{}", self.title)?;
         writeln!(
             formatter,
-            "  requests found {} of {}, lost events {}",
+            "  requests found {} of {}, lost events {:?}",
             self.found, self.requests, self.lost_events
         )?;
         writeln!(formatter, "  calls linked right {right}, wrong {wrong}, missing {missing}, extra {extra}")?;

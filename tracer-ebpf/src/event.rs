@@ -29,6 +29,8 @@ pub mod kind {
     pub const MAPPED: u32 = 5;
     pub const SWITCH_OUT: u32 = 10;
     pub const SWITCH_IN: u32 = 11;
+    /// The thread has a CPU, which it was not seen to get.
+    pub const ON_CPU: u32 = 12;
     pub const CONNECTION: u32 = 20;
     pub const CONNECT: u32 = 21;
     pub const ESTABLISHED: u32 = 22;
@@ -111,7 +113,7 @@ pub mod wait {
     pub const OTHER: u32 = 11;
 }
 
-/// [`kind::SWITCH_IN`]: the header's thread got a CPU.
+/// [`kind::SWITCH_IN`]: the header's thread got a CPU. [`kind::ON_CPU`]: it did some time before.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SwitchIn {

@@ -94,7 +94,7 @@ pub fn put<T: Copy>(map: &LruHashMap<u32, T>, tid: u32, value: T) {
     }
 }
 
-/// What a thread is doing. `op` is 0 outside syscalls; then only `wake_ns` and `waker_tid` mean something.
+/// What a thread is doing. `op` is 0 outside syscalls; then only `wake_ns`, `waker_tid` and `is_off` mean something.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Thread {
@@ -113,6 +113,9 @@ pub struct Thread {
     pub op: u32,
     /// Entries of an iovec.
     pub count: u32,
+    /// 1 from when it left the CPU until it is seen to be back.
+    pub is_off: u32,
+    pub reserved: u32,
 }
 
 impl Thread {
@@ -127,6 +130,8 @@ impl Thread {
         wait: 0,
         op: 0,
         count: 0,
+        is_off: 0,
+        reserved: 0,
     };
 }
 

@@ -204,6 +204,11 @@ pub enum Body {
     },
     /// For which stream of HTTP/2 those work that [`Body::Asking`], [`Body::Waiting`] or [`Body::Awaited`] tells of next.
     OnStream(Stream),
+    /// The thread has a CPU, and was not seen to get it. Its wake-up as of [`Body::SwitchIn`].
+    OnCpu {
+        wake_ns: u64,
+        waker_tid: u32,
+    },
 }
 
 /// A stream of HTTP/2 as a client has it.

@@ -21,7 +21,7 @@ const TASK_INTERRUPTIBLE: u32 = 0x1;
 const TASK_DEAD: u32 = 0x80;
 
 /// `sched_switch(preempt, prev, next)`: SWITCH_OUT of a traced thread, with the syscall it is in, and before it
-/// WAITING where that is a lock, a sleep or a file; SWITCH_IN of a traced thread, with who woke it. Others cost one or two
+/// ON_CPU where it was not seen to be, and WAITING where that is a lock, a sleep or a file; SWITCH_IN of a traced thread, with who woke it. Others cost one or two
 /// lookups in TRACED.
 ///
 /// Cost: 245 ns a run.
@@ -68,13 +68,16 @@ fn switch_out(ids: Ids, state: u32, cpu_ns: u64, now_ns: u64) {
                     _ => (*thread).argument,
                 };
             }
+            tell_on_cpu(thread, now_ns, ids);
             (*thread).wake_ns = 0;
             (*thread).waker_tid = 0;
+            (*thread).is_off = 1;
         },
         // Without an entry its waker would be lost; one that is dead has none.
         None if state & TASK_DEAD != 0 => {}
         None => {
-            let _ = THREADS.insert(&ids.tid, &Thread::IDLE, BPF_ANY as u64);
+            let thread = Thread { is_off: 1, ..Thread::IDLE };
+            let _ = THREADS.insert(&ids.tid, &thread, BPF_ANY as u64);
         }
     }
     thread_state::tell_context_as_of(as_of_ns, ids);
@@ -123,9 +126,28 @@ fn switch_in(ids: Ids, now_ns: u64) {
             body.waker_tid = (*thread).waker_tid;
             (*thread).wake_ns = 0;
             (*thread).waker_tid = 0;
+            (*thread).is_off = 0;
         }
     }
     emit(kind::SWITCH_IN, now_ns, ids, body);
+}
+
+/// ON_CPU, where the switch to the current thread was not seen: 1 to 3 of 1000 come without the tracepoint (6.18; perf
+/// misses the same ones).
+///
+/// # Safety
+///
+/// `thread` is the entry of the current thread.
+#[inline(always)]
+pub(super) unsafe fn tell_on_cpu(thread: *mut Thread, now_ns: u64, ids: Ids) {
+    // SAFETY: as in `switch_out`.
+    unsafe {
+        if (*thread).is_off != 0 {
+            (*thread).is_off = 0;
+            let woken = SwitchIn { wake_ns: (*thread).wake_ns, waker_tid: (*thread).waker_tid, reserved: 0 };
+            emit(kind::ON_CPU, now_ns, ids, woken);
+        }
+    }
 }
 
 /// `sched_waking(task)`: no event; keeps when and by whom a traced thread was woken, for its SWITCH_IN. It

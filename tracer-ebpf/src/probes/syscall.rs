@@ -9,7 +9,7 @@ use aya_ebpf::{
 use tracer_ebpf::event::{self, kind, role, wait};
 
 use super::{
-    op, socket,
+    op, schedule, socket,
     table::{op_of, wait_of},
 };
 use crate::{
@@ -267,7 +267,8 @@ fn timeout_at(address: u64, unit_ns: u64) -> u64 {
     }
 }
 
-/// `sys_exit(regs, result)`: TRANSFER, CONNECT, CONNECTION of what was accepted, and MAPPED. Others cost a lookup in
+/// `sys_exit(regs, result)`: TRANSFER, CONNECT, CONNECTION of what was accepted, and MAPPED; ON_CPU of a thread that was not
+/// seen to be. Others cost a lookup in
 /// THREADS.
 ///
 /// Cost: 114 ns a run.
@@ -296,7 +297,12 @@ fn left(result: i64) {
         return;
     }
     // SAFETY: as above.
-    unsafe { (*entry).op = 0 };
+    unsafe {
+        (*entry).op = 0;
+        if thread.is_off != 0 {
+            schedule::tell_on_cpu(entry, now_ns(), ids);
+        }
+    }
     let op = thread.op as u8;
     if op >= op::WAIT_ONLY {
         return;

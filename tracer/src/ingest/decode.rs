@@ -89,6 +89,7 @@ pub fn kind_name(kind: u32) -> &'static str {
         kind::MAPPED => "mapped",
         kind::SWITCH_OUT => "switch_out",
         kind::SWITCH_IN => "switch_in",
+        kind::ON_CPU => "on_cpu",
         kind::CONNECTION => "connection",
         kind::CONNECT => "connect",
         kind::ESTABLISHED => "established",
@@ -132,6 +133,7 @@ fn body(kind: u32, fields: &mut Fields) -> Option<Result<Body, DecodeError>> {
         kind::MAPPED => Body::Mapped,
         kind::SWITCH_OUT => return fields.switch_out(),
         kind::SWITCH_IN => Body::SwitchIn { wake_ns: fields.u64()?, waker_tid: fields.u32()? },
+        kind::ON_CPU => Body::OnCpu { wake_ns: fields.u64()?, waker_tid: fields.u32()? },
         kind::CONNECTION => return fields.connection(),
         kind::CONNECT => {
             Body::Connect { connection: fields.id()?, enter_ns: fields.u64()?, result: fields.i64()? }

@@ -120,6 +120,7 @@ impl Model {
                 self.claim_stolen(ts_ns, tid, *cpu_ns);
             }
             Body::SwitchIn { wake_ns, waker_tid } => self.switched_in(ts_ns, tgid, tid, *wake_ns, *waker_tid),
+            Body::OnCpu { wake_ns, waker_tid } => self.is_back(ts_ns, tgid, tid, *wake_ns, *waker_tid),
             Body::Connection(connection) => self.connection_seen(tgid, tid, connection),
             Body::Connect { connection, enter_ns, result } => {
                 self.connected(ts_ns, tgid, tid, *connection, *enter_ns, *result)

@@ -103,6 +103,7 @@ fn body() -> impl Strategy<Value = Body> {
         Just(Body::Exit),
         (state, wait(), time_ns()).prop_map(|(state, wait, cpu_ns)| Body::SwitchOut { state, wait, cpu_ns }),
         (time_ns(), id()).prop_map(|(wake_ns, waker_tid)| Body::SwitchIn { wake_ns, waker_tid }),
+        (time_ns(), id()).prop_map(|(wake_ns, waker_tid)| Body::OnCpu { wake_ns, waker_tid }),
         opened().prop_map(|connection| Body::Connection(Box::new(connection))),
         (connection_id(), time_ns(), -115i64..1).prop_map(|(connection, enter_ns, result)| Body::Connect {
             connection,

@@ -126,9 +126,8 @@ impl Model {
         }
     }
 
-    /// A thread leaves the CPU that was not seen to get it, nor to do anything since: 1 to 3 of 1000 switches back
-    /// after a preemption come without the tracepoint (6.18; perf misses the same ones). Its CPU time tells how
-    /// long ago that was.
+    /// A thread leaves the CPU that was not seen to get it, nor to do anything since: the end of that was lost, or told by
+    /// no probe. Its CPU time tells how long ago that was.
     pub(super) fn infer_switch_in(&mut self, at_ns: u64, tgid: u32, tid: u32, cpu_ns: u64) {
         let Some(thread) = self.threads.get(&tid) else { return };
         let Some(off) = thread.off.filter(|_| thread.cpu_ns > 0) else { return };
@@ -194,6 +193,11 @@ impl Model {
 
     /// An event of this thread shows that it is on CPU, also when its switch in was not seen.
     pub(super) fn is_on_cpu(&mut self, at_ns: u64, tgid: u32, tid: u32) {
+        self.is_back(at_ns, tgid, tid, 0, 0);
+    }
+
+    /// The same, of one of which it is known when it was woken.
+    pub(super) fn is_back(&mut self, at_ns: u64, tgid: u32, tid: u32, wake_ns: u64, waker_tid: u32) {
         let thread = self.thread(tgid, tid);
         let Some(Off { out_ns, .. }) = thread.off else {
             thread.on_cpu_since_ns.get_or_insert(at_ns);
@@ -201,7 +205,7 @@ impl Model {
         };
         let in_ns = at_ns.max(out_ns);
         let request = self.works_for(tgid, tid);
-        self.switched_in(in_ns, tgid, tid, 0, 0);
+        self.switched_in(in_ns, tgid, tid, wake_ns, waker_tid);
         self.thread(tgid, tid).unseen_in = Some(UnseenIn { request, out_ns, in_ns });
     }
 
