@@ -55,7 +55,7 @@ impl Lab {
         Lab { dir, process }
     }
 
-    /// For files of the test; gone with the lab.
+    /// For files of the test; gone with the lab, unless the test fails.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -128,6 +128,10 @@ impl Drop for Lab {
         // The end of its standard input is the end of the lab.
         drop(self.process.stdin.take());
         let _ = self.process.wait();
+        if thread::panicking() {
+            self.dir.disable_cleanup(true);
+            eprintln!("what the test had recorded stays in {}", self.dir().display());
+        }
     }
 }
 

@@ -203,6 +203,17 @@ impl Stage {
             if let (Some(hand_out), Some(oldest)) = (&mut self.hand_out, batch.first()) {
                 hand_out.read(batch.len(), now_ns.saturating_sub(oldest.event.ts_ns));
             }
+            // Before the events: where one of them is the fork of a process whose code was found by then, the child has it too.
+            for input in inputs.try_iter() {
+                match input {
+                    Input::Event(event) => {
+                        self.follow(&event);
+                        self.order.push(event.into());
+                    }
+                    Input::Code(tgid, layout) => self.codes.found(tgid, layout),
+                    Input::Finish => finishing = true,
+                }
+            }
             for mut raw in batch.drain(..) {
                 self.tell(&raw.event);
                 self.follow(&raw.event);
@@ -219,16 +230,6 @@ impl Stage {
                 before.into_iter().chain(besides).for_each(|event| self.order.push(event.into()));
                 self.order.push(raw);
                 after.into_iter().for_each(|event| self.order.push(event.into()));
-            }
-            for input in inputs.try_iter() {
-                match input {
-                    Input::Event(event) => {
-                        self.follow(&event);
-                        self.order.push(event.into());
-                    }
-                    Input::Code(tgid, layout) => self.codes.found(tgid, layout),
-                    Input::Finish => finishing = true,
-                }
             }
             while let Some(raw) = self.order.pop_settled(if full { 0 } else { now_ns }) {
                 self.pass_on(raw);
