@@ -10,9 +10,12 @@ use std::{
     fmt,
 };
 
-use tracer::report::{
-    bucket::Bucket,
-    types::{Call, Kind, Report, Request},
+use tracer::{
+    attach::load::MISSED,
+    report::{
+        bucket::Bucket,
+        types::{Call, Kind, Report, Request},
+    },
 };
 
 use crate::truth::{self, Connection, Exchange, Truth};
@@ -21,6 +24,9 @@ pub use linking::Links;
 pub use routes::Route;
 pub use series::Series;
 pub use telling::Told;
+
+/// Runs of programs that the kernel may leave out: a packet that comes just when the same program runs for another one.
+const FEW_MISSED: u64 = 5;
 
 pub struct Comparison {
     title: String,
@@ -144,7 +150,11 @@ impl Comparison {
         assert_eq!(self.links.wrong, 0, "{}: calls linked to a wrong request", self.title);
         assert_eq!(self.links.extra, 0, "{}: calls that the vendor did not see", self.title);
         assert!(self.told.wrong.is_empty(), "{}: calls told wrong: {}", self.title, self.told);
-        assert_eq!(self.lost_events, BTreeMap::new(), "{}: lost events", self.title);
+        let lost = self.lost_events.iter();
+        let (missed, dropped): (Vec<_>, Vec<_>) = lost.partition(|(kind, _)| kind.starts_with(MISSED));
+        assert_eq!(dropped, [], "{}: lost events", self.title);
+        let missed: u64 = missed.into_iter().map(|(_, count)| count).sum();
+        assert!(missed <= FEW_MISSED, "{}: lost events: {:?}", self.title, self.lost_events);
         self.links.right as f64 / (self.links.right + self.links.missing) as f64
     }
 
