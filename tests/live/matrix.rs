@@ -29,6 +29,13 @@ fn servers_with_threads_and_processes() {
     }
 }
 
+/// To look at a static build takes longer than gunicorn takes to make its workers.
+#[test]
+fn workers_that_are_made_while_their_python_is_looked_at() {
+    let python = Python::builds().into_iter().find(|python| python.name.ends_with("-static"));
+    check("gunicorn-gthread", &python.expect("it is among the builds"));
+}
+
 #[test]
 fn a_connection_that_is_accepted_in_one_process_and_served_in_another() {
     let lab = Lab::start();

@@ -221,11 +221,6 @@ impl Probes {
         self.set_layout(tgid, layout)
     }
 
-    /// Whether that was told of a process, or of the one that made it before it did.
-    pub fn has_layout(&self, tgid: u32) -> bool {
-        self.layouts.get(&tgid, 0).is_ok()
-    }
-
     /// Forgets what [`Probes::set_layout`] told.
     pub fn forget_layout(&mut self, tgid: u32) {
         // One that is not there is no error.

@@ -13,8 +13,10 @@ use crate::{
 impl Model {
     pub(super) fn process_found(&mut self, tgid: u32, facts: &ProcessFacts) {
         self.facts.insert(tgid, KnownProcess { facts: facts.clone(), forked_ns: None });
-        let started_ns = self.first_ns.unwrap_or(self.now_ns);
-        self.process(tgid).facts = Some(facts.clone());
+        let was_there_ns = self.first_ns.unwrap_or(self.now_ns);
+        let process = self.process(tgid);
+        process.facts = Some(facts.clone());
+        let started_ns = process.forked_ns.unwrap_or(was_there_ns);
         self.begin_run(tgid, started_ns);
     }
 

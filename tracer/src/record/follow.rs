@@ -58,8 +58,8 @@ pub struct Follower {
     without_ssl: HashSet<u32>,
     /// Processes that will map Python, and until when they are looked at.
     expected: HashMap<u32, Instant>,
-    /// Those whose facts were told.
-    known: HashSet<u32>,
+    /// Those whose facts were told, and when. What one of them makes later has the same, for the model too.
+    known: HashMap<u32, u64>,
     /// Where the host is traced, those that may have mapped it without that being expected.
     newcomers: Newcomers,
     /// Containers that were told of.
@@ -85,7 +85,7 @@ impl Follower {
             mapped: HashSet::new(),
             without_ssl: HashSet::new(),
             expected: HashMap::new(),
-            known: HashSet::new(),
+            known: HashMap::new(),
             newcomers: Newcomers::default(),
             containers: LruCache::new(CONTAINERS),
             functions: None,
@@ -160,7 +160,7 @@ impl Follower {
                 let _ = self.probes.untrace(tgid);
                 self.program_ended(tgid);
             }
-            Start::Fork { parent } => self.forked(parent, tgid),
+            Start::Fork { parent, at_ns } => self.forked(parent, tgid, at_ns),
             Start::TooFast => self.too_fast(tgid),
             Start::Mapped => drop(self.mapped.insert(tgid)),
             // Without it, whose calls share a connection may be unknown.
@@ -183,18 +183,20 @@ impl Follower {
         }
     }
 
-    /// A process is the copy of another one. Where that is known, the model has its facts.
-    fn forked(&mut self, parent: u32, tgid: u32) {
+    /// A process is the copy of another one.
+    fn forked(&mut self, parent: u32, tgid: u32, at_ns: u64) {
         self.attachments.forked(&self.probes, parent, tgid);
-        if self.known.contains(&parent) {
-            self.known.insert(tgid);
-        }
         self.functions.iter_mut().for_each(|functions| functions.forked(parent, tgid));
-        // A server may load Python and make its workers before it was looked at again: they are as it was then.
-        let is_missed = self.probes.has_layout(parent) && !self.probes.has_layout(tgid);
-        let until = self.expected.get(&parent).copied();
-        if let Some(until) = until.or(is_missed.then(|| Instant::now() + MAPPING_TIME)) {
+        if let Some(&told_ns) = self.known.get(&parent).filter(|told_ns| at_ns > **told_ns) {
+            self.known.insert(tgid, told_ns);
+            return;
+        }
+        // A server may load Python and make its workers before it was looked at, or while it was: that can take long.
+        if let Some(&until) = self.expected.get(&parent) {
             self.expected.insert(tgid, until);
+        } else if self.known.contains_key(&parent) {
+            self.expected.insert(tgid, Instant::now() + MAPPING_TIME);
+            self.examine(tgid);
         }
     }
 
@@ -230,7 +232,7 @@ impl Follower {
         }
         let now = Instant::now();
         if self.is_host {
-            let found = self.newcomers.look(now, |tgid| self.known.contains(&tgid));
+            let found = self.newcomers.look(now, |tgid| self.known.contains_key(&tgid));
             for tgid in found {
                 if self.chooser.is_chosen(tgid) {
                     // A full table leaves it out.
@@ -293,7 +295,7 @@ impl Follower {
                 self.trace(tgid)?;
             }
             // One that a traced process made is traced, whatever it runs.
-            if !self.known.contains(&tgid) {
+            if !self.known.contains_key(&tgid) {
                 self.examine(tgid);
             }
         }
@@ -342,7 +344,6 @@ impl Follower {
         let Ok(Some(process)) = process::inspect(tgid) else { return };
         let Some(interpreter) = self.attachments.inspect(&process) else { return };
         self.expected.remove(&tgid);
-        self.known.insert(tgid);
         if let Some((functions, counter)) = self.counting() {
             functions.add(counter, &process);
         }
@@ -379,7 +380,9 @@ impl Follower {
             .map(|bucket| bucket.name().to_owned())
             .filter(|bucket| facts.unknown.iter().any(|unknown| unknown.bucket == *bucket))
             .collect();
-        self.tell(tgid, monotonic_ns(), Body::Process(Box::new(facts)));
+        let told_ns = monotonic_ns();
+        self.known.insert(tgid, told_ns);
+        self.tell(tgid, told_ns, Body::Process(Box::new(facts)));
         for bucket in sampled {
             self.tell(tgid, monotonic_ns(), Body::Sampled { bucket });
         }

@@ -55,6 +55,7 @@ pub struct Started {
 pub enum Start {
     Fork {
         parent: u32,
+        at_ns: u64,
     },
     Exec,
     /// It ended.
@@ -258,7 +259,7 @@ impl Stage {
         let started = match event.body {
             _ if self.pace.is_too_fast(event) => Started { tgid: event.tgid, by: Start::TooFast },
             Body::Fork { child_tgid, .. } if child_tgid != event.tgid => {
-                Started { tgid: child_tgid, by: Start::Fork { parent: event.tgid } }
+                Started { tgid: child_tgid, by: Start::Fork { parent: event.tgid, at_ns: event.ts_ns } }
             }
             Body::Exec => Started { tgid: event.tgid, by: Start::Exec },
             Body::ProcessEnd => Started { tgid: event.tgid, by: Start::Exit },

@@ -67,6 +67,20 @@ fn what_a_process_can_not_see_its_forked_workers_can_not_either() {
     assert_eq!(process.start_unix_ns, 5 * US);
 }
 
+/// As where a server makes its workers before it was looked at.
+#[test]
+fn the_run_of_a_worker_that_is_looked_at_itself_began_when_it_was_made() {
+    let worker = PID + 1;
+    let mut story = Story::new();
+    story.opened(1, CALLER, Role::Accepted).at(5, Body::Fork { child_tgid: worker, child_tid: worker });
+    story.tid = worker;
+    story.pid = worker;
+    story.at(20, Body::Process(Box::default())).at(500, Body::Exit);
+    let report = story.report(1_000);
+    let [run] = report.requests.as_slice() else { panic!("{:?}", report.requests) };
+    assert_eq!((run.pid, run.wall_ns), (worker, 495 * US));
+}
+
 /// As a view that runs `asyncio.run`: the worker is no loop afterwards.
 #[test]
 fn a_worker_that_has_run_a_loop_works_for_its_next_request_to_the_end() {
