@@ -17,8 +17,8 @@ pub const SAMPLES_PER_SECOND: u32 = 199;
 /// Python frames of a sample; those further out are left out.
 pub const STACK_FRAMES: usize = 128;
 
-/// Python frames of a thread that makes a greenlet: between what makes the workers of a pool and what makes the
-/// greenlet are three.
+/// Python frames of a thread that makes another one or a greenlet: between what makes the workers of a pool and what makes
+/// the greenlet are three.
 pub const CREATING_FRAMES: usize = 8;
 
 /// Python frames of a thread that is about to wait: as far out as the application is that had a library do it.

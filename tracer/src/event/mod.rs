@@ -148,7 +148,7 @@ pub enum Body {
     GreenletSwitch {
         greenlet: u64,
     },
-    /// The thread makes a greenlet, which comes next: its innermost code objects.
+    /// The thread makes another one, or a greenlet, which comes next: its innermost code objects.
     Creating {
         frames: Vec<u64>,
     },

@@ -31,6 +31,9 @@ impl Model {
             child.bound_ns = at_ns;
             child.is_started_by_request = true;
             child.is_new = true;
+            let maker = self.thread(tgid, tid);
+            child.is_born_in_python = std::mem::take(&mut maker.starts_python);
+            maker.makes_worker = false;
         } else {
             let parent = self.process(tgid);
             parent.n_children += 1;

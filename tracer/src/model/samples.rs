@@ -165,6 +165,11 @@ fn waits_for_work(function: &Function) -> bool {
     )
 }
 
+/// What has the interpreter make a thread, as all that is made by `threading`.
+fn starts_threads(function: &Function) -> bool {
+    is_one_of(function, &[("start", "/threading.py")])
+}
+
 /// What makes the workers of a pool, which other requests use too.
 fn makes_workers(function: &Function) -> bool {
     is_one_of(
@@ -267,12 +272,15 @@ impl Model {
         thread.reads_in_turn = is_asked;
     }
 
-    /// A thread is about to make a greenlet.
+    /// A thread is about to make another one, or a greenlet.
     pub(super) fn creating(&mut self, tgid: u32, tid: u32, frames: &[u64]) {
         let codes = self.processes.get(&tgid).map(|process| &process.codes);
         let mut functions = frames.iter().filter_map(|address| codes?.get(address));
         let makes_worker = functions.any(|number| makes_workers(self.functions.get(*number)));
-        self.thread(tgid, tid).makes_worker = makes_worker;
+        let starts_python = self.innermost(tgid, frames).is_some_and(starts_threads);
+        let thread = self.thread(tgid, tid);
+        thread.makes_worker = makes_worker;
+        thread.starts_python = starts_python;
     }
 
     /// A thread is about to send the head of a request.

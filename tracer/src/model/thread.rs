@@ -56,6 +56,10 @@ pub struct Thread {
     pub idle_since_ns: Option<u64>,
     /// What it makes next is a worker of a pool, for whom ever that then works.
     pub makes_worker: bool,
+    /// What it makes next is a thread by `threading`.
+    pub starts_python: bool,
+    /// It was made to run Python code, which has its frames from the first on: where it waits for something to do, that tells.
+    pub is_born_in_python: bool,
     /// Who sends the head of a request that it sends next, the innermost first.
     pub asking: Vec<Place>,
     /// For which stream somebody works, as of a time: who sends or begins to wait then, or a task that got what it waited for.
@@ -251,6 +255,7 @@ impl Thread {
             && matches!((off.state, off.wait), (OffState::Sleeping, Wait::Futex { .. }))
             && !off.is_gil
             && !off.is_lock
+            && (!self.is_born_in_python || self.waits_in.0 == off.out_ns)
     }
 
     /// Whether it does, outside of contexts, what others gave it to do: it wakes others by the locks that it

@@ -126,18 +126,27 @@ fn a_wait_for_the_gil_names_what_ran_meanwhile() {
     assert_eq!(waits[0].wait_ns, 5_000 * US);
 }
 
-/// A request starts a thread, which sleeps in a futex at `waiting`, is woken by a step of another request, and calls.
-fn calls_after_a_futex(state: OffState, waiting: &[u64]) -> Vec<usize> {
+/// A request starts a thread in `creating`, which sleeps in a futex at `waiting`, is woken by a step of another request, and
+/// calls.
+fn calls_after_a_futex(creating: &[u64], state: OffState, waiting: &[u64]) -> Vec<usize> {
     let mut story = with_code();
     let other = ConnectionId(3);
     let head = RequestHead { method: "GET".into(), path: "/other".into(), ..RequestHead::default() };
     let wait_code = function("Condition.wait", "/usr/lib/python3.12/threading.py");
     story
         .at(0, Body::Code { address: 0x40, function: wait_code })
+        .at(
+            0,
+            Body::Code {
+                address: 0x50,
+                function: function("Thread.start", "/usr/lib/python3.12/threading.py"),
+            },
+        )
         .opened(0, CALLER, Role::Accepted)
         .opened(0, other, Role::Accepted)
         .enter(10, 0xa)
         .request_read(10)
+        .at(20, Body::Creating { frames: creating.to_vec() })
         .at(20, Body::Fork { child_tgid: PID, child_tid: WORKER })
         .exit(30)
         .on(WORKER)
@@ -160,16 +169,20 @@ fn calls_after_a_futex(state: OffState, waiting: &[u64]) -> Vec<usize> {
 
 #[test]
 fn a_thread_that_waits_for_a_lock_goes_on_for_its_request() {
-    assert_eq!(calls_after_a_futex(OffState::Sleeping, &[0x10]), [1, 0]);
+    assert_eq!(calls_after_a_futex(&[], OffState::Sleeping, &[0x10]), [1, 0]);
     // It was only preempted on its way.
-    assert_eq!(calls_after_a_futex(OffState::Runnable, &[]), [1, 0]);
+    assert_eq!(calls_after_a_futex(&[], OffState::Runnable, &[]), [1, 0]);
+    // It has no frames yet: the lock is one of the C library's.
+    assert_eq!(calls_after_a_futex(&[0x50, 0x20], OffState::Sleeping, &[]), [1, 0]);
 }
 
 #[test]
 fn a_thread_that_waits_for_work_may_get_anybodys() {
-    assert_eq!(calls_after_a_futex(OffState::Sleeping, &[0x40, 0x30]), [0, 0]);
-    // What is not seen may be either.
-    assert_eq!(calls_after_a_futex(OffState::Sleeping, &[]), [0, 0]);
+    for creating in [&[][..], &[0x50, 0x20]] {
+        assert_eq!(calls_after_a_futex(creating, OffState::Sleeping, &[0x40, 0x30]), [0, 0]);
+    }
+    // What is not seen may be either, in a thread of a library.
+    assert_eq!(calls_after_a_futex(&[0x10, 0x20], OffState::Sleeping, &[]), [0, 0]);
 }
 
 #[test]
