@@ -111,6 +111,13 @@ impl Comparison {
         }
     }
 
+    /// All is found and linked, and close enough to the truth.
+    pub fn is_exact(&self) -> bool {
+        self.routes.iter().all(Route::is_exact)
+            && self.links.extra == 0
+            && self.series.iter().all(Series::is_close)
+    }
+
     /// Prints the table, and panics unless all is found, linked, and close enough to the truth, and every call tells what
     /// the vendor knows.
     #[track_caller]

@@ -60,6 +60,12 @@ impl Lab {
         self.dir.path()
     }
 
+    /// Leaves its files behind, to be looked at.
+    pub fn keep(&mut self) {
+        self.dir.disable_cleanup(true);
+        eprintln!("what was recorded stays in {}", self.dir().display());
+    }
+
     /// A command inside the lab, in the folder of the applications.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let certificates = self.dir().join("ca.pem");
@@ -129,8 +135,7 @@ impl Drop for Lab {
         drop(self.process.stdin.take());
         let _ = self.process.wait();
         if thread::panicking() {
-            self.dir.disable_cleanup(true);
-            eprintln!("what the test had recorded stays in {}", self.dir().display());
+            self.keep();
         }
     }
 }

@@ -140,8 +140,8 @@ impl Server {
         python.minor() >= self.since && python.program(program).exists() && has_loop
     }
 
-    /// Records the server under a load, and holds the report against the truth.
-    pub fn measure(&self, python: &Python, load: Load) -> Comparison {
+    /// Records the server under a load, and holds the report against the truth. The lab has what was recorded.
+    pub fn measure(&self, python: &Python, load: Load) -> (Lab, Comparison) {
         let lab = Lab::start();
         let command = [OsString::from("--")].into_iter().chain(self.command(python));
         let recording = Recording::start(&lab, "record", command);
@@ -157,7 +157,8 @@ impl Server {
         lab.wait_for_background();
         let report = recording.interrupt();
         let title = format!("{}, {}, {} at a time", self.name, python.name, load.concurrency);
-        Comparison::new(title, &report, &lab.truth())
+        let comparison = Comparison::new(title, &report, &lab.truth());
+        (lab, comparison)
     }
 
     fn command(&self, python: &Python) -> Vec<OsString> {

@@ -60,7 +60,7 @@ fn greenlets_on_every_python() {
 fn threads_that_greenlets_share_are_unknown_and_never_wrong() {
     let styles = ["native".to_owned()];
     let load = Load { styles: &styles, ..LOAD };
-    let comparison = server("gunicorn-gevent").measure(&Python::system(), load);
+    let (_lab, comparison) = server("gunicorn-gevent").measure(&Python::system(), load);
     assert_eq!(comparison.found, comparison.requests, "requests found");
     assert_eq!(comparison.links.wrong, 0, "calls linked to a wrong request");
 }
@@ -71,7 +71,7 @@ fn tasks_that_requests_share_are_unknown_and_never_wrong() {
     for (name, style) in [("uvicorn", "queued"), ("uvicorn-uvloop", "queued"), ("uvicorn", "left_in_queue")] {
         let styles = [style.to_owned()];
         let load = Load { requests: 40, styles: &styles, ..LOAD };
-        let comparison = server(name).measure(&Python::system(), load);
+        let (_lab, comparison) = server(name).measure(&Python::system(), load);
         eprintln!("{comparison}");
         assert_eq!(comparison.found, comparison.requests, "requests found by {name}, {style}");
         assert_eq!(comparison.links.wrong, 0, "calls linked to a wrong request by {name}, {style}");
@@ -82,7 +82,7 @@ const LOAD: Load = Load { concurrency: 16, requests: 5, styles: &[] };
 
 #[track_caller]
 fn check(name: &str, python: &Python) {
-    let comparison = server(name).measure(python, LOAD);
+    let (_lab, comparison) = server(name).measure(python, LOAD);
     if python.has_sealed_tls() { comparison.check_sealed() } else { comparison.check() }
 }
 
