@@ -17,6 +17,8 @@ pub struct Server {
     command: &'static [&'static str],
     /// The first minor version of CPython that it runs on.
     since: u32,
+    /// What it needs besides that program, by the name that is imported.
+    package: Option<&'static str>,
 }
 
 #[derive(Clone, Copy)]
@@ -34,10 +36,13 @@ enum Styles {
 /// The servers of the matrix.
 pub const SERVERS: &[Server] = &[
     server("uvicorn", Styles::Async, &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.asgi:app"]),
-    server(
-        "uvicorn-uvloop",
-        Styles::Async,
-        &["uvicorn", "--loop", "uvloop", "--port", "PORT", "matrix.asgi:app"],
+    with(
+        "uvloop",
+        server(
+            "uvicorn-uvloop",
+            Styles::Async,
+            &["uvicorn", "--loop", "uvloop", "--port", "PORT", "matrix.asgi:app"],
+        ),
     ),
     server(
         "uvicorn-4-workers",
@@ -60,24 +65,40 @@ pub const SERVERS: &[Server] = &[
         Styles::Sync,
         &["gunicorn", "-w", "2", "--threads", "8", "-b", "ADDRESS", "matrix.flask_app:app"],
     ),
-    server(
-        "gunicorn-gevent",
-        Styles::Gevent,
-        &["gunicorn", "-k", "gevent", "-w", "2", "-b", "ADDRESS", "matrix.gevent_app:app"],
+    with(
+        "gevent",
+        server(
+            "gunicorn-gevent",
+            Styles::Gevent,
+            &["gunicorn", "-k", "gevent", "-w", "2", "-b", "ADDRESS", "matrix.gevent_app:app"],
+        ),
     ),
-    server(
-        "fastapi-def",
-        Styles::Sync,
-        &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.fastapi_def:app"],
+    with(
+        "fastapi",
+        server(
+            "fastapi-def",
+            Styles::Sync,
+            &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.fastapi_def:app"],
+        ),
     ),
-    server("aiohttp", Styles::Async, &["python", "-m", "matrix.aiohttp_app", "PORT"]),
-    server("django-wsgi", Styles::Sync, &["gunicorn", "-w", "8", "-b", "ADDRESS", "matrix.django_app:wsgi"]),
-    server(
-        "django-asgi",
-        Styles::DjangoAsync,
-        &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.django_app:asgi"],
+    with("aiohttp", server("aiohttp", Styles::Async, &["python", "-m", "matrix.aiohttp_app", "PORT"])),
+    with(
+        "django",
+        server(
+            "django-wsgi",
+            Styles::Sync,
+            &["gunicorn", "-w", "8", "-b", "ADDRESS", "matrix.django_app:wsgi"],
+        ),
     ),
-    server("tornado", Styles::Async, &["python", "-m", "matrix.tornado_app", "PORT"]),
+    with(
+        "django",
+        server(
+            "django-asgi",
+            Styles::DjangoAsync,
+            &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.django_app:asgi"],
+        ),
+    ),
+    with("tornado", server("tornado", Styles::Async, &["python", "-m", "matrix.tornado_app", "PORT"])),
     Server {
         since: 9,
         ..server("sanic", Styles::Async, &["sanic", "--no-motd", "--port", "PORT", "matrix.sanic_app:app"])
@@ -115,8 +136,12 @@ const GEVENT: &[&str] = &["ask", "spawn", "pooled", "queued", "slept", "given_up
 /// The last gevent for 3.8 has pools whose queue is Python code.
 const GEVENT_SINCE: &[(&str, u32)] = &[("submit", 9)];
 
+const fn with(package: &'static str, server: Server) -> Server {
+    Server { package: Some(package), ..server }
+}
+
 const fn server(name: &'static str, styles: Styles, command: &'static [&'static str]) -> Server {
-    Server { name, styles, command, since: 8 }
+    Server { name, styles, command, since: 8, package: None }
 }
 
 /// A load on a server.
@@ -135,9 +160,10 @@ impl Server {
     }
 
     pub fn runs_on(&self, python: &Python) -> bool {
-        let (program, arguments) = self.command.split_first().expect("a command has a program");
-        let has_loop = !arguments.contains(&"uvloop") || python.has_package("uvloop");
-        python.minor() >= self.since && python.program(program).exists() && has_loop
+        let program = self.command.first().expect("a command has a program");
+        python.minor() >= self.since
+            && python.program(program).exists()
+            && self.package.is_none_or(|package| python.has_package(package))
     }
 
     /// Records the server under a load, and holds the report against the truth. The lab has what was recorded.

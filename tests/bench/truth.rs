@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tests::{
-    compare::Route,
     matrix::{Load, SERVERS, Server},
     python::Python,
 };

@@ -6,7 +6,10 @@ use foldhash::HashMap;
 
 use crate::{
     event::{ConnectionId, OffState, Stream, Wait},
-    model::{imports::Import, tls::Unsent},
+    model::{
+        imports::Import,
+        tls::{Begun, Unsent},
+    },
     request::{FunctionId, Rank, RequestId, call::Place, call_tree::OnCpu},
 };
 
@@ -84,7 +87,7 @@ pub struct Thread {
     /// do.
     pub work_since_ns: Option<u64>,
     /// TLS sessions that it has begun and whose first bytes it has not sent, the oldest first.
-    pub begun_sessions: VecDeque<u64>,
+    pub begun_sessions: VecDeque<Begun>,
     /// Plaintext that a session took whose connection is not known.
     pub unsent: Option<Unsent>,
     pub history: VecDeque<Off>,

@@ -1,8 +1,8 @@
 //! TLS sessions: which connection each of them is on, and what their plaintext tells of the calls there.
 //!
-//! Nothing tells OpenSSL's session and the socket of each other. What does is the order of a thread: the ClientHello that
-//! it sends first is of the session that it began first, also where its event loop sends later (uvloop). Of a session that
-//! began unseen it is the ciphertext that a thread sends next, if that is as long as the plaintext makes it.
+//! Nothing tells OpenSSL's session and the socket of each other. What does is for whom and in which order a thread begins
+//! them: the ClientHello on a connection is of the session that the request which connected began first, also where its
+//! event loop sends later (uvloop). Without the request, order alone tells. Of a session that began unseen it is the ciphertext that a thread sends next, if that is as long as the plaintext makes it.
 
 use foldhash::HashMap;
 
@@ -11,7 +11,7 @@ use tracer_ebpf::limits;
 use crate::{
     event::{Asked, ConnectionId, Direction, Mark, RequestHead, Stream},
     model::{Model, connection::Connection, traffic::Transfer},
-    request::{Call, call::Place},
+    request::{Call, RequestId, call::Place},
 };
 
 /// Sessions that a thread has begun whose ClientHello is not sent.
@@ -28,6 +28,13 @@ pub const MOST_ADDED: u64 = 29;
 
 /// Sessions by address, and the connection that each is on, where it is known.
 pub type Sessions = HashMap<u64, Option<ConnectionId>>;
+
+/// A session that a thread has begun, and for which request.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun {
+    session: u64,
+    request: Option<RequestId>,
+}
 
 /// Plaintext that a session took or gave.
 #[derive(Clone, Copy, Debug)]
@@ -74,11 +81,12 @@ impl Model {
             sessions.clear();
         }
         sessions.insert(session, None);
+        let request = self.acts_for(tgid, tid);
         let begun = &mut self.thread(tgid, tid).begun_sessions;
         if begun.len() >= BEGUN {
             begun.pop_front();
         }
-        begun.push_back(session);
+        begun.push_back(Begun { session, request });
     }
 
     pub(super) fn session_ended(&mut self, tgid: u32, session: u64) {
@@ -112,12 +120,7 @@ impl Model {
         let is_hello = |mark: &Mark| matches!(mark, Mark::ClientHello { .. });
         let is_data = |mark: &Mark| matches!(mark, Mark::Ciphertext { .. });
         if transfer.marks.iter().any(is_hello) {
-            let begun = std::mem::take(&mut self.thread(transfer.tgid, transfer.tid).begun_sessions);
-            let mut begun = begun.into_iter();
-            let sessions = &self.process(transfer.tgid).sessions;
-            let session = begun.find(|session| sessions.get(session) == Some(&None));
-            self.thread(transfer.tgid, transfer.tid).begun_sessions = begun.collect();
-            if let Some(session) = session {
+            if let Some(session) = self.session_that_sends_first(id, transfer) {
                 self.join_session(id, transfer.tgid, session);
             }
         } else if transfer.marks.iter().any(is_data) && self.has_no_session(id) {
@@ -129,6 +132,24 @@ impl Model {
                 self.plain_sent(id, &plain, unsent.stack, unsent.on);
             }
         }
+    }
+
+    /// Of what the thread has begun and not sent. Clients send at once, or after a turn of the loop: those of one request
+    /// may overtake those of another.
+    fn session_that_sends_first(&mut self, id: ConnectionId, transfer: &Transfer) -> Option<u64> {
+        let outbound = self.connections.get_mut(&id).and_then(Connection::outbound)?;
+        let connected = outbound.opened_by.map(|(request, _)| request);
+        let mut begun = std::mem::take(&mut self.thread(transfer.tgid, transfer.tid).begun_sessions);
+        let sessions = &self.process(transfer.tgid).sessions;
+        begun.retain(|begun| sessions.get(&begun.session) == Some(&None));
+        let of = |request| begun.iter().position(|begun| begun.request == request);
+        let first = match connected {
+            Some(_) => of(connected).or_else(|| of(None)),
+            None => Some(0),
+        };
+        let session = first.and_then(|first| begun.remove(first)).map(|begun| begun.session);
+        self.thread(transfer.tgid, transfer.tid).begun_sessions = begun;
+        session
     }
 
     fn has_no_session(&mut self, id: ConnectionId) -> bool {

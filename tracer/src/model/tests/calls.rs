@@ -1,6 +1,7 @@
 //! Stories of calls that a request makes.
 
 use super::*;
+use crate::event::Asked;
 
 #[test]
 fn a_lookup_in_a_pool_thread_is_joined_by_host() {
@@ -128,4 +129,54 @@ fn a_connection_that_another_request_has_is_waited_for() {
     let buckets = buckets(&report, 1);
     assert!(buckets.contains(&("wait.lock", 400)), "{buckets:?}");
     assert!(!buckets.iter().any(|(bucket, _)| *bucket == "unattributed"), "{buckets:?}");
+}
+
+/// A client that sends its hello at once overtakes one that gives others a turn before, as httpx does.
+#[test]
+fn a_session_is_on_the_connection_of_its_request() {
+    const OTHER: ConnectionId = ConnectionId(3);
+    const OTHER_VENDOR: ConnectionId = ConnectionId(4);
+    let hello = || vec![Mark::ClientHello { sni: Some("api.openai.com".into()), alpn: None }];
+    let connect = |connection| Body::Connect { connection, enter_ns: 0, result: 0 };
+    let asks = |session, at_us: u64, model: &str| {
+        let asked = Asked { model: Some(model.into()), ..Asked::default() };
+        let head = RequestHead { method: "POST".into(), ..RequestHead::default() };
+        let marks = vec![Mark::RequestHead { at: 0, head }, Mark::Asked(asked), Mark::RequestEnd];
+        Body::Plain { session, direction: Direction::Sent, enter_ns: at_us * US, bytes: 278, marks }
+    };
+    let mut story = Story::new();
+    for (caller, context, at_us) in [(CALLER, 0xa, 10), (OTHER, 0xb, 20)] {
+        let head = RequestHead { method: "GET".into(), path: "/".into(), ..RequestHead::default() };
+        let marks = vec![Mark::RequestHead { at: 0, head }, Mark::RequestEnd];
+        story
+            .opened(at_us, caller, Role::Accepted)
+            .enter(at_us, context)
+            .transfer((at_us, at_us), caller, Direction::Received, 100, marks)
+            .at(at_us + 1, Body::ContextCopy { context: context + 0x10 })
+            .exit(at_us + 2);
+    }
+    story
+        .enter(30, 0x1a)
+        .opened(30, VENDOR, Role::Connected)
+        .at(30, connect(VENDOR))
+        .at(31, Body::TlsStart { session: 0xaa })
+        .exit(32)
+        .enter(40, 0x1b)
+        .opened(40, OTHER_VENDOR, Role::Connected)
+        .at(40, connect(OTHER_VENDOR))
+        .at(41, Body::TlsStart { session: 0xbb })
+        .transfer((42, 42), OTHER_VENDOR, Direction::Sent, 517, hello())
+        .transfer((43, 43), OTHER_VENDOR, Direction::Sent, 80, vec![Mark::HandshakeDone])
+        .at(44, asks(0xbb, 44, "second"))
+        .transfer((45, 45), OTHER_VENDOR, Direction::Sent, 300, vec![Mark::Ciphertext { at: 0 }])
+        .exit(46)
+        .enter(50, 0x1a)
+        .transfer((50, 50), VENDOR, Direction::Sent, 517, hello())
+        .transfer((51, 51), VENDOR, Direction::Sent, 80, vec![Mark::HandshakeDone])
+        .at(52, asks(0xaa, 52, "first"))
+        .call_sent(54)
+        .exit(60);
+    let report = story.report(1_000);
+    let models = report.requests.iter().flat_map(|request| &request.calls).map(|call| call.model.as_deref());
+    assert_eq!(models.collect::<Vec<_>>(), [Some("first"), Some("second")]);
 }
