@@ -36,14 +36,12 @@ enum Styles {
 /// The servers of the matrix.
 pub const SERVERS: &[Server] = &[
     server("uvicorn", Styles::Async, &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.asgi:app"]),
-    with(
-        "uvloop",
-        server(
-            "uvicorn-uvloop",
-            Styles::Async,
-            &["uvicorn", "--loop", "uvloop", "--port", "PORT", "matrix.asgi:app"],
-        ),
-    ),
+    server(
+        "uvicorn-uvloop",
+        Styles::Async,
+        &["uvicorn", "--loop", "uvloop", "--port", "PORT", "matrix.asgi:app"],
+    )
+    .with("uvloop"),
     server(
         "uvicorn-4-workers",
         Styles::Async,
@@ -65,40 +63,28 @@ pub const SERVERS: &[Server] = &[
         Styles::Sync,
         &["gunicorn", "-w", "2", "--threads", "8", "-b", "ADDRESS", "matrix.flask_app:app"],
     ),
-    with(
-        "gevent",
-        server(
-            "gunicorn-gevent",
-            Styles::Gevent,
-            &["gunicorn", "-k", "gevent", "-w", "2", "-b", "ADDRESS", "matrix.gevent_app:app"],
-        ),
-    ),
-    with(
-        "fastapi",
-        server(
-            "fastapi-def",
-            Styles::Sync,
-            &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.fastapi_def:app"],
-        ),
-    ),
-    with("aiohttp", server("aiohttp", Styles::Async, &["python", "-m", "matrix.aiohttp_app", "PORT"])),
-    with(
-        "django",
-        server(
-            "django-wsgi",
-            Styles::Sync,
-            &["gunicorn", "-w", "8", "-b", "ADDRESS", "matrix.django_app:wsgi"],
-        ),
-    ),
-    with(
-        "django",
-        server(
-            "django-asgi",
-            Styles::DjangoAsync,
-            &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.django_app:asgi"],
-        ),
-    ),
-    with("tornado", server("tornado", Styles::Async, &["python", "-m", "matrix.tornado_app", "PORT"])),
+    server(
+        "gunicorn-gevent",
+        Styles::Gevent,
+        &["gunicorn", "-k", "gevent", "-w", "2", "-b", "ADDRESS", "matrix.gevent_app:app"],
+    )
+    .with("gevent"),
+    server(
+        "fastapi-def",
+        Styles::Sync,
+        &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.fastapi_def:app"],
+    )
+    .with("fastapi"),
+    server("aiohttp", Styles::Async, &["python", "-m", "matrix.aiohttp_app", "PORT"]).with("aiohttp"),
+    server("django-wsgi", Styles::Sync, &["gunicorn", "-w", "8", "-b", "ADDRESS", "matrix.django_app:wsgi"])
+        .with("django"),
+    server(
+        "django-asgi",
+        Styles::DjangoAsync,
+        &["uvicorn", "--loop", "asyncio", "--port", "PORT", "matrix.django_app:asgi"],
+    )
+    .with("django"),
+    server("tornado", Styles::Async, &["python", "-m", "matrix.tornado_app", "PORT"]).with("tornado"),
     Server {
         since: 9,
         ..server("sanic", Styles::Async, &["sanic", "--no-motd", "--port", "PORT", "matrix.sanic_app:app"])
@@ -136,10 +122,6 @@ const GEVENT: &[&str] = &["ask", "spawn", "pooled", "queued", "slept", "given_up
 /// The last gevent for 3.8 has pools whose queue is Python code.
 const GEVENT_SINCE: &[(&str, u32)] = &[("submit", 9)];
 
-const fn with(package: &'static str, server: Server) -> Server {
-    Server { package: Some(package), ..server }
-}
-
 const fn server(name: &'static str, styles: Styles, command: &'static [&'static str]) -> Server {
     Server { name, styles, command, since: 8, package: None }
 }
@@ -155,6 +137,10 @@ pub struct Load<'a> {
 }
 
 impl Server {
+    const fn with(self, package: &'static str) -> Server {
+        Server { package: Some(package), ..self }
+    }
+
     pub fn named(name: &str) -> Option<&'static Server> {
         SERVERS.iter().find(|server| server.name == name)
     }

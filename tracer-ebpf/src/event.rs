@@ -258,9 +258,9 @@ pub struct Import {
 
 /// [`kind::SAMPLE`]: what a thread ran when a timer of its CPU went off. [`kind::WAITING`]: what sleeps in a futex that
 /// is not the GIL, for a while, or for a file; its innermost frames alone. [`kind::CREATING`]: the innermost frames of what
-/// makes a thread or a greenlet, which [`kind::FORK`] or [`kind::CONTEXT_COPY`] tells next. Followed by `copied` bytes: addresses of the code objects of
-/// its Python frames, the innermost first, and before them, of [`kind::SAMPLE`] alone, that of the instruction which the
-/// thread had come to. [`kind::ASKING`]: what sends the head of a request, which is told
+/// makes a thread or a greenlet, which [`kind::FORK`] or [`kind::CONTEXT_COPY`] tells next. Followed by `copied` bytes:
+/// addresses of the code objects of its Python frames, the innermost first, and before them, of [`kind::SAMPLE`] alone,
+/// that of the instruction which the thread had come to. [`kind::ASKING`]: what sends the head of a request, which is told
 /// next; followed by [`Place`]s. A [`Stream`] comes before the bytes of [`kind::ASKING`] and [`kind::WAITING`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

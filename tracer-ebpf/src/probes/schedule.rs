@@ -21,8 +21,8 @@ const TASK_INTERRUPTIBLE: u32 = 0x1;
 const TASK_DEAD: u32 = 0x80;
 
 /// `sched_switch(preempt, prev, next)`: SWITCH_OUT of a traced thread, with the syscall it is in, and before it
-/// ON_CPU where it was not seen to be, and WAITING where that is a lock, a sleep or a file; SWITCH_IN of a traced thread, with who woke it. Others cost one or two
-/// lookups in TRACED.
+/// ON_CPU where it was not seen to be, and WAITING where that is a lock, a sleep or a file; SWITCH_IN of a traced thread,
+/// with who woke it. Others cost one or two lookups in TRACED.
 ///
 /// Cost: 245 ns a run.
 #[btf_tracepoint(function = "sched_switch")]

@@ -2,7 +2,8 @@
 //!
 //! Nothing tells OpenSSL's session and the socket of each other. What does is for whom and in which order a thread begins
 //! them: the ClientHello on a connection is of the session that the request which connected began first, also where its
-//! event loop sends later (uvloop). Without the request, order alone tells. Of a session that began unseen it is the ciphertext that a thread sends next, if that is as long as the plaintext makes it.
+//! event loop sends later (uvloop). Without the request, order alone tells. Of a session that began unseen it is the
+//! ciphertext that a thread sends next, if that is as long as the plaintext makes it.
 
 use foldhash::HashMap;
 
@@ -143,10 +144,7 @@ impl Model {
         let sessions = &self.process(transfer.tgid).sessions;
         begun.retain(|begun| sessions.get(&begun.session) == Some(&None));
         let of = |request| begun.iter().position(|begun| begun.request == request);
-        let first = match connected {
-            Some(_) => of(connected).or_else(|| of(None)),
-            None => Some(0),
-        };
+        let first = of(connected).or_else(|| of(None)).or(connected.is_none().then_some(0));
         let session = first.and_then(|first| begun.remove(first)).map(|begun| begun.session);
         self.thread(transfer.tgid, transfer.tid).begun_sessions = begun;
         session
