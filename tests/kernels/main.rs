@@ -7,7 +7,7 @@ use kernel::{Kernel, MOST_INSTRUCTIONS};
 use table::Table;
 use tests::{compare::Comparison, counted, golden};
 use tracer::{
-    attach::{load::MISSED, verify::NOT_NEEDED},
+    attach::verify::NOT_NEEDED,
     report::{bucket::Bucket, types::Process},
 };
 
@@ -80,11 +80,7 @@ fn requests_are_found_and_calls_linked_on_every_kernel() {
         assert_eq!(comparison.links.wrong, 0, "{}: calls linked to a wrong request", kernel.release);
         assert_eq!(comparison.links.missing, 0, "{}: calls not linked", kernel.release);
         assert_eq!(comparison.links.extra, 0, "{}: calls that the vendor did not see", kernel.release);
-        let lost = report.capture.lost_events.iter();
-        let (missed, dropped): (Vec<_>, Vec<_>) = lost.partition(|(kind, _)| kind.starts_with(MISSED));
-        assert_eq!(dropped, [], "{}: lost events", kernel.release);
-        let missed: u64 = missed.into_iter().map(|(_, count)| count).sum();
-        assert!(missed <= kernel.most_missed(), "{}: {missed} runs were left out", kernel.release);
+        let missed = comparison.check_lost(kernel.most_missed());
         for request in &report.requests {
             assert_eq!(request.buckets.sum(), request.wall_ns, "{}: {}", kernel.release, request.id);
         }
