@@ -14,7 +14,7 @@ client = AsyncOpenAI(http_client=DefaultAsyncHttpxClient(http2=True))
 sync_client = OpenAI(http_client=DefaultHttpxClient(http2=True))
 truth.settle()
 
-MODEL = "ttft=100-400,gap=20,n=20"
+MODEL = "ttft=100-400,gap=10-30,n=20"
 
 
 @app.get("/one/{identity}")

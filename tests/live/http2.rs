@@ -40,6 +40,35 @@ fn calls_of_requests_that_share_a_connection() {
     }
 }
 
+/// What heads refer to passed before: the peer has no name and its headers have none, all else is told.
+#[test]
+fn calls_on_a_connection_from_before() {
+    let lab = Lab::start_with(&["--http2"]);
+    let command = multiplexed(&Python::system());
+    let server = lab.start_command(lab.command(&command[0]).args(&command[1..]), "server");
+    lab.drive(&[&["--prefix", "before", "--requests", "1"], &TASKS[..]].concat());
+    lab.forget();
+    let mut recording = Recording::start(&lab, "record", ["--pid", &server.pid().to_string()]);
+    recording.wait_ready();
+    let before = lab.truth();
+    // Records are counted from one that comes alone.
+    lab.drive(&["--prefix", "alone", "--requests", "1", TASKS[0]]);
+    // What is asked again after an error counts no tokens, so it may be no model's.
+    lab.drive(&[&["--requests", "20", "--concurrency", "10"], &TASKS[..2]].concat());
+    let mut report = recording.interrupt();
+    let mut truth = lab.truth();
+    truth.exchanges.drain(..before.exchanges.len());
+    truth.exchanges.iter_mut().for_each(|exchange| exchange.request_id = None);
+    assert_eq!(truth.connections.len(), before.connections.len(), "all is on the connection from before");
+    truth.connections.clear();
+    for call in report.requests.iter_mut().flat_map(|request| &mut request.calls) {
+        assert_eq!((&call.vendor, call.connection_reused), (&None, true), "{call:#?}");
+        // What has no vendor is not compared.
+        call.vendor = Some("openai".to_owned());
+    }
+    Comparison::new("HTTP/2 from before", &report, &truth).check();
+}
+
 /// Of a client whose frames tell nothing it is of a few calls not known whose they are, which is said.
 fn check_inferred(report: &Report, comparison: &Comparison) {
     let linked = comparison.check_nothing_wrong();

@@ -15,7 +15,9 @@ use crate::{
     kernel::reads_bodies,
     maps::{EVENTS, LongTransfers, TLS_CALLS, TLS_SESSIONS, TlsCall, TlsKey, TlsSession, put, session},
     stack::{self, word},
-    transfer::{is_headers, is_http, is_preface, is_request, read_head_and_tail, read_into},
+    transfer::{
+        is_headers, is_http, is_later_headers, is_preface, is_request, read_head_and_tail, read_into,
+    },
 };
 
 /// Room for copied bytes. What is chosen is as long as one of these, and a mask proves the bound to the verifier.
@@ -58,12 +60,14 @@ pub fn called(role: u8, regs: &Registers, count_place: u64, ids: Ids) {
     let first = || unsafe { bpf_probe_read_user(regs.argument(1) as *const [u8; 4]) };
     let first = if role == role::TLS_WRITE { first().ok() } else { None };
     let speaks_http2 = known.as_ref().is_some_and(|session| session.flags & session::HTTP2 != 0);
-    let asks = first.is_some_and(|first| is_request(first) || speaks_http2 && is_headers(first));
+    let mut asks = first.is_some_and(|first| is_request(first) || speaks_http2 && is_headers(first));
     if known.as_ref().is_none_or(|session| session.flags & session::HTTP == 0) {
+        let goes_on = known.is_none() && first.is_some_and(|first| goes_on(first, regs.argument(1)));
+        asks |= goes_on;
         if !asks {
             return;
         }
-        let http2 = if first.is_some_and(is_preface) { session::HTTP2 } else { 0 };
+        let http2 = if goes_on || first.is_some_and(is_preface) { session::HTTP2 } else { 0 };
         match known {
             Some(session) => session.flags |= session::HTTP | http2,
             None => {
@@ -78,6 +82,12 @@ pub fn called(role: u8, regs: &Registers, count_place: u64, ids: Ids) {
     if asks {
         stack::emit_asking(call.enter_ns, ids);
     }
+}
+
+/// Whether a session of HTTP/2 that began unseen goes on with what is at `buffer`.
+#[inline(always)]
+fn goes_on(first: [u8; 4], buffer: u64) -> bool {
+    is_headers(first) && word(buffer, 4).is_some_and(|next| is_later_headers(first, next.to_le_bytes()))
 }
 
 /// OpenSSL has returned: PLAIN, if it transferred something.

@@ -101,8 +101,8 @@ impl Model {
     /// A session took plaintext, or gave some.
     pub(super) fn plain(&mut self, session: u64, direction: Direction, plain: &Plaintext) {
         let Plaintext { tgid, tid, at_ns, bytes, marks } = *plain;
-        let asks =
-            direction == Direction::Sent && marks.iter().any(|mark| matches!(mark, Mark::RequestHead { .. }));
+        let begins = |mark: &Mark| matches!(mark, Mark::RequestHead { .. } | Mark::Body { .. });
+        let asks = direction == Direction::Sent && marks.iter().any(begins);
         let stack = if asks { std::mem::take(&mut self.thread(tgid, tid).asking) } else { Vec::new() };
         let on = self.take_stream(tgid, tid, at_ns);
         match (self.process(tgid).sessions.get(&session).copied().flatten(), direction) {
@@ -211,7 +211,11 @@ pub fn answer_told(call: &mut Call, marks: &[Mark], arrival_ns: u64) {
     for mark in marks {
         match mark {
             Mark::ResponseHead { head, .. } => call.response = Some(head.clone()),
-            Mark::Told(told) => call.told = told.clone(),
+            Mark::Told(told) => {
+                // Of whom it was asked may not be known, but who counts tokens is a model.
+                call.to_llm |= call.request.is_none() && told.output_tokens.is_some();
+                call.told = told.clone();
+            }
             Mark::Limits(limits) => call.limits = Some(limits.clone()),
             Mark::Content => drop(call.first_content_ns.get_or_insert(arrival_ns)),
             Mark::ResponseEnd => call.answered = true,

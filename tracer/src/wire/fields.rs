@@ -76,7 +76,7 @@ impl Response {
 }
 
 /// How many attempts there were before: OpenAI's SDK and those generated like it say so, and AWS's, which counts from 1.
-fn retries(headers: &[Header<'_>]) -> Option<u32> {
+pub fn retries(headers: &[Header<'_>]) -> Option<u32> {
     let stainless = || value(headers, "x-stainless-retry-count")?.parse().ok();
     let aws = || {
         let fields = value(headers, "amz-sdk-request")?.split(';');

@@ -117,8 +117,8 @@ impl Wire {
         if direction == Direction::Sent && !self.sessions.contains(&key) {
             let begun = match sniff(cursor.visible()) {
                 Sniffed::Request => Some(Session::Http1(Box::new(Http1::new(Direction::Sent)))),
-                Sniffed::Http2 => Some(Session::Http2(Box::default())),
-                _ => None,
+                Sniffed::Http2 => Some(Session::Http2(Box::new(Http2::new()))),
+                _ => Http2::in_its_middle(cursor.visible()).map(|http2| Session::Http2(Box::new(http2))),
             };
             if let Some(begun) = begun {
                 self.sessions.put(key, begun);

@@ -31,6 +31,16 @@ impl Format {
             _ => None,
         }
     }
+
+    /// By how a body begins, where its media type is not known.
+    pub fn of_body(beginning: &[u8]) -> Option<Format> {
+        let begins = |with: &[u8]| beginning.starts_with(with);
+        if begins(b"data:") || begins(b"event:") {
+            Some(Format::ServerSentEvents)
+        } else {
+            begins(b"{").then_some(Format::Json)
+        }
+    }
 }
 
 /// What a question says of itself, also behind a long prompt.

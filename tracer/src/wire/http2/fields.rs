@@ -1,5 +1,5 @@
 //! Header blocks of one direction (RFC 7541). Where one passed unseen, what later ones refer to is unknown, and never wrong:
-//! the table begins anew, and its entries are counted from the newest.
+//! entries of the table are counted from the newest, and those that were there before are stood in for.
 
 use httparse::Header;
 use loona_hpack::Decoder;
@@ -13,6 +13,12 @@ const FIELDS: usize = 256;
 /// What a block's fields take at most, for a block can refer to a long entry again and again.
 const BLOCK_BYTES: usize = 64 << 10;
 
+/// What an entry takes at least (RFC 7541, section 4.1).
+const ENTRY_BYTES: usize = 32;
+
+/// A field to be kept, without a name and without a value, which nobody sends (RFC 7541, section 6.2.1).
+const UNKNOWN: &[u8] = &[0x40, 0, 0];
+
 pub struct Table {
     decoder: Decoder<'static>,
 }
@@ -21,6 +27,7 @@ pub struct Table {
 #[derive(Debug, Default)]
 pub struct Fields {
     fields: Vec<(String, Vec<u8>)>,
+    has_unknown: bool,
 }
 
 impl std::fmt::Debug for Table {
@@ -36,18 +43,30 @@ impl Table {
         Table { decoder }
     }
 
+    /// One of which it is not known what it has.
+    pub fn unknown() -> Table {
+        let mut table = Table::new();
+        table.decoder.set_max_table_size(TABLE_BYTES);
+        // A block of these alone is one that can be read.
+        let _ = table.decoder.decode_with_cb(&UNKNOWN.repeat(TABLE_BYTES / ENTRY_BYTES), |_, _| {});
+        table
+    }
+
     /// A block passed that was not seen, or not all of it.
     pub fn lose(&mut self) {
-        *self = Table::new();
+        *self = Table::unknown();
     }
 
     /// `None` where a part of the block can't be known.
     pub fn read(&mut self, block: &[u8]) -> Option<Fields> {
         let mut fields = Vec::new();
         let mut bytes = 0;
+        let mut has_unknown = false;
         let result = self.decoder.decode_with_cb(block, |name, value| {
             bytes += name.len() + value.len();
-            if fields.len() < FIELDS
+            if name.is_empty() {
+                has_unknown = true;
+            } else if fields.len() < FIELDS
                 && bytes <= BLOCK_BYTES
                 && let Ok(name) = std::str::from_utf8(&name)
             {
@@ -55,7 +74,7 @@ impl Table {
             }
         });
         match result {
-            Ok(()) => Some(Fields { fields }),
+            Ok(()) => Some(Fields { fields, has_unknown }),
             Err(_) => {
                 self.lose();
                 None
@@ -69,6 +88,11 @@ impl Fields {
     pub fn pseudo(&self, name: &str) -> Option<&str> {
         let (_, value) = self.fields.iter().find(|(found, _)| found == name)?;
         std::str::from_utf8(value).ok()
+    }
+
+    /// Some of them are not known.
+    pub fn has_unknown(&self) -> bool {
+        self.has_unknown
     }
 
     pub fn headers(&self) -> Vec<Header<'_>> {

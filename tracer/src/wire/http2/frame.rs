@@ -79,6 +79,11 @@ impl Frames {
         Frames { at: if of_client { At::Preface(0) } else { At::Header(Vec::new()) } }
     }
 
+    /// Those of a client from the beginning of a frame on; of a server where one begins is to be found.
+    pub fn later(of_client: bool) -> Frames {
+        Frames { at: if of_client { At::Header(Vec::new()) } else { At::Lost } }
+    }
+
     /// Takes the next parts of a transfer, one after the other. Where frames were lost, a transfer may begin with one again:
     /// `is_open` knows the streams that it can be of.
     pub fn next<'a>(
@@ -142,6 +147,18 @@ impl Frames {
             }
         }
     }
+}
+
+/// Whether a client's bytes may be the middle of a connection: they begin with the head of a request. The number of its stream
+/// is given. The probes look for the same (`is_later_headers` in tracer-ebpf/src/transfer.rs).
+pub fn later_request(bytes: &[u8]) -> Option<u32> {
+    let (header, block) = bytes.split_at_checked(HEADER_BYTES)?;
+    let frame = Frame::parse(header);
+    // `:method` is `GET` or `POST` (RFC 7541, appendix A).
+    let is_request = frame.kind == kind::HEADERS && matches!(block.first(), Some(0x82 | 0x83));
+    let ends = flag::END_STREAM | flag::END_HEADERS;
+    let is_frame = frame.bytes < MOST_BYTES && frame.flags & !ends == 0;
+    (is_request && is_frame && frame.stream % 2 == 1 && frame.stream < 1 << 24).then_some(frame.stream)
 }
 
 impl Frame {

@@ -11,11 +11,11 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use self::fields::{Fields, Table};
-use self::frame::{Frame, Frames, Part, flag, kind};
-use super::content::{Answer, Question};
+use self::frame::{Frame, Frames, Part, flag, kind, later_request};
+use super::content::{Answer, Format, Question};
 use super::cursor::{Cursor, Piece};
 use super::fields as heads;
-use crate::event::{Direction, Mark};
+use crate::event::{Asked, Direction, Mark, ResponseHead};
 use crate::vendor::VendorTable;
 
 /// Streams of a connection that are open at once; of more, those that were not used for longest are forgotten.
@@ -33,6 +33,8 @@ pub struct Http2 {
     requests: Side,
     answers: Side,
     streams: LruCache<u32, Stream>,
+    /// The first stream that was seen to begin: there are others before it.
+    first: u32,
     has_begun: bool,
 }
 
@@ -62,6 +64,15 @@ struct Stream {
     /// The head of the answer has come.
     is_answered: bool,
     answer: Option<Answer>,
+    /// What kind of body it has the head did not tell, as far as it is known.
+    untold: Option<Untold>,
+}
+
+/// A head whose body is to be known by itself.
+#[derive(Debug)]
+enum Untold {
+    Question(Asked),
+    Answer(ResponseHead),
 }
 
 /// What a transfer brought of one stream.
@@ -71,16 +82,25 @@ struct Told {
     marks: Vec<Mark>,
 }
 
-impl Default for Http2 {
+impl Http2 {
     /// A connection from its beginning on.
-    fn default() -> Http2 {
+    pub fn new() -> Http2 {
+        Http2::of([true, false].map(|of_client| Side::new(Frames::new(of_client), Table::new())), 0)
+    }
+
+    /// A connection whose beginning was not seen, where a client's bytes show that it is one.
+    pub fn in_its_middle(sent: &[u8]) -> Option<Http2> {
+        let first = later_request(sent)?;
+        let side = |of_client| Side::new(Frames::later(of_client), Table::unknown());
+        Some(Http2::of([true, false].map(side), first))
+    }
+
+    fn of([requests, answers]: [Side; 2], first: u32) -> Http2 {
         let mut streams = LruCache::unbounded();
         streams.resize(NonZeroUsize::new(STREAMS).unwrap_or(NonZeroUsize::MIN));
-        Http2 { requests: Side::new(true), answers: Side::new(false), streams, has_begun: false }
+        Http2 { requests, answers, streams, first, has_begun: false }
     }
-}
 
-impl Http2 {
     /// Adds to `marks` what a transfer means: of each stream what follows its [`Mark::Stream`]. The first one has
     /// [`Mark::Http2`] before that.
     pub fn reduce(
@@ -100,7 +120,8 @@ impl Http2 {
                 Direction::Sent => (&mut self.requests, &self.streams),
                 Direction::Received => (&mut self.answers, &self.streams),
             };
-            let Some(part) = side.frames.next(cursor, |stream| streams.contains(&stream)) else { break };
+            let is_open = |stream: u32| streams.contains(&stream) || stream % 2 == 1 && stream < self.first;
+            let Some(part) = side.frames.next(cursor, is_open) else { break };
             let bytes = cursor.at() - at;
             let (Part::Begin(frame) | Part::Payload(frame, _) | Part::End(frame)) = part else {
                 side.lose();
@@ -147,6 +168,7 @@ impl Http2 {
                     marks.push(Mark::Body { at });
                 }
                 if let Some(stream) = self.streams.get_mut(&stream) {
+                    stream.find_out(at, piece, marks);
                     stream.read(direction, piece, marks);
                 }
             }
@@ -208,6 +230,7 @@ impl Http2 {
             let (method, path) = (fields.pseudo(":method")?, fields.pseudo(":path")?);
             Some(heads::request(method, path, fields.pseudo(":authority"), &fields.headers()))
         });
+        let has_unknown = fields.as_ref().is_none_or(Fields::has_unknown);
         match head {
             Some(heads::Request { head, question }) => {
                 stream.host = head.host.clone();
@@ -216,6 +239,10 @@ impl Http2 {
             }
             // It is a request all the same.
             None => marks.push(Mark::Body { at }),
+        }
+        if has_unknown && stream.question.is_none() {
+            let retries = fields.and_then(|fields| heads::retries(&fields.headers()));
+            stream.untold = Some(Untold::Question(Asked { retries, ..Asked::default() }));
         }
         self.streams.put(id, stream);
     }
@@ -242,6 +269,8 @@ impl Http2 {
                 let response = heads::response(status, &fields.headers(), vendor);
                 stream.answer = response.answer();
                 let heads::Response { head, limits, .. } = response;
+                let is_untold = fields.has_unknown() && stream.answer.is_none();
+                stream.untold = is_untold.then(|| Untold::Answer(head.clone()));
                 marks.push(Mark::ResponseHead { at, head });
                 marks.extend(limits.map(Mark::Limits));
             }
@@ -261,8 +290,8 @@ impl Http2 {
 }
 
 impl Side {
-    fn new(of_client: bool) -> Side {
-        Side { frames: Frames::new(of_client), table: Table::new(), block: Block::default() }
+    fn new(frames: Frames, table: Table) -> Side {
+        Side { frames, table, block: Block::default() }
     }
 
     fn lose(&mut self) {
@@ -303,6 +332,21 @@ impl Block {
 }
 
 impl Stream {
+    /// A body begins of which the head did not tell what it is.
+    fn find_out(&mut self, at: u64, piece: Piece<'_>, marks: &mut Vec<Mark>) {
+        let Some(untold) = self.untold.take() else { return };
+        let Piece::Copied(bytes) = piece else { return };
+        match (untold, Format::of_body(bytes)) {
+            (Untold::Question(asked), Some(Format::Json)) => self.question = Some(Question::new(asked)),
+            (Untold::Answer(head), Some(format)) => {
+                self.answer = Answer::new(format, "");
+                let stream = head.stream || format == Format::ServerSentEvents;
+                marks.push(Mark::ResponseHead { at, head: ResponseHead { stream, ..head } });
+            }
+            _ => {}
+        }
+    }
+
     fn read(&mut self, direction: Direction, piece: Piece<'_>, marks: &mut Vec<Mark>) {
         match direction {
             Direction::Sent => {

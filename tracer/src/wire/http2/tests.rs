@@ -25,7 +25,7 @@ struct Conversation {
 impl Conversation {
     fn begun() -> Conversation {
         let (client, server) = (Encoder::new(), Encoder::new());
-        let mut this = Conversation { http2: Http2::default(), client, server };
+        let mut this = Conversation { http2: Http2::new(), client, server };
         let hello = [PREFACE, &frame(kind::SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100])].concat();
         assert_eq!(this.passes(Sent, &hello), [Mark::Http2]);
         assert_eq!(this.passes(Received, &frame(kind::SETTINGS, 0, 0, &[])), []);
@@ -87,6 +87,12 @@ fn response_head(id: &str) -> Mark {
         vendor_reported_ns: None,
     };
     Mark::ResponseHead { at: 0, head }
+}
+
+/// The head of an answer of which all else refers to what was not seen.
+fn only_status(at: u64, stream: bool) -> Mark {
+    let head = ResponseHead { status: 200, stream, vendor_request_id: None, vendor_reported_ns: None };
+    Mark::ResponseHead { at, head }
 }
 
 fn asked() -> Mark {
@@ -175,13 +181,44 @@ fn behind_what_was_not_seen_streams_go_on_and_nothing_is_guessed() {
     assert_eq!(all.passes(Received, &[b'z'; 64]), []);
     let again = frame(kind::DATA, 0, 1, b"data: x\n\n");
     assert_eq!(all.passes(Received, &again), [stream(1, again.len()), Mark::Body { at: 9 }]);
-    // What this block refers to was told before: `content-type` by its place in the table.
+    // A name that this block refers to was told before: `x-request-id`.
     let second = all.question(3);
     all.passes(Sent, &second);
     let answer = all.answer(3, b"req_3");
-    assert_eq!(all.passes(Received, &answer), [stream(3, answer.len()), Mark::Body { at: 0 }]);
+    assert_eq!(all.passes(Received, &answer), [stream(3, answer.len()), only_status(0, true)]);
     let end = frame(kind::DATA, flag::END_STREAM, 3, b"");
     assert_eq!(all.passes(Received, &end), [stream(3, 9), Mark::ResponseEnd]);
+}
+
+#[test]
+fn a_connection_goes_on_whose_beginning_was_not_seen() {
+    let mut all = Conversation::begun();
+    let earlier = all.question(1);
+    assert!(Http2::in_its_middle(&earlier[9..]).is_none(), "no frame begins here");
+    assert!(Http2::in_its_middle(&frame(kind::HEADERS, 0, 2, &earlier[9..])).is_none(), "no client's");
+    // Indexed (RFC 7541, section 6.1): POST, https, and four fields of before.
+    let head = frame(kind::HEADERS, flag::END_HEADERS, 3, &[0x83, 0x87, 0xc1, 0xc0, 0xbf, 0xbe]);
+    let question = [&head[..], &frame(kind::DATA, flag::END_STREAM, 3, QUESTION)].concat();
+    all.http2 = Http2::in_its_middle(&question).expect("it begins with the head of a request");
+    let asked = Asked { model: Some("gpt-5".to_owned()), stream: Some(true), retries: None };
+    assert_eq!(
+        all.passes(Sent, &question),
+        [Mark::Http2, stream(3, question.len()), Mark::Body { at: 0 }, Mark::Asked(asked), Mark::RequestEnd]
+    );
+
+    // Of a stream that began before nothing is told; behind its frames is another's.
+    let earlier = frame(kind::DATA, 0, 1, b"data: x\n\n");
+    let answer = frame(kind::HEADERS, flag::END_HEADERS, 3, &[0x88, 0xbf, 0xbe]);
+    let received = [&earlier[..], &answer].concat();
+    let marks =
+        [stream(1, earlier.len()), Mark::Body { at: 9 }, stream(3, answer.len()), only_status(18, false)];
+    assert_eq!(all.passes(Received, &received), marks);
+    let content = b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+    let content = frame(kind::DATA, 0, 3, content);
+    assert_eq!(
+        all.passes(Received, &content),
+        [stream(3, content.len()), Mark::Body { at: 9 }, only_status(9, true), Mark::Content]
+    );
 }
 
 #[test]
@@ -247,7 +284,7 @@ fn told(
 proptest! {
     #[test]
     fn streams_mean_the_same_however_they_are_cut(cuts in prop::collection::vec(1..300_usize, 1..8)) {
-        let whole = told(&mut Http2::default(), conversation());
+        let whole = told(&mut Http2::new(), conversation());
         prop_assert_eq!(whole.keys().copied().collect::<Vec<_>>(), [0, 1, 3]);
         let mut lengths = cuts.iter().cycle();
         let cut = conversation().into_iter().flat_map(|(direction, mut rest)| {
@@ -259,7 +296,7 @@ proptest! {
             pieces
         });
         let cut: Vec<_> = cut.collect();
-        prop_assert_eq!(told(&mut Http2::default(), cut), whole);
+        prop_assert_eq!(told(&mut Http2::new(), cut), whole);
     }
 
     #[test]
@@ -269,7 +306,7 @@ proptest! {
         flipped in any::<prop::sample::Index>(),
         bits in any::<u8>(),
     ) {
-        let mut http2 = Http2::default();
+        let mut http2 = Http2::new();
         let mut real = conversation();
         for (_, bytes) in &mut real {
             let at = flipped.index(bytes.len());
