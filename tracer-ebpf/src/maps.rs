@@ -147,8 +147,8 @@ pub struct ThreadState {
     pub context: u64,
     /// CPython's count of the thread's changes of context (`context_ver`) when that was told.
     pub context_version: u64,
-    /// 1 once it received something in the context that it entered last.
-    pub has_received: u64,
+    /// Not 0 where it received something in the context that it is in, or just before it entered that.
+    pub received: u64,
     /// Up to when it has used what it may tell of what tasks waited in.
     pub awaited_ns: u64,
 }

@@ -24,6 +24,10 @@ use crate::{
 /// Neither the context of a thread nor a version.
 const NOT_TOLD: u64 = u64::MAX;
 
+/// What `received` is multiplied by where a thread is about to enter a context, and divided by at the next change of contexts,
+/// which is that: so it lasts until the context is left.
+const ABOUT_TO_ENTER: u64 = 2;
+
 /// No time. An `Option` that is not set yet would be read from the stack where nothing was written, which kernels before
 /// 6.3 refuse.
 const NOW: u64 = 0;
@@ -58,7 +62,8 @@ pub fn enters_context(address: u64, ids: Ids) -> bool {
     let Some(thread) = find(layout, ids.tid) else { return false };
     tell(thread, NOW, ids);
     thread.context = address;
-    thread.has_received = 0;
+    // A loop that reads before the step, and outside of all, reads for it (uvloop).
+    thread.received *= ABOUT_TO_ENTER;
     true
 }
 
@@ -70,6 +75,9 @@ fn tell(thread: &mut ThreadState, as_of_ns: u64, ids: Ids) {
     if version == thread.context_version {
         return;
     }
+    // Two or more are a step that is over.
+    let is_next = version == thread.context_version.wrapping_add(1);
+    thread.received = if is_next { thread.received / ABOUT_TO_ENTER } else { 0 };
     thread.context_version = version;
     if context != thread.context {
         thread.context = context;
@@ -82,7 +90,7 @@ fn tell(thread: &mut ThreadState, as_of_ns: u64, ids: Ids) {
 #[inline(always)]
 pub fn has_received(tid: u32) {
     if let Some(thread) = known(tid) {
-        thread.has_received = 1;
+        thread.received = 1;
     }
 }
 
@@ -90,7 +98,7 @@ pub fn has_received(tid: u32) {
 #[inline(always)]
 pub fn may_tell_awaited(tid: u32, now_ns: u64, layout: &PythonLayout) -> bool {
     let Some(thread) = known(tid) else { return false };
-    if thread.has_received != 0 || thread.awaited_ns > now_ns {
+    if thread.received != 0 || thread.awaited_ns > now_ns {
         return false;
     }
     let every_ns = if layout.streams.is_used() { AWAITED_OF_STREAMS_EVERY_NS } else { AWAITED_EVERY_NS };
@@ -125,7 +133,7 @@ pub fn find(layout: &PythonLayout, tid: u32) -> Option<&'static mut ThreadState>
                 context_place,
                 context: NOT_TOLD,
                 context_version: NOT_TOLD,
-                has_received: 0,
+                received: 0,
                 awaited_ns: 0,
             };
             // A full table evicts another thread.
