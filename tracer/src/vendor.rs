@@ -49,16 +49,24 @@ impl Vendor {
     }
 }
 
+/// A host, or all that fit a pattern.
+#[derive(Clone, Debug)]
+struct Host {
+    vendor: String,
+    /// It has other things than models, and only paths tell which.
+    is_shared: bool,
+}
+
 /// All vendors, by host, by port and by path.
 #[derive(Clone, Debug, Default)]
 pub struct VendorTable {
     vendors: HashMap<String, Vendor>,
     /// What holds for every host.
     any: Vendor,
-    /// Host to vendor id.
-    hosts: HashMap<String, String>,
-    /// Pattern and vendor id, the longest first.
-    globs: Vec<(String, String)>,
+    /// By name.
+    hosts: HashMap<String, Host>,
+    /// By pattern, the longest first.
+    globs: Vec<(String, Host)>,
     /// Usual port of a local server to vendor id.
     ports: HashMap<u16, String>,
 }
@@ -105,14 +113,22 @@ impl VendorTable {
 
     /// The vendor at a host: a TLS server name, or the host of a request, with or without port.
     pub fn match_host(&self, host: &str) -> Option<&Vendor> {
+        self.vendors.get(&self.find_host(host)?.vendor)
+    }
+
+    fn find_host(&self, host: &str) -> Option<&Host> {
         let host =
             host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(host, |(host, _)| host);
         let host = host.trim_end_matches('.').to_ascii_lowercase();
-        let id = self
-            .hosts
-            .get(&host)
-            .or_else(|| self.globs.iter().find(|(glob, _)| matches(glob, &host)).map(|(_, id)| id))?;
-        self.vendors.get(id)
+        let by_pattern = || self.globs.iter().find(|(glob, _)| matches(glob, &host)).map(|(_, found)| found);
+        self.hosts.get(&host).or_else(by_pattern)
+    }
+
+    /// The vendor at a host, which a path has to show where there are other things than models.
+    fn vendor_at(&self, host: &str, path: Option<&str>) -> Option<&Vendor> {
+        let found = self.find_host(host)?;
+        let vendor = self.vendors.get(&found.vendor);
+        vendor.filter(|_| !found.is_shared || path.is_some_and(|path| self.operation(vendor, path).is_some()))
     }
 
     /// The local server that usually listens on `port`, if `path` is one of a model server.
@@ -121,9 +137,9 @@ impl VendorTable {
         self.operation(Some(vendor), path).map(|_| vendor)
     }
 
-    /// The vendor that a call goes to, by the peer's host, else by port and path.
+    /// The vendor that a call goes to, by the peer's host, with the path where that alone does not tell, else by port and path.
     pub fn of_call(&self, host: Option<&str>, port: Option<u16>, path: Option<&str>) -> Option<&Vendor> {
-        host.and_then(|host| self.match_host(host)).or_else(|| self.vendor_by_path(port?, path?))
+        host.and_then(|host| self.vendor_at(host, path)).or_else(|| self.vendor_by_path(port?, path?))
     }
 
     /// Whether a call is an LLM call: its peer is a vendor, or (a server of the user's own) its path is one of a
@@ -157,13 +173,14 @@ impl VendorTable {
                     self.name(&id);
                     self.ports.insert(port, id);
                 }
-                Line::Host { host, id } => {
+                Line::Host { host, id, is_shared } => {
                     self.name(&id);
+                    let found = Host { vendor: id, is_shared };
                     if host.contains('*') {
                         self.globs.retain(|(glob, _)| *glob != host);
-                        self.globs.push((host, id));
+                        self.globs.push((host, found));
                     } else {
-                        self.hosts.insert(host, id);
+                        self.hosts.insert(host, found);
                     }
                 }
             }

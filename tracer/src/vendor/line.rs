@@ -49,8 +49,16 @@ impl TimeHeader {
 /// What a line says.
 pub enum Line {
     Vendor(Vendor),
-    Host { host: String, id: String },
-    Port { port: u16, id: String },
+    /// `is_shared`: it has other things than models, too.
+    Host {
+        host: String,
+        id: String,
+        is_shared: bool,
+    },
+    Port {
+        port: u16,
+        id: String,
+    },
 }
 
 /// Parses a file up to the first line that is wrong, and gives what is wrong with it.
@@ -95,24 +103,26 @@ fn parse_line(line: &str) -> Result<Line, Mismatch> {
     }
 }
 
-fn parse_host(host: &str, id: &str) -> Result<Line, Mismatch> {
+fn parse_host(field: &str, id: &str) -> Result<Line, Mismatch> {
     if id.is_empty() {
         return Err(("no vendor behind the host".to_owned(), "a vendor id"));
     }
     let id = id.to_owned();
-    if let Some(port) = host.strip_prefix(':') {
+    if let Some(port) = field.strip_prefix(':') {
         let port = port.parse().map_err(|_| (format!("port {port:?}"), "a number from 0 to 65535"))?;
         return Ok(Line::Port { port, id });
     }
+    let shared = field.strip_suffix('/');
+    let host = shared.unwrap_or(field);
     let is_host = host.bytes().any(|byte| byte.is_ascii_alphanumeric())
         && host.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':'));
     if !is_host {
         return Err((
-            format!("host {host:?}"),
-            "a host name without scheme, port and path, `*` for any characters",
+            format!("host {field:?}"),
+            "a host name without scheme, port and path, `*` for any characters, `/` behind one that has other things, too",
         ));
     }
-    Ok(Line::Host { host: host.to_ascii_lowercase(), id })
+    Ok(Line::Host { host: host.to_ascii_lowercase(), id, is_shared: shared.is_some() })
 }
 
 fn parse_time(field: &str) -> Result<TimeHeader, Mismatch> {

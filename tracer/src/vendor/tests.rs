@@ -60,6 +60,28 @@ fn paths_name_their_operation() {
 }
 
 #[test]
+fn hosts_that_have_other_things_need_a_path() {
+    let table = VendorTable::builtin();
+    for (host, path, provider) in [
+        ("acme.snowflakecomputing.com", Some("/api/v2/cortex/inference:complete"), Some("snowflake")),
+        ("acme.snowflakecomputing.com", Some("/api/v2/statements"), None),
+        ("acme.snowflakecomputing.com", None, None),
+        ("adb-1.azuredatabricks.net", Some("/serving-endpoints/chat/completions"), Some("databricks")),
+        ("adb-1.azuredatabricks.net", Some("/api/2.0/sql/statements"), None),
+        ("api.cloudflare.com", Some("/client/v4/accounts/a/ai/run/m"), Some("cloudflare.workers_ai")),
+        ("api.cloudflare.com", Some("/client/v4/zones"), None),
+        ("api.openai.com", Some("/v1/files"), Some("openai")),
+        ("api.openai.com", None, Some("openai")),
+    ] {
+        let found = table.of_call(Some(host), Some(443), path).map(|vendor| vendor.provider.as_str());
+        assert_eq!(found, provider, "{host} {path:?}");
+        assert_eq!(table.is_llm(Some(host), Some(443), path), provider.is_some(), "{host} {path:?}");
+    }
+    let shared = with_text("tools.example/\topenai\n").unwrap();
+    assert!(shared.of_call(Some("tools.example"), None, Some("/wiki")).is_none());
+}
+
+#[test]
 fn local_servers_are_known_by_port_and_path() {
     let table = VendorTable::builtin();
     let provider = |port, path| table.vendor_by_path(port, path).map(|vendor| vendor.provider.as_str());
