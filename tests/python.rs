@@ -40,6 +40,20 @@ impl Python {
         env::var_os("TRACER_TEST_DEBIAN_11").and_then(|folder| Python::of(&folder).pop())
     }
 
+    /// pyenv's of versions that no others of these are of, with the standard library alone: those that can be had.
+    pub fn bare() -> Vec<Python> {
+        let of_pyenv = ["3.8", "3.9", "3.10"].into_iter().filter_map(|version| {
+            let Some(program) = pyenv(version) else {
+                eprintln!("there is no Python {version} under pyenv: it is not tested");
+                return None;
+            };
+            let bin = program.parent()?;
+            let version = bin.parent()?.file_name()?.to_string_lossy();
+            Some(Python { name: format!("python-{version}"), bin: bin.to_owned(), root: None })
+        });
+        of_pyenv.collect()
+    }
+
     /// Environments with the packages of `tests/apps/requirements-sdks.txt`.
     pub fn sdks() -> Vec<Python> {
         let venvs = env::var_os("TRACER_TEST_SDKS").expect(

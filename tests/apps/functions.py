@@ -12,8 +12,12 @@ def burn(ms: float) -> None:
         pass
 
 
-def mostly(ms: float) -> None:
-    burn(0.75 * ms)
+# What is not ASCII a string of Python has in one, two or four bytes for each character.
+exec(compile("def 燃やす(ms):\n    burn(0.75 * ms)", "/srv/日本/😀.py", "exec"))
+
+
+def größtenteils(ms: float) -> None:
+    燃やす(ms)  # noqa: F821
 
 
 class Sometimes:
@@ -24,5 +28,5 @@ class Sometimes:
 
 
 with truth.run("functions"):
-    mostly(float(sys.argv[1]))
+    größtenteils(float(sys.argv[1]))
     Sometimes().now_and_then(float(sys.argv[1]))

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use tests::{lab::Lab, python::Python, recording::Recording};
-use tracer::report::{bucket::Bucket, functions::SAMPLE_NS, types::Request};
+use tracer::report::{
+    bucket::Bucket,
+    functions::SAMPLE_NS,
+    types::{Function, Request},
+};
 
 use crate::application::{functions, native, sampled, traced};
 
@@ -14,15 +18,17 @@ const SLACK_MS: u64 = BURNT_MS / 5;
 
 #[test]
 fn functions_have_the_time_that_they_ran() {
-    for python in Python::all().into_iter().chain(Python::builds()) {
+    for python in Python::all().into_iter().chain(Python::builds()).chain(Python::bare()) {
         let lab = Lab::start();
         let (_, report) = Recording::start(&lab, "functions", traced(functions(&python, BURNT_MS))).finish();
         let own = |function| ms(&report.requests, function, |function| function.self_ns);
         let total = |function| ms(&report.requests, function, |function| function.total_ns);
+        let elsewhere =
+            ms_in(&report.requests, "燃やす", "/srv/日本/😀.py", |function| function.total_ns);
         let method = if python.minor() >= 11 { "Sometimes.now_and_then" } else { "now_and_then" };
-        let found = [own("burn"), total("mostly"), own(method), total("<module>")];
+        let found = [own("burn"), total("größtenteils"), elsewhere, own(method), total("<module>")];
         eprintln!("functions, {}: {found:?} ms", python.name);
-        let expected = [BURNT_MS * 3 / 4, BURNT_MS * 3 / 4, BURNT_MS / 4, BURNT_MS];
+        let expected = [BURNT_MS * 3 / 4, BURNT_MS * 3 / 4, BURNT_MS * 3 / 4, BURNT_MS / 4, BURNT_MS];
         for (found, expected) in found.into_iter().zip(expected) {
             assert!(found.abs_diff(expected) <= SLACK_MS, "{}: {found} ms, not {expected}", python.name);
         }
@@ -76,10 +82,13 @@ fn native_code_is_told_by_library() {
     }
 }
 
-fn ms(requests: &[Request], name: &str, time: fn(&tracer::report::types::Function) -> u64) -> u64 {
+fn ms(requests: &[Request], name: &str, time: fn(&Function) -> u64) -> u64 {
+    ms_in(requests, name, "functions.py", time)
+}
+
+fn ms_in(requests: &[Request], name: &str, file: &str, time: fn(&Function) -> u64) -> u64 {
     let functions = requests.iter().flat_map(|request| &request.functions);
-    let named =
-        functions.filter(|function| function.function == name && function.file.ends_with("functions.py"));
+    let named = functions.filter(|function| function.function == name && function.file.ends_with(file));
     named.map(time).sum::<u64>() / 1_000_000
 }
 

@@ -306,14 +306,55 @@ fn read(memory: &File, layout: &CodeLayout, address: u64, mark: Mark) -> io::Res
     Ok(Function { name, file: within(&file).to_owned(), line: mark.line })
 }
 
-/// What a string at an address begins with.
-pub fn text(memory: &File, layout: &CodeLayout, string: u64, most_bytes: u64) -> io::Result<String> {
-    let length = word(memory, string.wrapping_add(layout.length))?.min(most_bytes);
-    let mut bytes = vec![0; length as usize];
-    memory.read_exact_at(&mut bytes, string.wrapping_add(layout.text))?;
-    let is_text = bytes.iter().all(|byte| (0x20..0x7f).contains(byte));
-    // Others are stored elsewhere, in one, two or four bytes for each character.
-    Ok(if is_text { String::from_utf8_lossy(&bytes).into_owned() } else { "?".to_owned() })
+/// What a string at an address begins with, so many characters at most; `?` for one that no name and no path is.
+pub fn text(memory: &File, layout: &CodeLayout, string: u64, most: u64) -> io::Result<String> {
+    let length = word(memory, string.wrapping_add(layout.length))?.min(most);
+    let state = word(memory, string.wrapping_add(layout.length + STATE_BEHIND_LENGTH))?;
+    let characters = Characters::of(state as u32).ok_or(io::ErrorKind::InvalidData)?;
+    let place = layout.text + if characters == Characters::Ascii { 0 } else { layout.behind_ascii() };
+    let mut bytes = vec![0; length as usize * characters.bytes()];
+    memory.read_exact_at(&mut bytes, string.wrapping_add(place))?;
+    let text = characters.decode(&bytes);
+    Ok(if text.contains(char::is_control) { "?".to_owned() } else { text })
+}
+
+/// `PyASCIIObject.state`, behind `length` and `hash` (Include/cpython/unicodeobject.h, 3.8 to 3.15).
+const STATE_BEHIND_LENGTH: u64 = 16;
+
+/// How a string has its characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Characters {
+    Ascii,
+    Latin1,
+    Ucs2,
+    Ucs4,
+}
+
+impl Characters {
+    /// `kind`, `compact` and `ascii` of a string's state, behind `interned`: which has two bits, or without a GIL eight.
+    fn of(state: u32) -> Option<Characters> {
+        [2, 8].into_iter().find_map(|shift| match state >> shift & 0b1_1111 {
+            0b1_1001 => Some(Characters::Ascii),
+            0b0_1001 => Some(Characters::Latin1),
+            0b0_1010 => Some(Characters::Ucs2),
+            0b0_1100 => Some(Characters::Ucs4),
+            _ => None,
+        })
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Characters::Ascii | Characters::Latin1 => 1,
+            Characters::Ucs2 => 2,
+            Characters::Ucs4 => 4,
+        }
+    }
+
+    fn decode(self, bytes: &[u8]) -> String {
+        let code_point = |bytes: &[u8]| bytes.iter().rev().fold(0, |code, byte| code << 8 | u32::from(*byte));
+        let character = |bytes| char::from_u32(code_point(bytes)).unwrap_or(char::REPLACEMENT_CHARACTER);
+        bytes.chunks_exact(self.bytes()).map(character).collect()
+    }
 }
 
 /// A path without the folder that is another one each time, so that a function is the same one in each run.
@@ -369,6 +410,28 @@ mod tests {
         assert_eq!(told(250), [0; 0]);
         assert_eq!(told(199), [199]);
         assert_eq!(told(199), [0; 0]);
+    }
+
+    #[test]
+    fn strings_tell_how_they_have_their_characters() {
+        for (state, characters) in [
+            // Interned, and ready up to 3.11.
+            (0b1110_0101, Some(Characters::Ascii)),
+            (0b1010_0100, Some(Characters::Latin1)),
+            (0b0010_1000, Some(Characters::Ucs2)),
+            (0b0011_0010, Some(Characters::Ucs4)),
+            // Without a GIL.
+            (0x1903, Some(Characters::Ascii)),
+            (0x0a00, Some(Characters::Ucs2)),
+            // Not compact, as no name is.
+            (0b0000_0100, None),
+            (0, None),
+        ] {
+            assert_eq!(Characters::of(state), characters, "{state:#b}");
+        }
+        assert_eq!(Characters::Latin1.decode(b"br\xfble"), "brûle");
+        assert_eq!(Characters::Ucs2.decode(&[0xc3, 0x71, 0x28, 0xd8]), "燃\u{fffd}");
+        assert_eq!(Characters::Ucs4.decode(&[0x00, 0xf6, 0x01, 0x00, 0xff]), "😀");
     }
 
     #[test]

@@ -32,6 +32,15 @@ pub struct CodeLayout {
     pub items: u64,
 }
 
+impl CodeLayout {
+    /// How much further back the text of a string is that is not ASCII: what a `PyCompactUnicodeObject` has more than a
+    /// `PyASCIIObject` (Include/cpython/unicodeobject.h), which up to 3.11 has a `wstr` and another length for it.
+    pub fn behind_ascii(&self) -> u64 {
+        let has_wstr = self.text - self.length == 32;
+        if has_wstr { 24 } else { 16 }
+    }
+}
+
 /// Both layouts of a process whose `_PyRuntime` is from the first to before the second of `runtime`, and whose `PyCode_Type` is at `code_type`; `None` for
 /// a version that is not known. `memory` is its memory.
 pub fn layouts(
