@@ -4,12 +4,18 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use aya::{
     maps::{HashMap, Map, MapData, loaded_maps},
     programs::loaded_programs,
 };
+
+use crate::lab::LIMIT;
+
+const POLL: Duration = Duration::from_millis(100);
 
 /// How many files a process has open, of whatever kind.
 pub fn open_files(pid: u32) -> usize {
@@ -38,6 +44,17 @@ pub fn programs_of_nobody() -> BTreeSet<u32> {
         entries("/proc").into_iter().filter_map(|entry| entry.file_name()?.to_str()?.parse().ok());
     let held: BTreeSet<u32> = processes.flat_map(|pid| numbers(pid, "prog_id")).collect();
     all.difference(&held).copied().collect()
+}
+
+/// Of programs that nobody holds there are no more than before.
+#[track_caller]
+pub fn nothing_is_left(before: &BTreeSet<u32>) {
+    let left = || &programs_of_nobody() - before;
+    let deadline = Instant::now() + LIMIT;
+    while !left().is_empty() {
+        assert!(Instant::now() < deadline, "programs stay in the kernel: {:?}", left());
+        thread::sleep(POLL);
+    }
 }
 
 /// The values of a field of what is told of a process's open files.

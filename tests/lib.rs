@@ -11,6 +11,7 @@ pub mod history;
 pub mod lab;
 pub mod matrix;
 pub mod otlp;
+pub mod private;
 pub mod python;
 pub mod recording;
 pub mod running;

@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -75,6 +76,14 @@ impl<'lab> Recording<'lab> {
 pub fn report(lab: &Lab, capture: &Path) -> Report {
     serde_json::from_str(&render(lab, capture, &["--format", "json"]))
         .unwrap_or_else(|error| panic!("the report is not of schema 1: {error}"))
+}
+
+/// The same where it is no text.
+pub fn render_bytes(lab: &Lab, capture: &Path, options: &[&str]) -> Vec<u8> {
+    let file = lab.dir().join("rendered");
+    let to_file = ["--output", file.to_str().expect("a path that is text")];
+    render(lab, capture, &[options, &to_file].concat());
+    fs::read(file).expect("it was written")
 }
 
 /// What `tracer report` prints of a capture.

@@ -1,7 +1,6 @@
 //! The daemon under faults: other tracers, a stop in the middle, floods of processes and threads.
 
 use std::{
-    collections::BTreeSet,
     fs,
     process::Command,
     thread,
@@ -127,18 +126,7 @@ fn two_tracers_at_once_both_see_all_and_leave_nothing_behind() {
     lab.drive(&["--requests", "5", "--prefix", "after", "/chat/{id}?model=ttft=5,n=1"]);
     server.signal(libc::SIGTERM);
     server.finish(LIMIT);
-    nothing_is_left(&before);
-}
-
-/// Of programs that nobody holds there are no more than before.
-#[track_caller]
-fn nothing_is_left(before: &BTreeSet<u32>) {
-    let left = || &held::programs_of_nobody() - before;
-    let deadline = Instant::now() + LIMIT;
-    while !left().is_empty() {
-        assert!(Instant::now() < deadline, "programs stay in the kernel: {:?}", left());
-        thread::sleep(POLL);
-    }
+    held::nothing_is_left(&before);
 }
 
 /// Another's probes at the same points, before this one's and until after them: USDT points count who has them enabled, and
@@ -179,7 +167,7 @@ fn bpftrace_on_the_same_points_sees_them_and_so_does_the_tracer() {
     lab.drive(&["--requests", "5", "--prefix", "after", "/chat/{id}?model=ttft=5,n=1"]);
     server.signal(libc::SIGTERM);
     server.finish(LIMIT);
-    nothing_is_left(&before);
+    held::nothing_is_left(&before);
 }
 
 /// As a debugger, a freezer of the host or a machine that is suspended stops it.

@@ -4,14 +4,12 @@ use std::fs;
 
 use tests::{
     lab::Lab,
+    private::{check_nothing_private, check_nothing_private_compressed},
     python::Python,
-    recording::{Recording, render},
+    recording::{Recording, render_bytes},
 };
 
 use crate::application::{script, secrets, traced};
-
-/// In everything that `private.py` keeps to itself.
-const SECRET: &str = "SECRET-7f3a";
 
 #[test]
 fn less_is_looked_at_where_that_is_wanted() {
@@ -64,16 +62,12 @@ fn check(options: &[&str]) {
         finished.stdout,
         finished.stderr
     );
-    let formats = [&["--format", "json"][..], &["--format", "text"], &["--slowest", "5"]];
-    let reports = formats.map(|options| render(&lab, &capture, options));
-    let written =
-        [fs::read(&capture).expect("read the capture"), finished.stdout.into(), finished.stderr.into()];
-    for bytes in written.into_iter().chain(reports.map(String::into_bytes)) {
-        let found =
-            bytes.windows(SECRET.len()).position(|window| window.eq_ignore_ascii_case(SECRET.as_bytes()));
-        let around = |at: usize| {
-            String::from_utf8_lossy(&bytes[at.saturating_sub(60)..(at + 60).min(bytes.len())]).into_owned()
-        };
-        assert_eq!(found.map(around), None);
+    check_nothing_private("what it says", finished.stderr.as_bytes());
+    check_nothing_private("the report at its end", finished.stdout.as_bytes());
+    check_nothing_private("the capture", &fs::read(&capture).expect("read the capture"));
+    for format in ["text", "json", "callgrind", "speedscope", "firefox", "perfetto", "folded", "svg"] {
+        check_nothing_private(format, &render_bytes(&lab, &capture, &["--format", format]));
     }
+    check_nothing_private_compressed("pprof", &render_bytes(&lab, &capture, &["--format", "pprof"]));
+    check_nothing_private("the slowest", &render_bytes(&lab, &capture, &["--slowest", "5"]));
 }

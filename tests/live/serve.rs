@@ -9,15 +9,21 @@ use std::{
 
 use tests::{
     compare::Comparison,
+    held::{nothing_is_left, programs_of_nobody},
     history::History,
     lab::{LIMIT, Lab},
+    otlp::Receiver,
+    private::check_nothing_private,
     python::Python,
     running::Running,
     serving::Serving,
 };
 use tracer::report::types::Report;
 
-use crate::application::{chat, secrets};
+use crate::{
+    application::{chat, secrets},
+    otlp::otlp,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -43,6 +49,7 @@ fn it_tells_the_service_manager_and_ends_within_a_second() {
 
 #[test]
 fn the_history_is_the_truth_and_outlives_a_kill() {
+    let loaded = programs_of_nobody();
     let lab = Lab::start();
     let python = Python::system();
     let command = chat(&python);
@@ -60,6 +67,7 @@ fn the_history_is_the_truth_and_outlives_a_kill() {
     let before = ids(&report);
     let (finished, _) = serving.end(libc::SIGKILL);
     assert_eq!(finished.status.code(), None);
+    nothing_is_left(&loaded);
     assert_eq!(ids(&history.of(&lab, &server)), before, "nothing is lost that was there");
     let serving = Serving::start(&lab, "second", &history.configuration());
     lab.drive(&["--requests", "20", "--prefix", "again", "/chat/{id}?model=ttft=5-20,gap=1,n=5"]);
@@ -71,11 +79,16 @@ fn the_history_is_the_truth_and_outlives_a_kill() {
 }
 
 #[test]
-fn nothing_private_is_in_the_history() {
-    const SECRET: &[u8] = b"SECRET-7f3a";
+fn nothing_private_is_in_what_the_daemon_writes() {
     let lab = Lab::start();
+    let receiver = Receiver::start(&lab);
     let history = History::new(&lab, "of/history.db");
-    let serving = Serving::start(&lab, "serve", &history.configuration());
+    let configuration = format!(
+        "{}{}",
+        history.configuration(),
+        otlp("http", "http://127.0.0.1:4318", "compression = 'none'")
+    );
+    let serving = Serving::start(&lab, "serve", &configuration);
     let command = secrets(&Python::system(), &[]);
     let script = lab.start_command(lab.command(&command[0]).args(&command[1..]), "script");
     let pid = script.pid();
@@ -90,15 +103,24 @@ fn nothing_private_is_in_the_history() {
         thread::sleep(SECOND);
     };
     assert_eq!(calls, 5, "all of it was looked at");
-    serving.end(libc::SIGTERM).0.expect_code(0);
+    let of_api = |path: &str| {
+        let address = format!("http://localhost:7070/{path}");
+        lab.run(lab.command("curl").args(["--silent", "--fail", &address]), "page").stdout
+    };
+    for path in ["metrics", "api/v1/requests", "api/v1/processes", "api/v1/findings", "api/v1/health"] {
+        check_nothing_private(path, of_api(path).as_bytes());
+    }
+    receiver.wait_for_requests(1);
+    check_nothing_private("OTLP", &fs::read(lab.dir().join("otlp.jsonl")).expect("its book"));
+    let (finished, _) = serving.end(libc::SIGTERM);
+    check_nothing_private("what it says", finished.stderr.as_bytes());
+    finished.expect_code(0);
     for file in fs::read_dir(lab.dir().join("of")).expect("the folder").flatten() {
-        let bytes = fs::read(file.path()).expect("read it");
-        let is_in = bytes.windows(SECRET.len()).any(|window| window.eq_ignore_ascii_case(SECRET));
-        assert!(!is_in, "{}", file.path().display());
+        let path = file.path();
+        check_nothing_private(&path.display().to_string(), &fs::read(&path).expect("read it"));
     }
     // What is compressed in there is what the report prints.
-    let printed = history.print(&lab, &["--format", "json"]);
-    assert!(!printed.contains("SECRET-7f3a"));
+    check_nothing_private("the history", history.print(&lab, &["--format", "json"]).as_bytes());
 }
 
 /// The workers' command line is another one than that of the server which is selected, and they were there before the daemon.

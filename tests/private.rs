@@ -1,0 +1,36 @@
+//! What `tests/apps/private.py` keeps to itself, and is in nothing that the tracer writes.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+/// In all of it.
+const SECRET: &str = "SECRET-7f3a";
+
+/// Panics with what is around it where it is in there.
+#[track_caller]
+pub fn check_nothing_private(what: &str, bytes: &[u8]) {
+    assert!(!bytes.is_empty(), "{what} is empty");
+    let found = bytes.windows(SECRET.len()).position(|window| window.eq_ignore_ascii_case(SECRET.as_bytes()));
+    let around = |at: usize| {
+        String::from_utf8_lossy(&bytes[at.saturating_sub(60)..(at + 60).min(bytes.len())]).into_owned()
+    };
+    assert_eq!(found.map(around), None, "{what}");
+}
+
+/// The same of what gzip compressed.
+#[track_caller]
+pub fn check_nothing_private_compressed(what: &str, bytes: &[u8]) {
+    let mut command = Command::new("gzip");
+    command.args(["--decompress", "--stdout"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut gzip = command.spawn().expect("start gzip");
+    let mut stdin = gzip.stdin.take().expect("it is piped");
+    let bytes = bytes.to_vec();
+    // It may write before it has read all.
+    let writer = std::thread::spawn(move || stdin.write_all(&bytes));
+    let output = gzip.wait_with_output().expect("wait for gzip");
+    writer.join().expect("no panic").expect("gzip reads");
+    assert!(output.status.success(), "{what} is what gzip made");
+    check_nothing_private(what, &output.stdout);
+}
