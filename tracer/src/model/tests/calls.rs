@@ -131,19 +131,61 @@ fn a_connection_that_another_request_has_is_waited_for() {
     assert!(!buckets.iter().any(|(bucket, _)| *bucket == "unattributed"), "{buckets:?}");
 }
 
+const OTHER_VENDOR: ConnectionId = ConnectionId(4);
+
+fn hello() -> Vec<Mark> {
+    vec![Mark::ClientHello { sni: Some("api.openai.com".into()), alpn: None }]
+}
+
+fn connect(connection: ConnectionId) -> Body {
+    Body::Connect { connection, enter_ns: 0, result: 0 }
+}
+
+/// A session takes the head of a request, and its body.
+fn asks(session: u64, at_us: u64, model: &str) -> Body {
+    let asked = Asked { model: Some(model.into()), ..Asked::default() };
+    let head = RequestHead { method: "POST".into(), ..RequestHead::default() };
+    let marks = vec![Mark::RequestHead { at: 0, head }, Mark::Asked(asked), Mark::RequestEnd];
+    Body::Plain { session, direction: Direction::Sent, enter_ns: at_us * US, bytes: 278, marks }
+}
+
+/// A client that is closed leaves its session's address to the next, whose end may not have been seen.
+#[test]
+fn a_session_at_an_address_used_before_is_another() {
+    for ends in [true, false] {
+        let mut story = Story::new();
+        story.request_begun();
+        for (connection, at_us, model) in [(VENDOR, 20, "first"), (OTHER_VENDOR, 40, "second")] {
+            story
+                .opened(at_us, connection, Role::Connected)
+                .at(at_us, connect(connection))
+                .at(at_us + 1, Body::TlsStart { session: 0xaa })
+                .transfer((at_us + 2, at_us + 2), connection, Direction::Sent, 517, hello())
+                .transfer((at_us + 3, at_us + 3), connection, Direction::Sent, 80, vec![Mark::HandshakeDone])
+                .at(at_us + 4, asks(0xaa, at_us + 4, model))
+                .transfer(
+                    (at_us + 5, at_us + 5),
+                    connection,
+                    Direction::Sent,
+                    300,
+                    vec![Mark::Ciphertext { at: 0 }],
+                );
+            if ends {
+                story.at(at_us + 6, Body::TlsEnd { session: 0xaa });
+            }
+        }
+        story.exit(60);
+        let report = story.report(1_000);
+        let calls = report.requests.iter().flat_map(|request| &request.calls);
+        let models: Vec<_> = calls.map(|call| call.model.as_deref()).collect();
+        assert_eq!(models, [Some("first"), Some("second")], "ends: {ends}");
+    }
+}
+
 /// A client that sends its hello at once overtakes one that gives others a turn before, as httpx does.
 #[test]
 fn a_session_is_on_the_connection_of_its_request() {
     const OTHER: ConnectionId = ConnectionId(3);
-    const OTHER_VENDOR: ConnectionId = ConnectionId(4);
-    let hello = || vec![Mark::ClientHello { sni: Some("api.openai.com".into()), alpn: None }];
-    let connect = |connection| Body::Connect { connection, enter_ns: 0, result: 0 };
-    let asks = |session, at_us: u64, model: &str| {
-        let asked = Asked { model: Some(model.into()), ..Asked::default() };
-        let head = RequestHead { method: "POST".into(), ..RequestHead::default() };
-        let marks = vec![Mark::RequestHead { at: 0, head }, Mark::Asked(asked), Mark::RequestEnd];
-        Body::Plain { session, direction: Direction::Sent, enter_ns: at_us * US, bytes: 278, marks }
-    };
     let mut story = Story::new();
     for (caller, context, at_us) in [(CALLER, 0xa, 10), (OTHER, 0xb, 20)] {
         let head = RequestHead { method: "GET".into(), path: "/".into(), ..RequestHead::default() };
