@@ -110,6 +110,13 @@ pub fn functions(python: &Python, ms: u64) -> Vec<OsString> {
     command
 }
 
+/// A run that burns so much CPU in functions which call each other so deep.
+pub fn deep(python: &Python, depth: u32, ms: u64) -> Vec<OsString> {
+    let mut command = python.command("python");
+    command.extend(["deep.py".into(), depth.to_string().into(), ms.to_string().into()]);
+    command
+}
+
 /// A run that calls functions so often, at once or when a file says so.
 pub fn counted(python: &Python, go: Option<&Path>) -> Vec<OsString> {
     let mut command = python.command("python");

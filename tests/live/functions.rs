@@ -9,7 +9,7 @@ use tracer::report::{
     types::{Function, Request},
 };
 
-use crate::application::{functions, native, sampled, traced};
+use crate::application::{deep, functions, native, sampled, traced};
 
 const BURNT_MS: u64 = 1_000;
 
@@ -31,6 +31,28 @@ fn functions_have_the_time_that_they_ran() {
         let expected = [BURNT_MS * 3 / 4, BURNT_MS * 3 / 4, BURNT_MS * 3 / 4, BURNT_MS / 4, BURNT_MS];
         for (found, expected) in found.into_iter().zip(expected) {
             assert!(found.abs_diff(expected) <= SLACK_MS, "{}: {found} ms, not {expected}", python.name);
+        }
+    }
+}
+
+/// Of a stack that is deeper than a sample goes, nothing is taken for its beginning.
+#[test]
+fn frames_further_out_are_told_as_such() {
+    const DEEP_MS: u64 = 300;
+    for python in Python::all() {
+        for (depth, root) in [(100, "<module>"), (300, "[further out]")] {
+            let lab = Lab::start();
+            let command = traced(deep(&python, depth, DEEP_MS));
+            let (_, report) = Recording::start(&lab, "deep", command).finish();
+            let total_ms = |name: &str| {
+                let functions = report.requests.iter().flat_map(|request| &request.functions);
+                let named = functions.filter(|function| function.function == name);
+                named.map(|function| function.total_ns).sum::<u64>() / 1_000_000
+            };
+            let found = [total_ms("burn"), total_ms("deep"), total_ms(root)];
+            eprintln!("{}, {depth} deep: {found:?} ms", python.name);
+            assert!(found.iter().all(|ms| *ms >= DEEP_MS * 4 / 5), "{}: {found:?}", python.name);
+            assert_eq!(total_ms("[further out]") > 0, depth > 128, "{}", python.name);
         }
     }
 }

@@ -260,7 +260,7 @@ pub struct Import {
 /// is not the GIL, for a while, or for a file; its innermost frames alone. [`kind::CREATING`]: the innermost frames of what
 /// makes a thread or a greenlet, which [`kind::FORK`] or [`kind::CONTEXT_COPY`] tells next. Followed by `copied` bytes:
 /// addresses of the code objects of its Python frames, the innermost first, and before them, of [`kind::SAMPLE`] alone,
-/// that of the instruction which the thread had come to. [`kind::ASKING`]: what sends the head of a request, which is told
+/// that of the instruction which the thread had come to; behind them [`MORE_FRAMES`], where there are more. [`kind::ASKING`]: what sends the head of a request, which is told
 /// next; followed by [`Place`]s. A [`Stream`] comes before the bytes of [`kind::ASKING`] and [`kind::WAITING`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -269,6 +269,9 @@ pub struct Sample {
     /// Of [`kind::SAMPLE`]: not 0 where the thread collects garbage.
     pub collects: u32,
 }
+
+/// Stands in a [`kind::SAMPLE`] for the frames further out than [`crate::limits::STACK_FRAMES`]: the address of nothing.
+pub const MORE_FRAMES: u64 = 1;
 
 /// [`kind::AWAITED`]: the coroutines of a task that await each other, the last of them.
 #[repr(C)]

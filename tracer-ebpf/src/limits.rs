@@ -14,7 +14,7 @@ pub const THREADS: u32 = 16_384;
 /// things themselves.
 pub const SAMPLES_PER_SECOND: u32 = 199;
 
-/// Python frames of a sample; those further out are left out.
+/// Python frames of a sample; that there are more is told.
 pub const STACK_FRAMES: usize = 128;
 
 /// Python frames of a thread that makes another one or a greenlet: between what makes the workers of a pool and what makes

@@ -2,13 +2,13 @@
 
 use aya_ebpf::helpers::bpf_probe_read_user;
 use tracer_ebpf::{
-    event::{Header, Place, Sample, Stream, kind},
+    event::{Header, MORE_FRAMES, Place, Sample, Stream, kind},
     limits::{CREATING_FRAMES, STACK_FRAMES, WAITING_FRAMES},
     settings::{NONE, PythonLayout},
 };
 
 use crate::{
-    emit::{self, Ids, emit_scratch},
+    emit::{self, Ids, below, emit_scratch},
     maps::{EVENTS, LAYOUTS, LOCK, STACK, ThreadState},
     stream, thread_state,
 };
@@ -35,8 +35,13 @@ pub fn emit_sample(ts_ns: u64, ids: Ids, layout: &PythonLayout, instruction: u64
     let thread = thread_state::find(layout, ids.tid)?;
     // SAFETY: frames follow the body and the instruction, and `Scratch` has room for more of them than the limit.
     let put = |index, _, code| unsafe { frames.add(index).write(code) };
-    let copied = walk::<STACK_FRAMES>(thread, layout, put)?;
+    let Walked { mut copied, left } = walk::<STACK_FRAMES>(thread, layout, put)?;
     if copied != 0 {
+        if left != 0 {
+            // SAFETY: as above.
+            unsafe { frames.add(below::<{ 2 * STACK_FRAMES }>(copied / 8) as usize).write(MORE_FRAMES) };
+            copied += size_of::<u64>() as u64;
+        }
         *first = instruction;
         let copied = copied + size_of::<u64>() as u64;
         let collects = collects(thread, layout).unwrap_or(false);
@@ -63,7 +68,7 @@ pub fn emit_waiting(ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Option<()> {
         // SAFETY: as for samples.
         unsafe { frames.add(index).write(code) };
     };
-    let copied = walk::<WAITING_FRAMES>(thread, layout, put)?;
+    let Walked { copied, .. } = walk::<WAITING_FRAMES>(thread, layout, put)?;
     if copied != 0 {
         search.tell();
         *body = self::body(copied, false);
@@ -90,8 +95,8 @@ pub fn emit_few(kind: u32, ts_ns: u64, ids: Ids, layout: &PythonLayout) -> Optio
     }
     let thread = thread_state::find(layout, ids.tid)?;
     let mut few = Few { sample: Sample::default(), frames: [0; CREATING_FRAMES] };
-    few.sample.copied =
-        walk::<CREATING_FRAMES>(thread, layout, |index, _, code| few.frames[index] = code)? as u32;
+    let put = |index: usize, _, code| few.frames[index] = code;
+    few.sample.copied = walk::<CREATING_FRAMES>(thread, layout, put)?.copied as u32;
     emit::emit(kind, ts_ns, ids, few);
     Some(())
 }
@@ -120,9 +125,9 @@ pub fn emit_asking(ts_ns: u64, ids: Ids) {
         // SAFETY: the reserved event has room for as many places as frames are walked.
         unsafe { (&raw mut (*event).places).cast::<Place>().add(index).write(Place { code, instruction }) };
     };
-    let copied =
+    let walked =
         thread_state::find(layout, ids.tid).and_then(|thread| walk::<STACK_FRAMES>(thread, layout, put));
-    let frames = copied.unwrap_or(0) as u32 / 8;
+    let frames = walked.map_or(0, |walked| walked.copied) as u32 / 8;
     // SAFETY: the event is reserved.
     unsafe {
         (&raw mut (*event).header).write(emit::header(kind::ASKING, ts_ns, ids));
@@ -158,13 +163,21 @@ fn collects(thread: &ThreadState, layout: &PythonLayout) -> Option<bool> {
     Some(half(thread.address, layout.thread_status)? & PythonLayout::ACTIVE != 0)
 }
 
-/// Passes a thread's frames and their code objects on, the innermost first; gives the bytes of the latter.
+/// What came of a walk.
+struct Walked {
+    /// Bytes of the code objects.
+    copied: u64,
+    /// The next frame, where there are more than were walked; else 0.
+    left: u64,
+}
+
+/// Passes a thread's frames and their code objects on, the innermost first.
 #[inline(always)]
 fn walk<const LIMIT: usize>(
     thread: &ThreadState,
     layout: &PythonLayout,
     mut put: impl FnMut(usize, u64, u64),
-) -> Option<u64> {
+) -> Option<Walked> {
     let mut frame = word(thread.address, layout.thread_frame)?;
     if layout.holder_frame != NONE {
         frame = word(frame, layout.holder_frame)?;
@@ -181,7 +194,7 @@ fn walk<const LIMIT: usize>(
         copied = 8 * (index as u64 + 1);
         frame = caller;
     }
-    Some(copied)
+    Some(Walked { copied, left: frame })
 }
 
 /// The word at an offset from an address of the process; `None` where it can't be read.

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The file that native code is said to be in, whose function is the name of its real one.
 pub const NATIVE: &str = "<native>";
 
+/// The file that functions are said to be in of which it is not known what they are.
+const UNREAD: &str = "<unread>";
+
 /// A function of Python code, or native code of one file that Python calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Function {
@@ -19,6 +22,11 @@ impl Function {
     /// Native code of a library.
     pub fn native(library: String) -> Function {
         Function { name: library, file: NATIVE.to_owned(), line: 0 }
+    }
+
+    /// What stands for all that are further out than a sample goes.
+    pub fn further_out() -> Function {
+        Function { name: "[further out]".to_owned(), file: UNREAD.to_owned(), line: 0 }
     }
 
     pub fn is_native(&self) -> bool {

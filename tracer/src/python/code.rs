@@ -3,6 +3,7 @@
 use std::{collections::hash_map::Entry, fs::File, io, os::unix::fs::FileExt as _};
 
 use foldhash::HashMap;
+use tracer_ebpf::event::MORE_FRAMES;
 
 use super::{
     http2::{StreamMethod, stream_method},
@@ -124,6 +125,9 @@ impl Codes {
             _ => return Vec::new(),
         };
         let Some(mut reading) = self.reading(tgid, ts_ns) else { return Vec::new() };
+        if frames.last() == Some(&MORE_FRAMES) {
+            reading.stand_in(MORE_FRAMES, Function::further_out);
+        }
         frames.retain(|&address| reading.is_code(address));
         let (mut told, code_type) = (reading.told(tid), reading.layout.code_type);
         let native = instruction
@@ -215,6 +219,20 @@ impl Reading<'_> {
             self.told.push((address, function.clone()));
         }
         true
+    }
+
+    /// Where there is no code object something stands for, as if there were.
+    fn stand_in(&mut self, address: u64, function: fn() -> Function) {
+        let mark = Mark { file: 0, name: 0, line_table: 0, line: 0 };
+        let known = || Known {
+            mark,
+            looked_at_ns: u64::MAX,
+            function: Some(function()),
+            // It is told of before the first event.
+            told_ns: u64::MAX,
+            lines: None,
+        };
+        self.known.entry((self.tgid, address)).or_insert_with(known);
     }
 
     /// Reads what is at an address, if that is not what is known of it.
@@ -410,6 +428,21 @@ mod tests {
         assert_eq!(told(250), [0; 0]);
         assert_eq!(told(199), [199]);
         assert_eq!(told(199), [0; 0]);
+    }
+
+    #[test]
+    fn of_frames_further_out_one_stands_for_all() {
+        let mut codes = codes();
+        let mut told = |frames: Vec<u64>| {
+            let body = Body::Sample { frames: [vec![0], frames].concat() };
+            let mut event = Event { ts_ns: 300, tgid: u32::MAX, tid: 1, body };
+            let told = codes.name(&mut event);
+            let Body::Sample { frames } = event.body else { panic!("it is another one: {event:?}") };
+            (frames, told.into_iter().map(|event| event.body).collect::<Vec<_>>())
+        };
+        let code = Body::Code { address: MORE_FRAMES, function: Function::further_out() };
+        assert_eq!(told(vec![CODE, MORE_FRAMES]), (vec![CODE, MORE_FRAMES], vec![code]));
+        assert_eq!(told(vec![CODE, MORE_FRAMES]), (vec![CODE, MORE_FRAMES], Vec::new()));
     }
 
     #[test]
