@@ -229,7 +229,7 @@ fn request(id: &str, path: &str, route: &str, at_ms: u64, pieces: &[(Bucket, u64
         delays: Vec::new(),
         background: None,
         gil_waits: Vec::new(),
-        imports_ns: BTreeMap::new(),
+        imports: Vec::new(),
         functions: Vec::new(),
         waits: Vec::new(),
         waited: Vec::new(),

@@ -49,7 +49,7 @@ pub fn request(route: &str, at_ms: u64, pieces: &[(Bucket, u64)]) -> Request {
         delays: Vec::new(),
         background: None,
         gil_waits: Vec::new(),
-        imports_ns: BTreeMap::new(),
+        imports: Vec::new(),
         functions: Vec::new(),
         waits: Vec::new(),
         waited: Vec::new(),

@@ -29,8 +29,8 @@ pub fn check(report: &Report) -> Vec<Finding> {
                 return None;
             }
             let mut modules_ns = BTreeMap::new();
-            for (module, ns) in group.requests.iter().flat_map(|request| &request.imports_ns) {
-                add(&mut modules_ns, module.clone(), *ns);
+            for import in group.requests.iter().flat_map(|request| &request.imports) {
+                add(&mut modules_ns, import.module.clone(), import.import_ns);
             }
             modules_ns.retain(|_, ns| stats::ratio(*ns, cost_ns) >= NOTABLE_SHARE);
             let longest_ns = group.requests.iter().map(|request| import_ns(request)).max();
@@ -64,13 +64,17 @@ mod tests {
     use super::*;
     use crate::{
         finding::cases::{MS, report, request},
-        report::{functions::SAMPLE_NS, types::UnknownBucket},
+        report::{
+            functions::SAMPLE_NS,
+            types::{Import, UnknownBucket},
+        },
     };
 
     #[test]
     fn an_import_in_a_request_is_found() {
         let mut first = request("/chat", 0, &[(Bucket::PythonImport, 300), (Bucket::LlmFirstByte, 100)]);
-        first.imports_ns = [("pandas".to_owned(), 290 * MS), ("json".to_owned(), 10 * MS)].into();
+        let import = |module: &str, ms| Import { module: module.to_owned(), import_ns: ms * MS };
+        first.imports = vec![import("pandas", 290), import("json", 10)];
         let second = request("/chat", 500, &[(Bucket::LlmFirstByte, 100)]);
         let findings = check(&report([first, second]));
         assert_eq!(findings.len(), 1);

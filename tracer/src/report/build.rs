@@ -1,5 +1,7 @@
 //! From requests as the model followed them to the report.
 
+use std::{cmp::Reverse, collections::BTreeMap};
+
 use crate::{
     event::{ProcessFacts, Unknown},
     model::{Outcome, process::KnownProcess},
@@ -9,7 +11,7 @@ use crate::{
         route::Templates,
         sampled::divide,
         stacks::Stacks,
-        types::{self, Background, Buckets, End, Kind, Report, Segment, Step, UnknownBucket},
+        types::{self, Background, Buckets, End, Import, Kind, Report, Segment, Step, UnknownBucket},
         waits,
     },
     request::{
@@ -18,6 +20,9 @@ use crate::{
     },
     vendor::{VendorTable, model_of_path},
 };
+
+/// Imports that are reported of a request.
+const IMPORTS: usize = 20;
 
 /// The clocks and the machine of a capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -184,7 +189,7 @@ fn build_request(
         delays: Vec::new(),
         background: background(request, end_ns, later, &unseen),
         gil_waits: functions::gil_waits(request, &outcome.functions),
-        imports_ns: request.imports_ns.clone(),
+        imports: imports(&request.imports_ns),
         functions: ran.list,
         waits,
         waited,
@@ -192,6 +197,16 @@ fn build_request(
         timeline,
         steps,
     }
+}
+
+/// Those that took longest.
+fn imports(imports_ns: &BTreeMap<String, u64>) -> Vec<Import> {
+    let import =
+        |(module, import_ns): (&String, &u64)| Import { module: module.clone(), import_ns: *import_ns };
+    let mut imports: Vec<Import> = imports_ns.iter().map(import).collect();
+    imports.sort_by_key(|import| Reverse(import.import_ns));
+    imports.truncate(IMPORTS);
+    imports
 }
 
 /// What its tasks went on with after it was answered. Less than [`LEAST_BACKGROUND_CPU_NS`] without a call is how

@@ -86,6 +86,10 @@ pub struct Request {
     /// What its threads and tasks waited in, the longest first; histories of before it was told have none.
     #[serde(default)]
     pub waits: Vec<Wait>,
+    /// What it imported, of modules within each other the outermost, those that took longest; nothing where samples alone tell
+    /// of imports.
+    #[serde(default)]
+    pub imports: Vec<Import>,
     /// Which pieces of `timeline` they were.
     #[serde(skip)]
     pub waited: Vec<Waited>,
@@ -101,10 +105,6 @@ pub struct Request {
     /// How long it waited for the GIL, by who held that, as far as samples tell.
     #[serde(skip)]
     pub gil_waits: Vec<GilWait>,
-    /// How long its imports took, by module: of those within each other the outermost. Nothing where samples alone tell of
-    /// imports.
-    #[serde(skip)]
-    pub imports_ns: BTreeMap<String, u64>,
 }
 
 impl Request {
@@ -133,6 +133,13 @@ pub struct Background {
     pub buckets: Buckets,
     pub cpu_ns: u64,
     pub calls: Vec<Call>,
+}
+
+/// An import that ran in a request, with those within it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Import {
+    pub module: String,
+    pub import_ns: u64,
 }
 
 /// Waits of threads and tasks in one place, as parts of the wall time: for a lock, a file, a pool, or a while.

@@ -23,6 +23,9 @@ const FUNCTIONS: usize = 5;
 /// Waits that are printed of a request, the longest.
 const WAITS: usize = 3;
 
+/// Imports that are printed of a request, the longest.
+const IMPORTS: usize = 3;
+
 /// Steps of others that are listed, those that kept the event loop longest.
 const DELAYS: usize = 3;
 
@@ -44,6 +47,7 @@ pub fn render(request: &Request, process: Option<&Process>, width: usize, paint:
     text.push_str(&background(request, width, paint));
     text.push_str(&functions(request, width));
     text.push_str(&waits(request, width));
+    text.push_str(&imports(request, width));
     text
 }
 
@@ -144,6 +148,16 @@ fn waits(request: &Request, width: usize) -> String {
         let times = if wait.times > 1 { format!(", {} times", wait.times) } else { String::new() };
         let line = format!("{} {} {}{times}", wait.bucket, format::duration(wait.wait_ns), frame.label());
         Some(wrap::words(&format::printable(&line), "  ", 6, width))
+    });
+    lines.collect()
+}
+
+/// What it imported that took a hundredth of its time.
+fn imports(request: &Request, width: usize) -> String {
+    let long = request.imports.iter().filter(|import| import.import_ns >= request.wall_ns / 100);
+    let lines = long.take(IMPORTS).map(|import| {
+        let line = format!("imports {} {}", import.module, format::duration(import.import_ns));
+        wrap::words(&format::printable(&line), "  ", 6, width)
     });
     lines.collect()
 }
