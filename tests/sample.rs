@@ -1,8 +1,6 @@
 //! A report of an application with the four usual troubles, built by hand: what the reporters are held
 //! against. Its figures are made up.
 
-use std::collections::BTreeMap;
-
 use tracer::report::{
     bucket::Bucket::{
         self, Client, LlmConnect, LlmDns, LlmFirstByte, LlmStream, LlmTls, NetOther, PythonCpu, WaitExecutor,

@@ -1,7 +1,5 @@
 //! Requests and calls to hold the checks against.
 
-use std::collections::BTreeMap;
-
 use crate::report::{
     bucket::Bucket,
     stacks::Stacks,

@@ -6,7 +6,7 @@ use super::http1::{Http1, Outcome};
 use super::sniff::{SNIFF_BYTES, Sniffed, sniff};
 use super::tls::Tls;
 use crate::event::{Direction, Mark, Role, Transport};
-use crate::vendor::VendorTable;
+use crate::wire::Shared;
 
 /// RFC 1035, section 4.2.
 const DNS_PORT: u16 = 53;
@@ -67,17 +67,17 @@ impl State {
         &mut self,
         direction: Direction,
         mut cursor: Cursor<'_>,
-        vendors: &VendorTable,
+        shared: &Shared,
         marks: &mut Vec<Mark>,
     ) {
         while !cursor.is_done() {
             match &mut self.protocol {
                 Protocol::Sniffing(_) => {
-                    if !self.sniff(direction, &cursor, vendors, marks) {
+                    if !self.sniff(direction, &cursor, shared, marks) {
                         return;
                     }
                 }
-                Protocol::Http1(http1) => match http1.reduce(direction, &mut cursor, vendors, marks) {
+                Protocol::Http1(http1) => match http1.reduce(direction, &mut cursor, shared, marks) {
                     Outcome::More => return,
                     Outcome::Tunnel => {
                         // Inside the tunnel the roles are those of the connection itself, from the beginning.
@@ -107,7 +107,7 @@ impl State {
         &mut self,
         direction: Direction,
         cursor: &Cursor<'_>,
-        vendors: &VendorTable,
+        shared: &Shared,
         marks: &mut Vec<Mark>,
     ) -> bool {
         let Protocol::Sniffing(sniffing) = &mut self.protocol else { return true };
@@ -141,7 +141,7 @@ impl State {
             Sniffed::More | Sniffed::Other => return false,
         };
         self.protocol = protocol;
-        self.reduce(direction, Cursor::new(held.len() as u64, &held), vendors, marks);
+        self.reduce(direction, Cursor::new(held.len() as u64, &held), shared, marks);
         true
     }
 }

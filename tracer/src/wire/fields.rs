@@ -2,7 +2,7 @@
 
 use httparse::Header;
 
-use super::content::{Answer, Format, Question};
+use super::content::{Answer, Format, Question, Room};
 use super::text::{bounded, host_and_port, target_path, traceparent};
 use crate::event::{Asked, Limits, RequestHead, ResponseHead};
 use crate::vendor::Vendor;
@@ -70,8 +70,8 @@ pub fn response(status: u16, headers: &[Header<'_>], vendor: &Vendor) -> Respons
 
 impl Response {
     /// Reads the body, where that can be an answer of a model.
-    pub fn answer(&self) -> Option<Answer> {
-        Answer::new(self.format?, &self.coding)
+    pub fn answer(&self, room: &Room) -> Option<Answer> {
+        Answer::new(self.format?, &self.coding, room)
     }
 }
 

@@ -34,12 +34,25 @@ use crate::wire::sniff::{Sniffed, sniff};
 /// The protocol state of all connections. At [`limits::SOCKETS`] of them the least recently used is dropped; if
 /// it is seen again, it is one that was first seen in the middle.
 pub struct Wire {
-    vendors: Arc<VendorTable>,
+    shared: Shared,
     connections: LruCache<ConnectionId, connection::State>,
     /// What TLS sessions carry, by process and address.
     sessions: LruCache<(u32, u64), Session>,
     /// Whether what bodies tell is kept.
     reads_bodies: bool,
+}
+
+/// What the parsers of all connections share.
+#[derive(Debug)]
+struct Shared {
+    vendors: Arc<VendorTable>,
+    room: content::Room,
+}
+
+impl Shared {
+    fn of(vendors: Arc<VendorTable>) -> Shared {
+        Shared { vendors, room: content::Room::default() }
+    }
 }
 
 /// What the plaintext of a client's TLS session is.
@@ -52,7 +65,8 @@ impl Wire {
     /// `vendors` names the few response headers that are kept.
     pub fn new(vendors: Arc<VendorTable>) -> Self {
         let (connections, sessions) = (limited(limits::SOCKETS), limited(limits::TLS_SESSIONS));
-        Self { vendors, connections, sessions, reads_bodies: true }
+        let shared = Shared::of(vendors);
+        Self { shared, connections, sessions, reads_bodies: true }
     }
 
     /// The same, which keeps nothing of what bodies tell.
@@ -86,7 +100,7 @@ impl Wire {
             let state = self
                 .connections
                 .get_or_insert_mut(id, || connection::State::new(Role::Unknown, Transport::Tcp, None, None));
-            state.reduce(direction, cursor::Cursor::new(length, copied), &self.vendors, &mut marks);
+            state.reduce(direction, cursor::Cursor::new(length, copied), &self.shared, &mut marks);
         }
         self.kept(marks)
     }
@@ -126,13 +140,13 @@ impl Wire {
         }
         match self.sessions.get_mut(&key) {
             Some(Session::Http1(http1)) => {
-                let outcome = http1.reduce(direction, &mut cursor, &self.vendors, &mut marks);
+                let outcome = http1.reduce(direction, &mut cursor, &self.shared, &mut marks);
                 if outcome != http1::Outcome::More {
                     self.sessions.pop(&key);
                     marks.push(Mark::Unparsed);
                 }
             }
-            Some(Session::Http2(http2)) => http2.reduce(direction, &mut cursor, &self.vendors, &mut marks),
+            Some(Session::Http2(http2)) => http2.reduce(direction, &mut cursor, &self.shared, &mut marks),
             None => {}
         }
         self.kept(marks)

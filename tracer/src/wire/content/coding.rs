@@ -1,6 +1,6 @@
 //! Content codings (RFC 9110, section 8.4.1): bodies that are compressed.
 
-use std::{fmt, io::Write as _};
+use std::{fmt, io::Write as _, sync::Arc};
 
 use brotli_decompressor::DecompressorWriter;
 use flate2::write::{GzDecoder, ZlibDecoder};
@@ -14,10 +14,26 @@ const BROTLI_BYTES: usize = 4_096;
 /// The most memory that zstd may take for what was before: 8 MiB, which all that decompress are to have (RFC 9659).
 const ZSTD_WINDOW_LOG: u32 = 23;
 
+/// Decoders at a time that may take so much, of all connections; what brotli has before it may be twice as much.
+const LARGE_DECODERS: usize = 32;
+
+/// Room for large decoders, which is shared by all who have a copy.
+#[derive(Clone, Debug, Default)]
+pub struct Room(Arc<()>);
+
+impl Room {
+    /// A place in it, until that is dropped.
+    fn take(&self) -> Option<Room> {
+        // One is of who gives it.
+        (Arc::strong_count(&self.0) <= LARGE_DECODERS).then(|| self.clone())
+    }
+}
+
 /// Decompresses a body as it comes.
 pub struct Decoder {
     coding: Coding,
     left: usize,
+    _place: Option<Room>,
 }
 
 enum Coding {
@@ -28,8 +44,8 @@ enum Coding {
 }
 
 impl Decoder {
-    /// By the name of the coding; `None` for one that is not read.
-    pub fn of(coding: &str) -> Option<Decoder> {
+    /// By the name of the coding; `None` for one that is not read, and for a large one without a place.
+    pub fn of(coding: &str, room: &Room) -> Option<Decoder> {
         let coding = match coding.to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => Coding::Gzip(GzDecoder::new(Vec::new())),
             "deflate" => Coding::Deflate(ZlibDecoder::new(Vec::new())),
@@ -41,7 +57,11 @@ impl Decoder {
             }
             _ => return None,
         };
-        Some(Decoder { coding, left: BODY_BYTES })
+        let place = match coding {
+            Coding::Gzip(_) | Coding::Deflate(_) => None,
+            Coding::Brotli(_) | Coding::Zstd(_) => Some(room.take()?),
+        };
+        Some(Decoder { coding, left: BODY_BYTES, _place: place })
     }
 
     /// What the next bytes decompress to; `None` where that is not known any more.
@@ -84,7 +104,7 @@ mod tests {
     }
 
     fn decoded(coding: &str, pieces: &[&[u8]]) -> Option<Vec<u8>> {
-        let mut decoder = Decoder::of(coding)?;
+        let mut decoder = Decoder::of(coding, &Room::default())?;
         let mut all = Vec::new();
         for piece in pieces {
             all.extend(decoder.push(piece)?);
@@ -100,6 +120,17 @@ mod tests {
         assert_eq!(decoded("compress", &[]), None);
     }
 
+    #[test]
+    fn large_decoders_are_bounded() {
+        let room = Room::default();
+        let mut all: Vec<_> = (0..LARGE_DECODERS).map(|_| Decoder::of("zstd", &room)).collect();
+        assert!(all.iter().all(Option::is_some));
+        assert!(Decoder::of("br", &room).is_none());
+        assert!(Decoder::of("gzip", &room).is_some());
+        all.pop();
+        assert!(Decoder::of("br", &room).is_some());
+    }
+
     /// `hello` by `brotli`'s own tool, stored.
     #[test]
     fn brotli_is_read() {
@@ -110,7 +141,7 @@ mod tests {
     #[test]
     fn each_piece_of_zstd_is_read_when_it_comes() {
         let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).expect("it is memory");
-        let mut decoder = Decoder::of("zstd").expect("it is read");
+        let mut decoder = Decoder::of("zstd", &Room::default()).expect("it is read");
         for piece in ["data: {\"a\":1}\n\n", "data: {\"a\":2}\n\n"] {
             encoder.write_all(piece.as_bytes()).expect("it is memory");
             encoder.flush().expect("it is memory");
@@ -123,7 +154,7 @@ mod tests {
     fn zstd_that_asks_for_much_memory_is_not_read() {
         // A frame's head alone, with a window of 2 GiB (RFC 8878, section 3.1.1.1).
         let head = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8];
-        let mut decoder = Decoder::of("zstd").expect("it is read");
+        let mut decoder = Decoder::of("zstd", &Room::default()).expect("it is read");
         assert_eq!(decoder.push(&[&head[..], &[0x01, 0x00, 0x00]].concat()), None);
     }
 

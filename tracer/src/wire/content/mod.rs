@@ -6,6 +6,7 @@ mod json;
 mod sse;
 
 use self::coding::Decoder;
+pub use self::coding::Room;
 use self::event_stream::Messages;
 use self::json::{Landmarks, Name, Place, Scanner, Value};
 use self::sse::Lines;
@@ -116,11 +117,11 @@ enum Part<'a> {
 }
 
 impl Answer {
-    /// `None` where the body is compressed in a way that is not read.
-    pub fn new(format: Format, coding: &str) -> Option<Answer> {
+    /// `None` where the body is compressed in a way that is not read, or there is no room to.
+    pub fn new(format: Format, coding: &str, room: &Room) -> Option<Answer> {
         let decoder = match coding {
             "" | "identity" => None,
-            coding => Some(Decoder::of(coding)?),
+            coding => Some(Decoder::of(coding, room)?),
         };
         let framing = match format {
             Format::Json => Framing::None,

@@ -22,7 +22,7 @@ fn told(format: Format, pieces: &[&str]) -> (Told, Vec<usize>) {
 }
 
 fn reader(format: Format, coding: &str) -> Answer {
-    Answer::new(format, coding).expect("it is read")
+    Answer::new(format, coding, &Room::default()).expect("it is read")
 }
 
 fn counts(model: &str, input: u64, output: u64) -> Told {
@@ -179,7 +179,7 @@ fn what_is_compressed_is_read_while_it_is_whole() {
         answer.read(Piece::Copied(rest));
         assert_eq!(answer.told, expected);
     }
-    assert!(Answer::new(Format::Json, "compress").is_none());
+    assert!(Answer::new(Format::Json, "compress", &Room::default()).is_none());
 }
 
 #[test]

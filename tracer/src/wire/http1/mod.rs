@@ -18,7 +18,7 @@ use super::cursor::{Cursor, Piece};
 use super::fields;
 use super::sniff::{Sniffed, sniff};
 use crate::event::{Direction, Mark, Role};
-use crate::vendor::VendorTable;
+use crate::wire::Shared;
 
 /// Pipelined requests that await their answer; with more we lose the thread.
 const PIPELINED: usize = 256;
@@ -99,7 +99,7 @@ impl Http1 {
         &mut self,
         direction: Direction,
         cursor: &mut Cursor<'_>,
-        vendors: &VendorTable,
+        shared: &Shared,
         marks: &mut Vec<Mark>,
     ) -> Outcome {
         let is_request = direction == self.request_direction;
@@ -115,7 +115,7 @@ impl Http1 {
             let step = if is_request {
                 self.read_request(cursor, marks)
             } else {
-                self.read_response(cursor, vendors, marks)
+                self.read_response(cursor, shared, marks)
             };
             match step {
                 Ok(None) => {}
@@ -222,13 +222,13 @@ impl Http1 {
     fn read_response(
         &mut self,
         cursor: &mut Cursor<'_>,
-        vendors: &VendorTable,
+        shared: &Shared,
         marks: &mut Vec<Mark>,
     ) -> Result<Option<Outcome>, head::Malformed> {
         match &mut self.response {
             Reading::Head(held) => {
                 let awaited = self.awaited.front().ok_or(head::Malformed)?;
-                let vendor = vendors.answer_headers(awaited.host.as_deref());
+                let vendor = shared.vendors.answer_headers(awaited.host.as_deref());
                 let at = head_at(held, cursor);
                 let (parsed, whole) = match read_head(held, cursor, |bytes| head::response(bytes, vendor))? {
                     HeadRead::More => return Ok(None),
@@ -254,7 +254,8 @@ impl Http1 {
                 let is_head = awaited.is_head;
                 let body = parsed.body(is_head);
                 let chunked = parsed.is_chunked();
-                let answer = parsed.answer.answer().filter(|_| self.request_direction == Direction::Sent);
+                let answer =
+                    parsed.answer.answer(&shared.room).filter(|_| self.request_direction == Direction::Sent);
                 let fields::Response { head, limits, .. } = parsed.answer;
                 marks.push(Mark::ResponseHead { at, head });
                 marks.extend(limits.map(Mark::Limits));

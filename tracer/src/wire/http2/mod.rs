@@ -12,11 +12,11 @@ use lru::LruCache;
 
 use self::fields::{Fields, Table};
 use self::frame::{Frame, Frames, Part, flag, kind, later_request};
-use super::content::{Answer, Format, Question};
+use super::content::{Answer, Format, Question, Room};
 use super::cursor::{Cursor, Piece};
 use super::fields as heads;
 use crate::event::{Asked, Direction, Mark, ResponseHead};
-use crate::vendor::VendorTable;
+use crate::wire::Shared;
 
 /// Streams of a connection that are open at once; of more, those that were not used for longest are forgotten.
 const STREAMS: usize = 1_024;
@@ -107,7 +107,7 @@ impl Http2 {
         &mut self,
         direction: Direction,
         cursor: &mut Cursor<'_>,
-        vendors: &VendorTable,
+        shared: &Shared,
         marks: &mut Vec<Mark>,
     ) {
         if !std::mem::replace(&mut self.has_begun, true) {
@@ -136,7 +136,7 @@ impl Http2 {
                 }
             };
             of.bytes += bytes;
-            self.read(direction, part, at, vendors, &mut of.marks);
+            self.read(direction, part, at, shared, &mut of.marks);
         }
         for Told { stream, bytes, marks: of_stream } in told {
             if stream != 0 && !of_stream.is_empty() {
@@ -158,7 +158,7 @@ impl Http2 {
         direction: Direction,
         part: Part<'_>,
         at: u64,
-        vendors: &VendorTable,
+        shared: &Shared,
         marks: &mut Vec<Mark>,
     ) {
         match part {
@@ -168,7 +168,7 @@ impl Http2 {
                     marks.push(Mark::Body { at });
                 }
                 if let Some(stream) = self.streams.get_mut(&stream) {
-                    stream.find_out(at, piece, marks);
+                    stream.find_out(at, piece, &shared.room, marks);
                     stream.read(direction, piece, marks);
                 }
             }
@@ -181,7 +181,7 @@ impl Http2 {
             Part::Payload(..) | Part::Lost => {}
             Part::End(frame) => match frame.kind {
                 kind::DATA if frame.has(flag::END_STREAM) => self.end(direction, frame.stream, marks),
-                kind::HEADERS | kind::CONTINUATION => self.block_ended(direction, frame, vendors, marks),
+                kind::HEADERS | kind::CONTINUATION => self.block_ended(direction, frame, shared, marks),
                 // Refers to entries as any block does, and no client of Python lets itself be pushed to.
                 kind::PUSH_PROMISE => self.side(direction).table.lose(),
                 kind::RST_STREAM if self.streams.pop(&frame.stream).is_some() => {
@@ -192,13 +192,7 @@ impl Http2 {
         }
     }
 
-    fn block_ended(
-        &mut self,
-        direction: Direction,
-        frame: Frame,
-        vendors: &VendorTable,
-        marks: &mut Vec<Mark>,
-    ) {
+    fn block_ended(&mut self, direction: Direction, frame: Frame, shared: &Shared, marks: &mut Vec<Mark>) {
         let side = self.side(direction);
         side.block.end_of_frame(frame);
         if !frame.has(flag::END_HEADERS) {
@@ -213,7 +207,7 @@ impl Http2 {
         };
         match direction {
             Direction::Sent => self.asks(frame.stream, block.at, fields, marks),
-            Direction::Received => self.answers(frame.stream, block.at, fields, vendors, marks),
+            Direction::Received => self.answers(frame.stream, block.at, fields, shared, marks),
         }
         if block.ends_stream {
             self.end(direction, frame.stream, marks);
@@ -247,14 +241,7 @@ impl Http2 {
         self.streams.put(id, stream);
     }
 
-    fn answers(
-        &mut self,
-        id: u32,
-        at: u64,
-        fields: Option<Fields>,
-        vendors: &VendorTable,
-        marks: &mut Vec<Mark>,
-    ) {
+    fn answers(&mut self, id: u32, at: u64, fields: Option<Fields>, shared: &Shared, marks: &mut Vec<Mark>) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         if stream.is_answered {
             // Trailers.
@@ -265,9 +252,9 @@ impl Http2 {
             // Something will follow.
             (Some(100..200), _) => return,
             (Some(status), Some(fields)) => {
-                let vendor = vendors.answer_headers(stream.host.as_deref());
+                let vendor = shared.vendors.answer_headers(stream.host.as_deref());
                 let response = heads::response(status, &fields.headers(), vendor);
-                stream.answer = response.answer();
+                stream.answer = response.answer(&shared.room);
                 let heads::Response { head, limits, .. } = response;
                 let is_untold = fields.has_unknown() && stream.answer.is_none();
                 stream.untold = is_untold.then(|| Untold::Answer(head.clone()));
@@ -333,13 +320,13 @@ impl Block {
 
 impl Stream {
     /// A body begins of which the head did not tell what it is.
-    fn find_out(&mut self, at: u64, piece: Piece<'_>, marks: &mut Vec<Mark>) {
+    fn find_out(&mut self, at: u64, piece: Piece<'_>, room: &Room, marks: &mut Vec<Mark>) {
         let Some(untold) = self.untold.take() else { return };
         let Piece::Copied(bytes) = piece else { return };
         match (untold, Format::of_body(bytes)) {
             (Untold::Question(asked), Some(Format::Json)) => self.question = Some(Question::new(asked)),
             (Untold::Answer(head), Some(format)) => {
-                self.answer = Answer::new(format, "");
+                self.answer = Answer::new(format, "", room);
                 let stream = head.stream || format == Format::ServerSentEvents;
                 marks.push(Mark::ResponseHead { at, head: ResponseHead { stream, ..head } });
             }

@@ -9,8 +9,9 @@ use crate::event::{
     Direction::{Received, Sent},
     RequestHead, ResponseHead, Told as Telling,
 };
+use crate::vendor::VendorTable;
 
-static VENDORS: LazyLock<VendorTable> = LazyLock::new(VendorTable::builtin);
+static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared::of(VendorTable::builtin().into()));
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const QUESTION: &[u8] = br#"{"model":"gpt-5","stream":true,"messages":[]}"#;
@@ -40,7 +41,7 @@ impl Conversation {
     fn passes_partly(&mut self, direction: Direction, bytes: &[u8], copied: usize) -> Vec<Mark> {
         let mut marks = Vec::new();
         let mut cursor = Cursor::new(bytes.len() as u64, &bytes[..copied]);
-        self.http2.reduce(direction, &mut cursor, &VENDORS, &mut marks);
+        self.http2.reduce(direction, &mut cursor, &SHARED, &mut marks);
         marks
     }
 
@@ -253,7 +254,7 @@ fn told(
     for (direction, bytes) in transfers {
         let mut marks = Vec::new();
         let mut cursor = Cursor::new(bytes.len() as u64, &bytes);
-        http2.reduce(direction, &mut cursor, &VENDORS, &mut marks);
+        http2.reduce(direction, &mut cursor, &SHARED, &mut marks);
         let mut stream = 0;
         for mark in marks {
             match mark {
@@ -315,7 +316,7 @@ proptest! {
         told(&mut http2, real);
         for (is_sent, bytes, hidden, copied) in transfers {
             let mut cursor = Cursor::new(bytes.len() as u64 + hidden * 100, &bytes[..copied.min(bytes.len())]);
-            http2.reduce(if is_sent { Sent } else { Received }, &mut cursor, &VENDORS, &mut Vec::new());
+            http2.reduce(if is_sent { Sent } else { Received }, &mut cursor, &SHARED, &mut Vec::new());
         }
     }
 }
