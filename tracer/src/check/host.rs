@@ -35,17 +35,21 @@ pub struct Refused {
 }
 
 /// Bits of `CapEff` (include/uapi/linux/capability.h), and why each is needed.
-const CAPABILITIES: [(&str, u32, &str); 4] = [
+const CAPABILITIES: [(&str, u32, &str); 5] = [
     ("CAP_BPF", CAP_BPF, "load the probes"),
     ("CAP_PERFMON", CAP_PERFMON, "attach them and read kernel memory"),
     ("CAP_SYS_PTRACE", 19, "read the memory and maps of other users' processes"),
     ("CAP_DAC_READ_SEARCH", 2, "open their executables"),
+    ("CAP_CHECKPOINT_RESTORE", CAP_CHECKPOINT_RESTORE, "open executables that were deleted or replaced"),
 ];
 
 const CAP_BPF: u32 = 39;
 const CAP_PERFMON: u32 = 38;
 
-/// Has all that `CAP_BPF` and `CAP_PERFMON` give.
+/// Without it all is seen but processes whose executable or library was replaced under them, as by an update.
+const CAP_CHECKPOINT_RESTORE: u32 = 40;
+
+/// Has all that `CAP_BPF`, `CAP_PERFMON` and `CAP_CHECKPOINT_RESTORE` give.
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// All probes, where none could be loaded.
@@ -82,8 +86,8 @@ impl Facts {
     }
 
     fn has(&self, capability: u32) -> bool {
-        let stands_in =
-            matches!(capability, CAP_PERFMON | CAP_BPF) && self.capabilities & (1 << CAP_SYS_ADMIN) != 0;
+        let stands_in = matches!(capability, CAP_PERFMON | CAP_BPF | CAP_CHECKPOINT_RESTORE)
+            && self.capabilities & (1 << CAP_SYS_ADMIN) != 0;
         self.capabilities & (1 << capability) != 0 || stands_in
     }
 }
@@ -91,7 +95,7 @@ impl Facts {
 /// Judges the facts: everything that tracing needs, whether it is there or not.
 pub fn prerequisites(facts: &Facts) -> Vec<Prerequisite> {
     let mut all: Vec<Prerequisite> =
-        CAPABILITIES.iter().map(|(name, bit, why)| capability(name, facts.has(*bit), why)).collect();
+        CAPABILITIES.iter().map(|(name, bit, why)| capability(name, *bit, why, facts)).collect();
     all.extend([kernel(&facts.release), btf(facts.has_btf), object(facts.has_object)]);
     match &facts.probes {
         Some(Ok(probes)) => all.extend(probes.iter().map(probe)),
@@ -115,9 +119,12 @@ fn prerequisite(name: &str, holds: bool, found: &str, needed: &str, fix: &str) -
     }
 }
 
-fn capability(name: &str, held: bool, why: &str) -> Prerequisite {
+fn capability(name: &str, bit: u32, why: &str, facts: &Facts) -> Prerequisite {
+    let held = facts.has(bit);
     let found = if held { "held" } else { "not held" };
-    prerequisite(name, held, found, &format!("to {why}"), "sudo tracer record")
+    let mut capability = prerequisite(name, held, found, &format!("to {why}"), "sudo tracer record");
+    capability.required = bit != CAP_CHECKPOINT_RESTORE;
+    capability
 }
 
 /// 5.8 has the ring buffer and the capabilities; 5.10 is the oldest that is tested.
@@ -249,6 +256,14 @@ mod tests {
         assert_eq!(status(&facts, "CAP_PERFMON").0, Status::Ok);
         facts.capabilities |= 1 << CAP_SYS_ADMIN;
         assert_eq!(status(&facts, "CAP_BPF").0, Status::Ok);
+    }
+
+    #[test]
+    fn each_is_in_the_documents() {
+        for document in [include_str!("../../../README.md"), include_str!("../../../docs/operations.md")] {
+            let missing = CAPABILITIES.iter().find(|(name, ..)| !document.contains(name));
+            assert_eq!(missing, None);
+        }
     }
 
     #[test]
