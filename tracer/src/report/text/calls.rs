@@ -17,6 +17,9 @@ const CONTENT_NS: u64 = 1_000_000;
 /// A shorter round trip is not told of.
 const ROUND_TRIP_NS: u64 = 1_000_000;
 
+/// A gap between reads that is longer by less is not told of its own.
+const READ_GAP_NS: u64 = 1_000_000;
+
 /// Columns before the words of a call, where its number stands.
 const INDENT: usize = 5;
 
@@ -105,7 +108,7 @@ fn phases(call: &Call, paint: Paint) -> Vec<(String, usize)> {
     }
     let plain = |text: String| (text.clone(), text.chars().count());
     if call.chunks > 1 {
-        items.push(plain(format::plural(u64::from(call.chunks), "chunk")));
+        items.push(plain(chunks(call)));
     }
     items.extend(tokens(call).map(plain));
     let content_ns =
@@ -125,6 +128,15 @@ fn phases(call: &Call, paint: Paint) -> Vec<(String, usize)> {
     items
 }
 
+/// How many, and the longest time between two: as they arrived, and as they were read where that is longer.
+fn chunks(call: &Call) -> String {
+    let count = format::plural(u64::from(call.chunks), "chunk");
+    let Some(gap_ns) = call.longest_gap_ns.filter(|ns| *ns > 0) else { return count };
+    let read_ns = call.longest_read_gap_ns.filter(|ns| *ns > gap_ns.saturating_add(READ_GAP_NS));
+    let read = read_ns.map_or_else(String::new, |ns| format!(", read with one of {}", format::duration(ns)));
+    format!("{count}, longest gap {}{read}", format::duration(gap_ns))
+}
+
 /// What went in and came out, and how fast.
 fn tokens(call: &Call) -> Option<String> {
     let (input, output) = (call.input_tokens.map(format::count), call.output_tokens.map(format::count));
@@ -142,6 +154,20 @@ fn tokens(call: &Call) -> Option<String> {
 mod tests {
     use super::*;
     use crate::report::types::Segment;
+
+    #[test]
+    fn chunks_tell_their_rhythm() {
+        let call = |gap_ns, read_ns| Call {
+            chunks: 20,
+            longest_gap_ns: Some(gap_ns),
+            longest_read_gap_ns: Some(read_ns),
+            ..Call::default()
+        };
+        assert_eq!(chunks(&call(0, 0)), "20 chunks");
+        assert_eq!(chunks(&call(42_000_000, 42_500_000)), "20 chunks, longest gap 42.0 ms");
+        let late = chunks(&call(42_000_000, 90_000_000));
+        assert_eq!(late, "20 chunks, longest gap 42.0 ms, read with one of 90.0 ms");
+    }
 
     #[test]
     fn gaps_between_phases_are_the_calls_own() {
