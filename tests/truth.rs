@@ -49,6 +49,10 @@ pub struct Exchange {
     pub status: u16,
     /// Of its answer; `None` of one that is none of a model.
     pub output_tokens: Option<u64>,
+    /// What the answer's head says of the vendor's time, and of what the caller may still ask; `None` where it says nothing.
+    pub reported_ms: Option<u64>,
+    pub requests_left: Option<u64>,
+    pub tokens_left: Option<u64>,
     /// Arrival of the request's last byte.
     pub received_ns: u64,
     /// Just before each piece of the answer went out.

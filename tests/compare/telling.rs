@@ -29,11 +29,20 @@ impl Told {
             exchange.stream_ns().is_none_or(|true_ns| stream_ns.abs_diff(true_ns) < 5_000_000)
         });
         let tokens = exchange.output_tokens.filter(|_| is_whole);
+        let reported_ns = exchange.reported_ms.map(|ms| ms * 1_000_000);
+        let limits = call.rate_limit.as_ref();
         let differences = [
             differs("status", &Some(status), &Some(exchange.status)),
             differs("model", &call.model.as_ref(), &Some(&exchange.model)),
             differs("stream", &call.stream, &Some(exchange.stream && exchange.output_tokens.is_some())),
             differs("request", &call.vendor_request_id, &exchange.request_id),
+            differs("vendor's time", &call.vendor_reported_ns, &reported_ns),
+            differs(
+                "requests left",
+                &limits.and_then(|limits| limits.requests_left),
+                &exchange.requests_left,
+            ),
+            differs("tokens left", &limits.and_then(|limits| limits.tokens_left), &exchange.tokens_left),
             differs("output tokens", &call.output_tokens.filter(|_| is_whole), &tokens),
             differs(
                 "input tokens",

@@ -21,7 +21,14 @@ class Dialect:
     """OpenAI's chat completions, which many others speak."""
 
     request_id = "x-request-id"
+    # Where the vendor's own figure of its time is, in ms; empty for none.
+    time = ""
+    # Where it says how many requests and tokens are left.
+    limits: tuple[str, ...] = ()
     stream_type = "text/event-stream; charset=utf-8"
+
+    def time_value(self, ms: int) -> str:
+        return str(ms)
 
     def asked(self, path: str, body: dict) -> tuple[str, bool]:
         """The model, and whether it shall stream."""
@@ -32,11 +39,11 @@ class Dialect:
         return _json({**self._common(call, model, "chat.completion"), "choices": [choice], "usage": self._usage(chunks)})
 
     def stream(self, call: str, model: str, chunks: int) -> Pieces:
-        """The role with the first word, a word each, then the reason, the usage and the end mark as one."""
+        """The role, a word each, then the reason, the usage and the end mark as one."""
         common = self._common(call, model, "chat.completion.chunk")
+        yield _event({**common, "choices": [_delta({"role": "assistant", "content": ""}, None)]}), False
         for i in range(chunks):
-            role = {"role": "assistant"} if i == 0 else {}
-            yield _event({**common, "choices": [_delta({**role, "content": _word(call, i)}, None)]}), True
+            yield _event({**common, "choices": [_delta({"content": _word(call, i)}, None)]}), True
         yield (
             _event({**common, "choices": [_delta({}, "stop")]})
             + _event({**common, "choices": [], "usage": self._usage(chunks)})
@@ -53,15 +60,27 @@ class Dialect:
         return {"prompt_tokens": INPUT_TOKENS, "completion_tokens": chunks, "total_tokens": INPUT_TOKENS + chunks}
 
 
+class OpenAi(Dialect):
+    time = "openai-processing-ms"
+    limits = ("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens")
+
+
 class Mistral(Dialect):
     request_id = "mistral-correlation-id"
+    time = "x-envoy-upstream-service-time"
 
 
 class Azure(Dialect):
     request_id = "apim-request-id"
+    time = "x-envoy-upstream-service-time"
+    limits = OpenAi.limits
 
 
-class Responses(Dialect):
+class HuggingFace(Dialect):
+    time = "x-total-time"
+
+
+class Responses(OpenAi):
     """OpenAI's responses."""
 
     def whole(self, call: str, model: str, chunks: int) -> bytes:
@@ -123,6 +142,8 @@ class Responses(Dialect):
 
 class Anthropic(Dialect):
     request_id = "request-id"
+    time = "x-envoy-upstream-service-time"
+    limits = ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-tokens-remaining")
 
     def whole(self, call: str, model: str, chunks: int) -> bytes:
         content = [{"type": "text", "text": _text(call, chunks)}]
@@ -158,6 +179,10 @@ class Anthropic(Dialect):
 
 class Gemini(Dialect):
     request_id = ""
+    time = "server-timing"
+
+    def time_value(self, ms: int) -> str:
+        return f"gfet4t7; dur={ms}"
 
     def asked(self, path: str, body: dict) -> tuple[str, bool]:
         model, _, verb = unquote(path.split("/models/")[1].split("?")[0]).rpartition(":")
@@ -181,6 +206,7 @@ class Gemini(Dialect):
 
 class Cohere(Dialect):
     request_id = ""
+    time = "x-envoy-upstream-service-time"
 
     def whole(self, call: str, model: str, chunks: int) -> bytes:
         message = {"role": "assistant", "content": [{"type": "text", "text": _text(call, chunks)}]}
@@ -237,6 +263,7 @@ class Bedrock(Dialect):
     """AWS Bedrock's `converse`."""
 
     request_id = "x-amzn-requestid"
+    time = "x-amzn-bedrock-invocation-latency"
     stream_type = "application/vnd.amazon.eventstream"
 
     def asked(self, path: str, body: dict) -> tuple[str, bool]:
@@ -280,6 +307,9 @@ class BedrockInvoke(Bedrock):
             yield b"".join(wrapped), has_output
 
 
+OF_HOSTS = {"openai.com": OpenAi, "mistral.ai": Mistral, "azure.com": Azure, "huggingface.co": HuggingFace}
+
+
 def of(host: str, path: str) -> Dialect:
     path = path.split("?")[0]
     if path.endswith(("/converse", "/converse-stream")):
@@ -296,11 +326,8 @@ def of(host: str, path: str) -> Dialect:
         return Cohere()
     if path.startswith("/api/"):
         return Ollama()
-    if host.endswith("mistral.ai"):
-        return Mistral()
-    if host.endswith("azure.com"):
-        return Azure()
-    return Dialect()
+    of_host = (dialect for end, dialect in OF_HOSTS.items() if host.endswith(end))
+    return next(of_host, Dialect)()
 
 
 def _delta(delta: dict, reason: str | None) -> dict:

@@ -2,7 +2,7 @@
 
 The log has a line `connection` for each TLS connection and a line `exchange` for each request. `call` in it is what the client put
 into the body's field `user`, into the header `x-truth-id` or into the model's name. Received is when the last byte arrived in the
-kernel, sent when it was handed to it.
+kernel, sent when it was handed to it. What the answer's head says of the vendor's time and of the caller's limits is in it, too.
 """
 
 import asyncio
@@ -23,6 +23,9 @@ import knobs
 from log import Log
 from timed_socket import TimedSocket
 from tls import TlsSocket
+
+# Of a caller, before the first request.
+REQUESTS, TOKENS = 10_000, 2_000_000
 
 
 class Vendor:
@@ -96,7 +99,9 @@ class Vendor:
         call = asked.get("user") or headers.get("x-truth-id") or knobs.name(model)
         knob = knobs.parse(model, call)
         self._attempts[call] += 1
-        request_id = f"req_{next(self._requests)}" if dialect.request_id else None
+        sequence = next(self._requests)
+        request_id = f"req_{sequence}" if dialect.request_id else None
+        left = (REQUESTS - sequence, TOKENS - 100 * sequence) if dialect.limits else (None, None)
         record = {
             "connection": number,
             "request_id": request_id,
@@ -104,13 +109,16 @@ class Vendor:
             "model": model,
             "attempt": self._attempts[call],
             "stream": is_stream,
+            "requests_left": left[0],
+            "tokens_left": left[1],
             "received_ns": received_ns,
         }
         refused = record["attempt"] <= knob.failures
         record["status"] = knob.status if refused else 200
-        answer = Answer(out, knob, received_ns)
+        answer = Answer(out, knob, dialect, received_ns)
         if request_id:
             answer.headers.append((dialect.request_id, request_id))
+        answer.headers += zip(dialect.limits, map(str, left))
         if knob.coding and knob.coding in headers.get("accept-encoding", ""):
             answer.headers.append(("content-encoding", knob.coding))
             answer.compressor = coding.BY_NAME[knob.coding]()
@@ -130,7 +138,8 @@ class Vendor:
                     out.reset()
                 await answer.send_whole(200, dialect.whole(call, model, knob.chunks))
         finally:
-            self._log.write("exchange", **record, sent_ns=answer.sent_ns, content_ns=answer.content_ns)
+            told = {"reported_ms": answer.reported_ms, "sent_ns": answer.sent_ns, "content_ns": answer.content_ns}
+            self._log.write("exchange", **record, **told)
 
 
 class Http1:
@@ -162,15 +171,20 @@ class Http1:
 class Answer:
     """One answer on its way out."""
 
-    def __init__(self, out: "Http1 | http2.Stream", knob: knobs.Knobs, received_ns: int) -> None:
+    def __init__(
+        self, out: "Http1 | http2.Stream", knob: knobs.Knobs, dialect: dialects.Dialect, received_ns: int
+    ) -> None:
         self._out = out
         self._knob = knob
+        self._dialect = dialect
         self._received_ns = received_ns
-        self.headers = [("openai-processing-ms", "1")]
+        self.headers: list[tuple[str, str]] = []
         self.compressor = coding.Plain()
         self.sent_ns: list[int] = []
         # When the first output of the model was sent.
         self.content_ns: int | None = None
+        # The vendor's own figure of its time.
+        self.reported_ms: int | None = None
 
     async def wait(self, piece: int) -> None:
         """Until the piece is due."""
@@ -179,14 +193,13 @@ class Answer:
 
     async def send_whole(self, status: int, body: bytes) -> None:
         body = self.compressor.piece(body) + self.compressor.end()
-        self._out.head(status, [("content-type", "application/json"), *self.headers], len(body))
+        self._head(status, "application/json", len(body))
         self._out.data(body)
         self._out.end()
         self.sent_ns.append(await self._out.send())
 
     async def send_stream(self, content_type: str, pieces: dialects.Pieces, error: bytes) -> None:
         """The head goes out with the first piece, the end of the body with the last."""
-        self._out.head(200, [("content-type", content_type), *self.headers], None)
         pieces = list(pieces)
         if not self._knob.done:
             pieces.pop()
@@ -196,6 +209,8 @@ class Answer:
             await self.wait(i)
             if i == self._knob.cut:
                 self._out.reset()
+            if i == 0:
+                self._head(200, content_type, None)
             self._out.data(self.compressor.piece(piece))
             if i == len(pieces) - 1:
                 self._out.data(self.compressor.end())
@@ -203,6 +218,14 @@ class Answer:
             self.sent_ns.append(await self._out.send())
             if has_output and self.content_ns is None:
                 self.content_ns = self.sent_ns[-1]
+
+    def _head(self, status: int, content_type: str, length: int | None) -> None:
+        """Goes out at once, so that the time up to now is the one to the first byte."""
+        headers = [("content-type", content_type), *self.headers]
+        if self._dialect.time:
+            self.reported_ms = round((clock.now_ns() - self._received_ns) / 1e6)
+            headers.append((self._dialect.time, self._dialect.time_value(self.reported_ms)))
+        self._out.head(status, headers, length)
 
 
 async def _read_request(http: h11.Connection, stream: TlsSocket) -> tuple[h11.Request, bytes, int] | None:

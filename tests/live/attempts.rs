@@ -1,6 +1,11 @@
 //! Calls that go wrong: which attempts belong together, how each of them ended, and what was slept between them.
 
-use tests::{lab::Lab, python::Python, recording::Recording};
+use tests::{
+    lab::Lab,
+    python::Python,
+    recording::Recording,
+    truth::{Exchange, Truth},
+};
 use tracer::report::{
     bucket::Bucket,
     types::{Call, End, Request},
@@ -45,8 +50,10 @@ fn attempts_that_fail() {
         }
         let limited = request.calls.iter().filter_map(|call| call.rate_limit.as_ref()?.retry_after_ns);
         assert_eq!(limited.collect::<Vec<_>>(), [1_000_000_000; 2]);
+        let truth = lab.truth();
+        check_left(request, &truth);
 
-        let slept_ns = lab.truth().request("attempts").waits["llm.backoff"];
+        let slept_ns = truth.request("attempts").waits["llm.backoff"];
         let backoff_ns = request.buckets.get(Bucket::LlmBackoff).expect("it is known");
         eprintln!("{}: llm.backoff {backoff_ns} ns, slept {slept_ns} ns", python.name);
         // What the program takes for its sleep ends once it has a CPU again.
@@ -58,6 +65,18 @@ fn attempts_that_fail() {
             what_was_between(request)
         );
         assert!(report.findings.iter().any(|finding| finding.kind == "retry_backoff"), "{}", python.name);
+    }
+}
+
+/// Every answer, refused or not, says what the caller may still ask.
+fn check_left(request: &Request, truth: &Truth) {
+    for call in request.calls.iter().filter(|call| call.status.is_some()) {
+        let is_answer = |exchange: &&Exchange| exchange.request_id == call.vendor_request_id;
+        let exchange = truth.exchanges.iter().find(is_answer).expect("the vendor has logged it");
+        assert!(exchange.requests_left.is_some() && exchange.tokens_left.is_some());
+        let limits = call.rate_limit.as_ref().expect("it has the headers");
+        let left = (limits.requests_left, limits.tokens_left);
+        assert_eq!(left, (exchange.requests_left, exchange.tokens_left), "{call:?}");
     }
 }
 

@@ -78,7 +78,7 @@ impl Model {
                 Mark::ResponseHead { at, .. } | Mark::Body { at } | Mark::Ciphertext { at } => {
                     answer_at.get_or_insert(*at);
                 }
-                Mark::Ticket { at } => call.ticket_ns = taken.arrival_ns(*at).or(call.ticket_ns),
+                Mark::Ticket { .. } => call.ticket_ns = taken.last_arrival_ns().or(call.ticket_ns),
                 _ => {}
             }
         }
@@ -96,6 +96,7 @@ impl Model {
         let arrival_ns = arrival_ns.or(taken.arrival_ns(at)).unwrap_or(transfer.exit_ns);
         let last_arrival_ns = taken.last_arrival_ns().unwrap_or(arrival_ns);
         let bytes = transfer.bytes.saturating_sub(at).saturating_add(std::mem::take(&mut call.pending_in));
+        call.ticket_ns = None;
         call.received(arrival_ns, last_arrival_ns, transfer.exit_ns, taken.n_new(at), bytes);
         answer_told(call, transfer.marks, arrival_ns);
         if let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) {

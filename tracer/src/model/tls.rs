@@ -26,6 +26,8 @@ const SESSIONS: usize = limits::TLS_SESSIONS as usize;
 pub const RECORD_BYTES: u64 = 16 << 10;
 pub const LEAST_ADDED: u64 = 21;
 pub const MOST_ADDED: u64 = 29;
+/// What TLS 1.3 adds, which alone has tickets behind the handshake.
+const ADDED_BY_1_3: u64 = 22;
 
 /// Sessions by address, and the connection that each is on, where it is known.
 pub type Sessions = HashMap<u64, Option<ConnectionId>>;
@@ -196,12 +198,24 @@ impl Model {
         if outbound.streams.is_some() {
             return self.streams_answered(id, plain);
         }
-        let Some(arrived) = outbound.arrived.as_mut() else { return };
+        self.were_no_tickets(id, plain);
+        let outbound = self.connections.get_mut(&id).and_then(Connection::outbound);
+        let Some(arrived) = outbound.and_then(|outbound| outbound.arrived.as_mut()) else { return };
         let arrival_ns = arrived.first_ns;
         // What else comes out of the same ciphertext came at its end at the latest.
         arrived.first_ns = arrived.last_ns;
         if let Some(call) = self.call_of(id) {
             answer_told(call, plain.marks, arrival_ns);
+        }
+    }
+
+    /// Nothing comes out of tickets: what looked like some is of an answer, where plaintext does.
+    fn were_no_tickets(&mut self, id: ConnectionId, plain: &Plaintext) {
+        let Some(call) = self.call_of(id) else { return };
+        let Some(arrival_ns) = call.ticket_ns.take() else { return };
+        call.received(arrival_ns, arrival_ns, plain.at_ns, 1, plain.bytes.saturating_add(ADDED_BY_1_3));
+        if let Some(outbound) = self.connections.get_mut(&id).and_then(Connection::outbound) {
+            outbound.arrived = Some(Arrived { first_ns: arrival_ns, last_ns: arrival_ns });
         }
     }
 }

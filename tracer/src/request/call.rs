@@ -75,7 +75,8 @@ pub struct Call {
     pub last_byte_ns: Option<u64>,
     /// When the application had read the last byte it read.
     pub last_read_ns: Option<u64>,
-    /// Arrival of bytes that look like TLS session tickets: the answer, if nothing else follows.
+    /// Arrival of the last bytes that look like TLS session tickets: the answer, if nothing else follows, or plaintext comes
+    /// out of them.
     pub ticket_ns: Option<u64>,
     /// The answer is known to be whole.
     pub answered: bool,

@@ -1,7 +1,7 @@
 //! Stories of calls that a request makes.
 
 use super::*;
-use crate::event::Asked;
+use crate::{event::Asked, report::types::End};
 
 #[test]
 fn a_lookup_in_a_pool_thread_is_joined_by_host() {
@@ -59,6 +59,39 @@ fn tickets_that_are_read_before_the_answer_are_not_its_first_byte() {
         .answer_sent(950);
     let report = story.report(1_000);
     assert_eq!(report.requests[0].calls[0].first_byte_ns, Some(869 * US));
+}
+
+/// An answer may be as short as a ticket is, and its connection is closed after it.
+#[test]
+fn what_looks_like_a_ticket_is_the_answer_where_plaintext_comes_out_of_it() {
+    let head = ResponseHead { status: 200, stream: false, vendor_request_id: None, vendor_reported_ns: None };
+    let marks = vec![Mark::ResponseHead { at: 0, head }, Mark::ResponseEnd];
+    let answer =
+        Body::Plain { session: 0xaa, direction: Direction::Received, enter_ns: 910 * US, bytes: 250, marks };
+    let hello = vec![Mark::ClientHello { sni: Some("api.openai.com".into()), alpn: None }];
+    let ticket = || vec![Mark::Ticket { at: 0 }];
+    let mut story = Story::new();
+    story
+        .opened(0, CALLER, Role::Accepted)
+        .arrival(10, CALLER, 100)
+        .request_read(10)
+        .opened(20, VENDOR, Role::Connected)
+        .at(20, Body::Connect { connection: VENDOR, enter_ns: 20 * US, result: 0 })
+        .at(21, Body::TlsStart { session: 0xaa })
+        .transfer((22, 23), VENDOR, Direction::Sent, 517, hello)
+        .transfer((24, 25), VENDOR, Direction::Sent, 80, vec![Mark::HandshakeDone])
+        .call_sent(31)
+        .arrival(40, VENDOR, 255)
+        .transfer((50, 51), VENDOR, Direction::Received, 255, ticket())
+        .arrival(900, VENDOR, 527)
+        .transfer((905, 906), VENDOR, Direction::Received, 272, ticket())
+        .at(910, answer)
+        .at(920, Body::Close { connection: VENDOR })
+        .answer_sent(950);
+    let report = story.report(1_000);
+    let call = &report.requests[0].calls[0];
+    assert_eq!((call.status, call.end), (Some(200), Some(End::Complete)));
+    assert_eq!((call.first_byte_ns, call.bytes_in), (Some(869 * US), 272));
 }
 
 /// A task of the request is ready while another step of it blocks the loop with a call.
