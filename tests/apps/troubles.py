@@ -1,7 +1,9 @@
 """A route for each trouble that a finding tells of, and one that has none. Run: uvicorn troubles:app"""
 
 import asyncio
+import functools
 import gc
+import hashlib
 import json
 import os
 import re
@@ -24,6 +26,7 @@ client = AsyncOpenAI()
 blocking_client = OpenAI()
 small_pool = AsyncOpenAI(http_client=httpx.AsyncClient(limits=httpx.Limits(max_connections=2), timeout=60))
 one_thread = ThreadPoolExecutor(1)
+many_threads = ThreadPoolExecutor(4 * (os.cpu_count() or 1))
 contended = threading.Lock()
 only_one = asyncio.Lock()
 scratch = tempfile.TemporaryFile()
@@ -187,6 +190,19 @@ async def count(identity: str) -> int:
 
 def count_tokens(of: str) -> int:
     return sum(1 for _ in word.finditer(of))
+
+
+@app.get("/gil/{identity}")
+def gil(identity: str) -> str:
+    """Computes on a thread of its own, as others do at the same time."""
+    return work.burn(100)
+
+
+@app.get("/run_queue/{identity}")
+async def run_queue(identity: str) -> None:
+    """Keeps a CPU busy without the GIL, as others do at the same time."""
+    hashing = functools.partial(hashlib.pbkdf2_hmac, "sha256", b"word", b"salt", 300_000)
+    await asyncio.get_running_loop().run_in_executor(many_threads, hashing)
 
 
 @app.get("/many_tasks/{identity}")

@@ -44,7 +44,9 @@ fn places(call: &Call) -> String {
 #[test]
 fn lines_are_right_in_the_whole_standard_library() {
     let mut seen = BTreeSet::new();
-    let pythons = Python::all().into_iter().chain(Python::builds()).chain(Python::bare());
+    // 3.9 has its lines as 3.8 has.
+    let bare = Python::bare().into_iter().filter(|python| python.minor() != 9);
+    let pythons = Python::all().into_iter().chain(Python::builds()).chain(bare);
     let pythons: Vec<Python> = pythons.filter(|python| seen.insert(python.minor())).collect();
     let waiting = Mutex::new(pythons.iter());
     // The lock is let go before the work begins.

@@ -120,9 +120,21 @@ fn check_shipped(classic: &Prometheus, native: &Prometheus) {
     for name in queries.iter().chain([&alerts]).flat_map(|text| figures(text)) {
         assert!(families.contains(&format!("\"{name}\"")), "there is no {name}");
     }
+    let dir = classic.lab.dir();
     let mut rules = Command::new("promtool");
     rules.args(["check", "rules"]).arg(deploy("prometheus/alerts.yaml"));
-    Running::start(&mut rules, classic.lab.dir(), "promtool").finish(LIMIT).expect_code(0);
+    Running::start(&mut rules, dir, "promtool").finish(LIMIT).expect_code(0);
+
+    // The token is where the pod of a Prometheus has it.
+    let job = fs::read_to_string(deploy("prometheus/kubernetes.yaml")).expect("it is shipped");
+    let token = dir.join("token");
+    fs::write(&token, "token").expect("write a token");
+    let here = job.replace("/etc/prometheus/secrets/tracer/token", token.to_str().expect("text"));
+    assert_ne!(here, job, "the token is somewhere else");
+    fs::write(dir.join("kubernetes.yaml"), here).expect("write the job");
+    let mut config = Command::new("promtool");
+    config.args(["check", "config"]).arg(dir.join("kubernetes.yaml"));
+    Running::start(&mut config, dir, "promtool").finish(LIMIT).expect_code(0);
 }
 
 /// A server that scrapes the daemon every second.

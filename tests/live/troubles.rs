@@ -8,8 +8,8 @@ use tracer::report::types::Report;
 use crate::application::troubles;
 
 /// Routes, requests at a time, and what must be found; what is found besides must be one of [`BESIDES`] or follow from it.
-const TROUBLES: [(&str, &str, &[&str]); 22] = [
-    ("none", "4", &[]),
+const TROUBLES: [(&str, &str, &[&str]); 24] = [
+    ("none", "4", &["vendor_dominates"]),
     // The synchronous client closes the connection of a stream whose end it has not read (openai 3.57).
     ("in_thread", "4", &["connection_not_reused"]),
     ("at_once", "2", &[]),
@@ -30,6 +30,8 @@ const TROUBLES: [(&str, &str, &[&str]); 22] = [
     ("one_at_a_time", "4", &["lock_contention"]),
     ("json", "2", &["json_hot_spot", "cpu_bound"]),
     ("tokenizer", "2", &["tokenizer_hot_spot", "cpu_bound"]),
+    ("gil", "4", &["gil_contention", "cpu_bound"]),
+    ("run_queue", "8", &["cpu_oversubscribed", "cpu_bound"]),
     ("many_tasks", "1", &["too_many_tasks"]),
     ("importing", "2", &["import_in_request"]),
 ];
@@ -47,10 +49,17 @@ const BLOCKS: [(&str, &str, &str, &str); 4] = [
 const BESIDES: [&str; 5] =
     ["vendor_dominates", "loop_saturated", "import_in_request", "gil_contention", "cpu_oversubscribed"];
 
+/// Routes on which none of these is true.
+const NOT_THERE: [(&str, &[&str]); 2] = [
+    ("compute", &["vendor_dominates"]),
+    ("polling", &["vendor_dominates", "gil_contention", "cpu_oversubscribed"]),
+];
+
 #[test]
 fn each_trouble_is_found_where_it_is() {
     for (route, at_once, expected) in TROUBLES {
-        let found = findings(&[], route, at_once);
+        let report = report(&[], route, at_once);
+        let found = kinds(&report);
         for kind in expected {
             assert!(found.contains(*kind), "/{route} has {kind}: {found:?}");
         }
@@ -64,7 +73,20 @@ fn each_trouble_is_found_where_it_is() {
             !expected.contains(&kind.as_str()) && !BESIDES.contains(&kind.as_str()) && !follows
         });
         assert_eq!(foreign, None, "/{route} has none: {found:?}");
+        let not_here = NOT_THERE.iter().filter(|(of, _)| *of == route).flat_map(|(_, kinds)| *kinds);
+        assert_eq!(not_here.copied().find(|kind| found.contains(*kind)), None, "/{route}: {found:?}");
+        if route == "gil" {
+            assert_holder(&report);
+        }
     }
+}
+
+#[track_caller]
+fn assert_holder(report: &Report) {
+    let found = report.findings.iter().find(|finding| finding.kind == "gil_contention").expect("it is found");
+    let holders = found.evidence["held_by_ns"].as_object().expect("they are named");
+    let longest = holders.iter().max_by_key(|(_, ns)| ns.as_u64()).map(|(name, _)| name.as_str());
+    assert!(longest.is_some_and(|name| name.starts_with("burn (work.py")), "{holders:?}");
 }
 
 #[test]
@@ -110,7 +132,11 @@ fn connections_that_a_pause_closed_are_found() {
 
 /// The kinds of findings on a load of a route.
 fn findings(lab_options: &[&str], route: &str, at_once: &str) -> BTreeSet<String> {
-    report(lab_options, route, at_once).findings.into_iter().map(|finding| finding.kind).collect()
+    kinds(&report(lab_options, route, at_once))
+}
+
+fn kinds(report: &Report) -> BTreeSet<String> {
+    report.findings.iter().map(|finding| finding.kind.clone()).collect()
 }
 
 /// What is reported of a load of a route, after the server's first requests.
