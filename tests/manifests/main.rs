@@ -102,6 +102,22 @@ fn the_plain_manifests_are_what_the_chart_renders() {
 }
 
 #[test]
+fn the_collector_of_the_example_is_valid_and_the_tracer_can_be_told_of_it() {
+    let manifests = fs::read_to_string(deploy("opentelemetry/collector.yaml")).expect("it is there");
+    for version in VERSIONS {
+        assert!(is_valid(&manifests, version), "{version}");
+    }
+    let (service, port) = ("http://collector.tracer.svc", "4317");
+    let document = fs::read_to_string(deploy("../docs/kubernetes.md")).expect("it is there");
+    let (_, lines) = document.split_once("```toml\n[otlp]\n").expect("it says how");
+    let lines = lines.lines().take_while(|line| *line != "```");
+    let config = format!("[otlp]\n{}", lines.collect::<Vec<_>>().join("\n"));
+    Config::parse(&config).expect(&config);
+    assert!(config.contains(&format!("{service}:{port}")), "{config}");
+    assert!(manifests.contains("name: collector\n  namespace: tracer") && manifests.contains(port));
+}
+
+#[test]
 fn the_configuration_in_the_chart_is_one() {
     let manifests = template(&["--show-only", "templates/configmap.yaml"]);
     let (_, text) = manifests.split_once("tracer.toml: |\n").expect("it is there");

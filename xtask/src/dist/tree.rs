@@ -42,20 +42,45 @@ pub fn lay_out(program: &Path, tree: &Path) -> Result<PathBuf> {
         })
         .collect();
     write(&unit, tree, "lib/systemd/system/tracer.service", 0o644)?;
-    for (file, place) in [
-        ("tracer/data/tracer.toml", "tracer.toml"),
-        ("README.md", "README.md"),
-        ("deploy/copyright", "copyright"),
-        ("LICENSE-APACHE", "LICENSE-APACHE"),
-        ("LICENSE-MIT", "LICENSE-MIT"),
-        ("docs/api.md", "api.md"),
-        ("docs/operations.md", "operations.md"),
-        ("deploy/grafana/tracer.json", "grafana/tracer.json"),
-        ("deploy/prometheus/alerts.yaml", "prometheus/alerts.yaml"),
-    ] {
+    for (file, place) in DOCUMENTS {
         put(&root().join(file), tree, &format!("usr/share/doc/tracer/{place}"), 0o644)?;
     }
+    for folder in [
+        "docs",
+        "deploy/helm",
+        "deploy/kubernetes",
+        "deploy/opentelemetry",
+        "deploy/prometheus",
+        "deploy/grafana",
+    ] {
+        put_all(&root().join(folder), tree, &format!("usr/share/doc/tracer/{folder}"))?;
+    }
     Ok(tree.to_owned())
+}
+
+/// The documents link to each other, and to what is deployed, as in the repository.
+const DOCUMENTS: [(&str, &str); 5] = [
+    ("tracer/data/tracer.toml", "tracer.toml"),
+    ("README.md", "README.md"),
+    ("deploy/copyright", "copyright"),
+    ("LICENSE-APACHE", "LICENSE-APACHE"),
+    ("LICENSE-MIT", "LICENSE-MIT"),
+];
+
+/// All files of a folder.
+fn put_all(folder: &Path, tree: &Path, place: &str) -> Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let place = format!("{place}/{name}");
+        if path.is_dir() {
+            put_all(&path, tree, &place)?;
+        } else {
+            put(&path, tree, &place, 0o644)?;
+        }
+    }
+    Ok(())
 }
 
 fn put(file: &Path, tree: &Path, place: &str, mode: u32) -> Result<()> {
