@@ -39,11 +39,11 @@ class Dialect:
         return _json({**self._common(call, model, "chat.completion"), "choices": [choice], "usage": self._usage(chunks)})
 
     def stream(self, call: str, model: str, chunks: int) -> Pieces:
-        """The role, a word each, then the reason, the usage and the end mark as one."""
+        """The role with the first word, a word each, then the reason, the usage and the end mark as one."""
         common = self._common(call, model, "chat.completion.chunk")
-        yield _event({**common, "choices": [_delta({"role": "assistant", "content": ""}, None)]}), False
         for i in range(chunks):
-            yield _event({**common, "choices": [_delta({"content": _word(call, i)}, None)]}), True
+            role = {"role": "assistant"} if i == 0 else {}
+            yield _event({**common, "choices": [_delta({**role, "content": _word(call, i)}, None)]}), True
         yield (
             _event({**common, "choices": [_delta({}, "stop")]})
             + _event({**common, "choices": [], "usage": self._usage(chunks)})

@@ -58,7 +58,10 @@ fn calls_on_a_connection_from_before() {
     let mut report = recording.interrupt();
     let mut truth = lab.truth();
     truth.exchanges.drain(..before.exchanges.len());
-    truth.exchanges.iter_mut().for_each(|exchange| exchange.request_id = None);
+    for exchange in &mut truth.exchanges {
+        (exchange.request_id, exchange.reported_ms) = (None, None);
+        (exchange.requests_left, exchange.tokens_left) = (None, None);
+    }
     assert_eq!(truth.connections.len(), before.connections.len(), "all is on the connection from before");
     truth.connections.clear();
     for call in report.requests.iter_mut().flat_map(|request| &mut request.calls) {

@@ -259,9 +259,10 @@ pub struct Import {
 /// [`kind::SAMPLE`]: what a thread ran when a timer of its CPU went off. [`kind::WAITING`]: what sleeps in a futex that
 /// is not the GIL, for a while, or for a file; its innermost frames alone. [`kind::CREATING`]: the innermost frames of what
 /// makes a thread or a greenlet, which [`kind::FORK`] or [`kind::CONTEXT_COPY`] tells next. Followed by `copied` bytes:
-/// addresses of the code objects of its Python frames, the innermost first, and before them, of [`kind::SAMPLE`] alone,
-/// that of the instruction which the thread had come to; behind them [`MORE_FRAMES`], where there are more. [`kind::ASKING`]: what sends the head of a request, which is told
-/// next; followed by [`Place`]s. A [`Stream`] comes before the bytes of [`kind::ASKING`] and [`kind::WAITING`].
+/// addresses of the code objects of its Python frames, the innermost first. Of [`kind::SAMPLE`] alone that of the
+/// instruction which the thread had come to is before them, and [`MORE_FRAMES`] behind them, where there are more.
+/// [`kind::ASKING`]: what sends the head of a request, which is told next; followed by [`Place`]s. A [`Stream`] comes before
+/// the bytes of [`kind::ASKING`] and [`kind::WAITING`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
