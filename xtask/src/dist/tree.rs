@@ -45,23 +45,28 @@ pub fn lay_out(program: &Path, tree: &Path) -> Result<PathBuf> {
     for (file, place) in DOCUMENTS {
         put(&root().join(file), tree, &format!("usr/share/doc/tracer/{place}"), 0o644)?;
     }
-    for folder in [
-        "docs",
-        "deploy/helm",
-        "deploy/kubernetes",
-        "deploy/opentelemetry",
-        "deploy/prometheus",
-        "deploy/grafana",
-    ] {
+    for folder in FOLDERS {
         put_all(&root().join(folder), tree, &format!("usr/share/doc/tracer/{folder}"))?;
     }
     Ok(tree.to_owned())
 }
 
+/// Folders that are packed whole.
+const FOLDERS: [&str; 6] = [
+    "docs",
+    "deploy/helm",
+    "deploy/kubernetes",
+    "deploy/opentelemetry",
+    "deploy/prometheus",
+    "deploy/grafana",
+];
+
 /// The documents link to each other, and to what is deployed, as in the repository.
-const DOCUMENTS: [(&str, &str); 5] = [
+const DOCUMENTS: [(&str, &str); 7] = [
     ("tracer/data/tracer.toml", "tracer.toml"),
     ("README.md", "README.md"),
+    ("ARCHITECTURE.md", "ARCHITECTURE.md"),
+    ("web/tests/pictures/waterfall.png", "web/tests/pictures/waterfall.png"),
     ("deploy/copyright", "copyright"),
     ("LICENSE-APACHE", "LICENSE-APACHE"),
     ("LICENSE-MIT", "LICENSE-MIT"),
@@ -106,4 +111,22 @@ fn write_bytes(bytes: &[u8], tree: &Path, place: &str, mode: u32) -> Result<()> 
         permissions(&path, mode)
     })();
     written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_documents_link_to_is_packed() {
+        let packed = |link: &str| {
+            DOCUMENTS.iter().any(|(_, place)| *place == link)
+                || FOLDERS.iter().any(|folder| link.starts_with(&format!("{folder}/")))
+        };
+        let readme = fs::read_to_string(root().join("README.md")).expect("it is there");
+        let links = readme.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+        let links: Vec<&str> = links.filter(|link| !link.contains("://") && !link.starts_with('#')).collect();
+        assert!(links.len() > 3, "{links:?}");
+        assert_eq!(links.iter().find(|link| !packed(link)), None);
+    }
 }
