@@ -262,30 +262,6 @@ pub fn is_preface(first: [u8; 4]) -> bool {
     &first == b"PRI "
 }
 
-/// Whether these are a frame of HTTP/2 with the head of a request or of an answer: behind the length of its payload comes its
-/// type (RFC 9113 section 4.1, and section 6.2, HEADERS).
-#[inline(always)]
-pub fn is_headers(first: [u8; 4]) -> bool {
-    first[3] == 1
-}
-
-/// Whether a connection of HTTP/2 whose beginning was not seen may go on with these bytes and the eight behind them: with the
-/// head of a request in one frame, which begins with what its method is most often (RFC 7541, appendix A, `GET` and `POST`).
-#[inline(always)]
-pub fn is_later_headers(first: [u8; 4], next: [u8; 8]) -> bool {
-    let is_frame = is_headers(first) && first[0] == 0 && first[1] <= FRAME_MOST_HIGH && next[0] & !ENDS == 0;
-    // The client's numbers are odd, and no connection has had so many streams.
-    let is_clients = next[1] == 0 && next[4] & 1 == 1;
-    is_frame && is_clients && matches!(next[5], 0x82 | 0x83)
-}
-
-/// The middle one of the three bytes of a frame's length, at most: longer ones than 16 KB nobody sends who was not asked to
-/// (RFC 9113, section 4.2).
-const FRAME_MOST_HIGH: u8 = 0x3f;
-
-/// `END_STREAM | END_HEADERS`, RFC 9113 section 6.2.
-const ENDS: u8 = 0x5;
-
 /// Bytes between two entries of a user-space `struct mmsghdr` array: a `user_msghdr` of 56 bytes, then
 /// `msg_len` and padding.
 pub const MESSAGE_STRIDE: u64 = 64;

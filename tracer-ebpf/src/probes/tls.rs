@@ -5,6 +5,7 @@ use aya_ebpf::{bindings::BPF_ANY, helpers::bpf_probe_read_user};
 use tracer_ebpf::{
     cookie::role,
     event::{self, Header, kind},
+    http2::{is_headers, is_later_headers},
     limits::{self, FRAME_BYTES, HEAD_BYTES, TAIL_BYTES},
 };
 
@@ -15,9 +16,7 @@ use crate::{
     kernel::reads_bodies,
     maps::{EVENTS, LongTransfers, TLS_CALLS, TLS_SESSIONS, TlsCall, TlsKey, TlsSession, put, session},
     stack::{self, word},
-    transfer::{
-        is_headers, is_http, is_later_headers, is_preface, is_request, read_head_and_tail, read_into,
-    },
+    transfer::{is_http, is_preface, is_request, read_head_and_tail, read_into},
 };
 
 /// Room for copied bytes. What is chosen is as long as one of these, and a mask proves the bound to the verifier.

@@ -1,5 +1,7 @@
 //! Frames of HTTP/2 in one direction (RFC 9113, section 4), found again where some passed unseen.
 
+use tracer_ebpf::http2::is_later_headers;
+
 use crate::wire::cursor::{Cursor, Piece};
 
 /// RFC 9113, section 4.1.
@@ -149,16 +151,10 @@ impl Frames {
     }
 }
 
-/// Whether a client's bytes may be the middle of a connection: they begin with the head of a request. The number of its stream
-/// is given. The probes look for the same (`is_later_headers` in tracer-ebpf/src/transfer.rs).
+/// The number of the stream whose request a client's bytes begin with, where they may be the middle of a connection.
 pub fn later_request(bytes: &[u8]) -> Option<u32> {
-    let (header, block) = bytes.split_at_checked(HEADER_BYTES)?;
-    let frame = Frame::parse(header);
-    // `:method` is `GET` or `POST` (RFC 7541, appendix A).
-    let is_request = frame.kind == kind::HEADERS && matches!(block.first(), Some(0x82 | 0x83));
-    let ends = flag::END_STREAM | flag::END_HEADERS;
-    let is_frame = frame.bytes < MOST_BYTES && frame.flags & !ends == 0;
-    (is_request && is_frame && frame.stream % 2 == 1 && frame.stream < 1 << 24).then_some(frame.stream)
+    let (first, rest) = bytes.split_first_chunk()?;
+    is_later_headers(*first, *rest.first_chunk()?).then(|| Frame::parse(bytes).stream)
 }
 
 impl Frame {
