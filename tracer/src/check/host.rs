@@ -34,19 +34,35 @@ pub struct Refused {
     pub fix: &'static str,
 }
 
-/// Bits of `CapEff` (include/uapi/linux/capability.h), and why each is needed.
-const CAPABILITIES: [(&str, u32, &str); 5] = [
-    ("CAP_BPF", CAP_BPF, "load the probes"),
-    ("CAP_PERFMON", CAP_PERFMON, "attach them and read kernel memory"),
-    ("CAP_SYS_PTRACE", 19, "read the memory and maps of other users' processes"),
-    ("CAP_DAC_READ_SEARCH", 2, "open their executables"),
-    ("CAP_CHECKPOINT_RESTORE", CAP_CHECKPOINT_RESTORE, "open executables that were deleted or replaced"),
+/// A capability, by its bit of `CapEff` (include/uapi/linux/capability.h).
+struct Capability {
+    name: &'static str,
+    bit: u32,
+    /// What it is needed to do.
+    why: &'static str,
+    is_required: bool,
+}
+
+const fn required(name: &'static str, bit: u32, why: &'static str) -> Capability {
+    Capability { name, bit, why, is_required: true }
+}
+
+const CAPABILITIES: [Capability; 5] = [
+    required("CAP_BPF", CAP_BPF, "load the probes"),
+    required("CAP_PERFMON", CAP_PERFMON, "attach them and read kernel memory"),
+    required("CAP_SYS_PTRACE", 19, "read the memory and maps of other users' processes"),
+    required("CAP_DAC_READ_SEARCH", 2, "open their executables"),
+    // Without it all is seen but processes whose executable or library was replaced under them, as by an update.
+    Capability {
+        name: "CAP_CHECKPOINT_RESTORE",
+        bit: CAP_CHECKPOINT_RESTORE,
+        why: "open executables that were deleted or replaced",
+        is_required: false,
+    },
 ];
 
 const CAP_BPF: u32 = 39;
 const CAP_PERFMON: u32 = 38;
-
-/// Without it all is seen but processes whose executable or library was replaced under them, as by an update.
 const CAP_CHECKPOINT_RESTORE: u32 = 40;
 
 /// Has all that `CAP_BPF`, `CAP_PERFMON` and `CAP_CHECKPOINT_RESTORE` give.
@@ -94,8 +110,7 @@ impl Facts {
 
 /// Judges the facts: everything that tracing needs, whether it is there or not.
 pub fn prerequisites(facts: &Facts) -> Vec<Prerequisite> {
-    let mut all: Vec<Prerequisite> =
-        CAPABILITIES.iter().map(|(name, bit, why)| capability(name, *bit, why, facts)).collect();
+    let mut all: Vec<Prerequisite> = CAPABILITIES.iter().map(|wanted| capability(wanted, facts)).collect();
     all.extend([kernel(&facts.release), btf(facts.has_btf), object(facts.has_object)]);
     match &facts.probes {
         Some(Ok(probes)) => all.extend(probes.iter().map(probe)),
@@ -119,11 +134,12 @@ fn prerequisite(name: &str, holds: bool, found: &str, needed: &str, fix: &str) -
     }
 }
 
-fn capability(name: &str, bit: u32, why: &str, facts: &Facts) -> Prerequisite {
-    let held = facts.has(bit);
+fn capability(wanted: &Capability, facts: &Facts) -> Prerequisite {
+    let held = facts.has(wanted.bit);
     let found = if held { "held" } else { "not held" };
-    let mut capability = prerequisite(name, held, found, &format!("to {why}"), "sudo tracer record");
-    capability.required = bit != CAP_CHECKPOINT_RESTORE;
+    let needed = format!("to {}", wanted.why);
+    let mut capability = prerequisite(wanted.name, held, found, &needed, "sudo tracer record");
+    capability.required = wanted.is_required;
     capability
 }
 
@@ -261,8 +277,8 @@ mod tests {
     #[test]
     fn each_is_in_the_documents() {
         for document in [include_str!("../../../README.md"), include_str!("../../../docs/operations.md")] {
-            let missing = CAPABILITIES.iter().find(|(name, ..)| !document.contains(name));
-            assert_eq!(missing, None);
+            let mut names = CAPABILITIES.iter().map(|capability| capability.name);
+            assert_eq!(names.find(|name| !document.contains(name)), None);
         }
     }
 
