@@ -78,19 +78,19 @@ pub fn report(lab: &Lab, capture: &Path) -> Report {
         .unwrap_or_else(|error| panic!("the report is not of schema 1: {error}"))
 }
 
+/// What `tracer report` prints of a capture.
+pub fn render(lab: &Lab, capture: &Path, options: &[&str]) -> String {
+    let mut command = Command::new(program());
+    command.arg("report").arg(capture).args(options);
+    Running::start(&mut command, lab.dir(), "report").finish(LIMIT).expect_code(0).stdout
+}
+
 /// The same where it is no text.
 pub fn render_bytes(lab: &Lab, capture: &Path, options: &[&str]) -> Vec<u8> {
     let file = lab.dir().join("rendered");
     let to_file = ["--output", file.to_str().expect("a path that is text")];
     render(lab, capture, &[options, &to_file].concat());
     fs::read(file).expect("it was written")
-}
-
-/// What `tracer report` prints of a capture.
-pub fn render(lab: &Lab, capture: &Path, options: &[&str]) -> String {
-    let mut command = Command::new(program());
-    command.arg("report").arg(capture).args(options);
-    Running::start(&mut command, lab.dir(), "report").finish(LIMIT).expect_code(0).stdout
 }
 
 /// The program under test.

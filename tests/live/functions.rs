@@ -43,11 +43,8 @@ fn frames_further_out_are_told_as_such() {
         let lab = Lab::start();
         let command = traced(deep(&Python::system(), depth, DEEP_MS));
         let (_, report) = Recording::start(&lab, "deep", command).finish();
-        let total_ms = |name: &str| {
-            let functions = report.requests.iter().flat_map(|request| &request.functions);
-            let named = functions.filter(|function| function.function == name);
-            named.map(|function| function.total_ns).sum::<u64>() / 1_000_000
-        };
+        // In whatever file.
+        let total_ms = |name| ms_in(&report.requests, name, "", |function| function.total_ns);
         let found = [total_ms("burn"), total_ms("deep"), total_ms(root)];
         eprintln!("{depth} deep: {found:?} ms");
         assert!(found.iter().all(|ms| *ms >= DEEP_MS * 4 / 5), "{found:?}");
