@@ -45,7 +45,7 @@ pub enum Part {
 }
 
 /// For each target, in all tests.
-const FUZZ_SECONDS: u32 = 6;
+const FUZZ_SECONDS: u32 = 10;
 
 /// Those that run only where they are named.
 const NAMED: [Part; 3] = [Part::K8s, Part::Receivers, Part::ModelServer];
